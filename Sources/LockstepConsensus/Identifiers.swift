@@ -1,0 +1,99 @@
+// The small truths that everything else is made of. Numbers that came off a wire or a disk are compared, never
+// computed with unchecked: `next` is the only arithmetic that an identifier offers, and it saturates.
+
+/// A leader's period of office, counted from 1; 0 before the first election (Raft section 5.1).
+public struct Term: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public let rawValue: UInt64
+  @inlinable public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  public static let zero = Term(0)
+  @inlinable public static func < (left: Term, right: Term) -> Bool { left.rawValue < right.rawValue }
+  package var next: Term { Term(rawValue == .max ? .max : rawValue + 1) }
+  public var description: String { String(rawValue) }
+}
+
+/// A place in the log, counted from 1; 0 is before the first entry (Raft figure 2).
+public struct LogIndex: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public let rawValue: UInt64
+  @inlinable public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  public static let zero = LogIndex(0)
+  @inlinable public static func < (left: LogIndex, right: LogIndex) -> Bool { left.rawValue < right.rawValue }
+  package var next: LogIndex { LogIndex(rawValue == .max ? .max : rawValue + 1) }
+  package var previous: LogIndex { LogIndex(rawValue == 0 ? 0 : rawValue - 1) }
+  /// `count` entries on; saturates.
+  package func advanced(by count: Int) -> LogIndex {
+    let (sum, overflow) = rawValue.addingReportingOverflow(UInt64(max(0, count)))
+    return LogIndex(overflow ? .max : sum)
+  }
+  /// How many entries lie after `other` up to and including this one; 0 when there are none.
+  package func distance(after other: LogIndex) -> Int {
+    rawValue <= other.rawValue ? 0 : Int(clamping: rawValue - other.rawValue)
+  }
+  public var description: String { String(rawValue) }
+}
+
+/// One member of the cluster, for as long as it keeps its disk; from 1.
+public struct NodeID: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public let rawValue: UInt64
+  @inlinable public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  @inlinable public static func < (left: NodeID, right: NodeID) -> Bool { left.rawValue < right.rawValue }
+  public var description: String { String(rawValue) }
+}
+
+/// One replicated log among those that a node hosts; from 1.
+public struct GroupID: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public let rawValue: UInt64
+  @inlinable public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  public static let first = GroupID(1)
+  @inlinable public static func < (left: GroupID, right: GroupID) -> Bool { left.rawValue < right.rawValue }
+  public var description: String { String(rawValue) }
+}
+
+/// What identifies an entry: two entries with the same term and index are the same, and so is all before them
+/// (Log Matching, Raft figure 3). Ordered as logs are compared in elections: the term first (Raft section 5.4.1).
+public struct EntryID: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public let term: Term
+  public let index: LogIndex
+  public init(term: Term, index: LogIndex) {
+    self.term = term
+    self.index = index
+  }
+  public static let zero = EntryID(term: .zero, index: .zero)
+  public static func < (left: EntryID, right: EntryID) -> Bool {
+    (left.term, left.index) < (right.term, right.index)
+  }
+  public var description: String { "\(term):\(index)" }
+}
+
+/// Consecutive entries, by their first and last index; empty when last < first.
+package struct LogSlice: Hashable, Sendable, CustomStringConvertible {
+  package let first: LogIndex
+  package let last: LogIndex
+  package init(first: LogIndex, last: LogIndex) {
+    self.first = first
+    self.last = last
+  }
+  package var isEmpty: Bool { last < first }
+  package var count: Int { isEmpty ? 0 : Int(clamping: last.rawValue - first.rawValue) + 1 }
+  package var description: String { "[\(first), \(last)]" }
+}
+
+/// What a node must not forget: "currentTerm" and "votedFor" (Raft figure 2, persistent state), and as a hint how far
+/// it knew the log to be committed.
+package struct HardState: Hashable, Sendable {
+  package var term: Term
+  package var vote: NodeID?
+  package var commit: LogIndex
+  package init(term: Term = .zero, vote: NodeID? = nil, commit: LogIndex = .zero) {
+    self.term = term
+    self.vote = vote
+    self.commit = commit
+  }
+}
+
+/// What an entry is for.
+public enum EntryKind: UInt8, Sendable {
+  case command = 0
+  case noOperation = 1
+  case configuration = 2
+  case openSession = 3
+}

@@ -1,0 +1,175 @@
+internal import CLockstepWire
+internal import CProtobufC
+package import LockstepConsensus
+
+/// Consecutive entries in the one encoding that the log, the wire and the machine share: for each entry the tag of
+/// field 15, its length and its bytes. That is how protobuf writes `repeated Entry entries = 15`, so a block is the
+/// tail of an AppendRequest and of a LogBatch as it stands.
+package struct EntryBlock: Sendable {
+  package private(set) var bytes: [UInt8]
+  /// For each entry, where its bytes end within `bytes`.
+  package private(set) var ends: [Int]
+  /// For each entry, its term.
+  package private(set) var terms: [Term]
+  package let first: LogIndex
+  /// The chain hash of the entry before the first, and of the last.
+  package let previousChain: UInt64
+  package private(set) var lastChain: UInt64
+
+  /// The tag of field 15, length-delimited.
+  package static let tag: UInt8 = 15 << 3 | 2
+
+  /// An empty block, to be filled with `append`, whose first entry will be `first`.
+  package init(first: LogIndex, previousChain: UInt64) {
+    self.first = first
+    self.previousChain = previousChain
+    lastChain = previousChain
+    bytes = []
+    ends = []
+    terms = []
+  }
+
+  package var count: Int { ends.count }
+  package var isEmpty: Bool { ends.isEmpty }
+  package var last: LogIndex { ends.isEmpty ? first.previous : first.advanced(by: ends.count - 1) }
+  package var slice: LogSlice { LogSlice(first: first, last: last) }
+  package var lastID: EntryID? { terms.last.map { EntryID(term: $0, index: last) } }
+
+  /// Encodes one more entry behind the last. Method and payload are copied once, here.
+  package mutating func append(
+    term: Term, kind: EntryKind, timestamp: UInt64 = 0, machineVersion: UInt32 = 0, session: UInt64 = 0,
+    sequence: UInt64 = 0, method: UnsafeRawBufferPointer = .init(start: nil, count: 0),
+    payload: UnsafeRawBufferPointer = .init(start: nil, count: 0)
+  ) {
+    var message = Lockstep__Wire__V1__Entry()
+    lockstep__wire__v1__entry__init(&message)
+    message.term = term.rawValue
+    message.index = first.advanced(by: ends.count).rawValue
+    message.kind = Lockstep__Wire__V1__EntryKind(UInt32(kind.rawValue))
+    message.timestamp = timestamp
+    message.machine_version = machineVersion
+    message.session = session
+    message.sequence = sequence
+    message.method = method.asProtobufBytes
+    message.payload = payload.asProtobufBytes
+    message.chain = .max  // a placeholder that is not left out; written below, when the bytes before it are known
+    let size = lockstep__wire__v1__entry__get_packed_size(&message)
+    let start = bytes.count
+    bytes.append(contentsOf: repeatElement(0, count: 1 + Varint.size(UInt64(size)) + size))
+    let previous = lastChain
+    lastChain = bytes.withUnsafeMutableBytes { all in
+      let base = all.baseAddress.unsafelyUnwrapped + start
+      base.storeBytes(of: Self.tag, as: UInt8.self)
+      let head = 1 + Varint.write(UInt64(size), to: base + 1)
+      lockstep__wire__v1__entry__pack(&message, (base + head).assumingMemoryBound(to: UInt8.self))
+      let chain = EntryHeader.expectedChain(of: UnsafeRawBufferPointer(start: base + head, count: size), after: previous)
+      (base + head + size - 8).storeBytes(of: chain.littleEndian, as: UInt64.self)
+      return chain
+    }
+    ends.append(bytes.count)
+    terms.append(term)
+  }
+
+  /// Slices bytes that came from a peer or a disk into entries, and believes nothing: indexes must be consecutive from
+  /// `first`, terms must not go back, and each chain hash must follow from the one before.
+  package init(
+    slicing region: UnsafeRawBufferPointer, first: LogIndex, previousTerm: Term, previousChain: UInt64
+  ) throws(WireError) {
+    self.init(first: first, previousChain: previousChain)
+    var cursor = WireCursor(region)
+    var term = previousTerm
+    while !cursor.isAtEnd {
+      let place = cursor.position
+      guard try cursor.varint() == UInt64(Self.tag) else { throw WireError("entries are not the last field", at: place) }
+      let entry = UnsafeRawBufferPointer(rebasing: region[try cursor.delimited()])
+      let header = try EntryHeader(parsing: entry)
+      let index = first.advanced(by: ends.count)
+      guard header.id.index == index else {
+        throw WireError("entry \(header.id.index) stands where \(index) belongs", at: place)
+      }
+      guard header.id.term >= term else {
+        throw WireError("entry \(index) has term \(header.id.term), the one before it \(term)", at: place)
+      }
+      term = header.id.term
+      guard header.chain == EntryHeader.expectedChain(of: entry, after: lastChain) else {
+        throw WireError("the hash chain breaks at entry \(index)", at: place)
+      }
+      lastChain = header.chain
+      ends.append(cursor.position)
+      terms.append(term)
+    }
+    bytes = [UInt8](region)
+  }
+
+  /// The byte range of these entries (with their tags and lengths) within `bytes`; they must lie in the block.
+  package func region(_ wanted: LogSlice) -> Range<Int> {
+    guard !wanted.isEmpty else { return 0..<0 }
+    let from = wanted.first.distance(after: first)
+    let through = wanted.last.distance(after: first)
+    return (from == 0 ? 0 : ends[from - 1])..<ends[through]
+  }
+
+  /// Hands each entry of the slice, its header and its bytes, to `body`, in order.
+  package func forEach(
+    in wanted: LogSlice, _ body: (EntryHeader, UnsafeRawBufferPointer) throws(WireError) -> Void
+  ) throws(WireError) {
+    let range = region(wanted)
+    var failure: WireError?
+    bytes.withUnsafeBytes { all in
+      let region = UnsafeRawBufferPointer(rebasing: all[range])
+      var cursor = WireCursor(region)
+      do throws(WireError) {
+        while !cursor.isAtEnd {
+          _ = try cursor.varint()
+          let entry = UnsafeRawBufferPointer(rebasing: region[try cursor.delimited()])
+          try body(EntryHeader(parsing: entry), entry)
+        }
+      } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
+  /// The chain hash of the entry at this index, which is in the block or just before it.
+  package func chain(at index: LogIndex) -> UInt64 {
+    if index < first { return previousChain }
+    let end = ends[index.distance(after: first)]
+    return bytes.withUnsafeBytes {
+      UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: end - 8, as: UInt64.self))
+    }
+  }
+
+  /// This block without the entries before `index`.
+  package func suffix(from index: LogIndex) -> EntryBlock {
+    guard index > first else { return self }
+    var rest = EntryBlock(first: index, previousChain: chain(at: index.previous))
+    let dropped = index.distance(after: first)
+    guard dropped < count else { return rest }
+    let cut = ends[dropped - 1]
+    rest.bytes = Array(bytes[cut...])
+    rest.ends = ends[dropped...].map { $0 - cut }
+    rest.terms = Array(terms[dropped...])
+    rest.lastChain = lastChain
+    return rest
+  }
+
+  /// This block without the entries from `index` on.
+  package func prefix(before index: LogIndex) -> EntryBlock {
+    guard index <= last else { return self }
+    var rest = EntryBlock(first: first, previousChain: previousChain)
+    let kept = index.distance(after: first)
+    guard kept > 0 else { return rest }
+    rest.bytes = Array(bytes[..<ends[kept - 1]])
+    rest.ends = Array(ends[..<kept])
+    rest.terms = Array(terms[..<kept])
+    rest.lastChain = chain(at: index.previous)
+    return rest
+  }
+}
+
+extension UnsafeRawBufferPointer {
+  /// As protobuf-c's bytes: borrowed, valid as long as the buffer is.
+  var asProtobufBytes: ProtobufCBinaryData {
+    ProtobufCBinaryData(
+      len: count, data: UnsafeMutablePointer(mutating: baseAddress?.assumingMemoryBound(to: UInt8.self)))
+  }
+}
