@@ -62,7 +62,8 @@ package struct EntryBlock: Sendable {
       base.storeBytes(of: Self.tag, as: UInt8.self)
       let head = 1 + Varint.write(UInt64(size), to: base + 1)
       lockstep__wire__v1__entry__pack(&message, (base + head).assumingMemoryBound(to: UInt8.self))
-      let chain = EntryHeader.expectedChain(of: UnsafeRawBufferPointer(start: base + head, count: size), after: previous)
+      let chain = EntryHeader.expectedChain(
+        of: UnsafeRawBufferPointer(start: base + head, count: size), after: previous)
       (base + head + size - 8).storeBytes(of: chain.littleEndian, as: UInt64.self)
       return chain
     }
@@ -80,7 +81,9 @@ package struct EntryBlock: Sendable {
     var term = previousTerm
     while !cursor.isAtEnd {
       let place = cursor.position
-      guard try cursor.varint() == UInt64(Self.tag) else { throw WireError("entries are not the last field", at: place) }
+      guard try cursor.varint() == UInt64(Self.tag) else {
+        throw WireError("entries are not the last field", at: place)
+      }
       let entry = UnsafeRawBufferPointer(rebasing: region[try cursor.delimited()])
       let header = try EntryHeader(parsing: entry)
       let index = first.advanced(by: ends.count)

@@ -37,7 +37,9 @@ enum WireScan {
       let number = UInt32(tag >> 3)
       guard let field = protobuf_c_message_descriptor_get_field(descriptor, number) else {
         budget.unknown -= 1
-        guard budget.unknown >= 0 else { throw WireError("more than \(maximumUnknownFields) unknown fields", at: place) }
+        guard budget.unknown >= 0 else {
+          throw WireError("more than \(maximumUnknownFields) unknown fields", at: place)
+        }
         try cursor.skipValue(wireType: tag & 7)
         continue
       }

@@ -1,0 +1,73 @@
+/// What the core wants done. An effect that takes time is answered by an event.
+package enum Effect: Hashable, Sendable {
+  /// The leader made entries; the driver encodes them. They follow the last entry of the log.
+  case append(first: EntryID, count: Int, content: AppendedContent)
+  /// The follower takes these of the entries that it received, in place of all it has from the first of them on.
+  case accept(LogSlice)
+  /// Write and sync; answered by `stored`.
+  case store(Write)
+  /// Hand to the link of this peer. May be lost.
+  case send(Message, to: NodeID)
+  /// Read entries from the disk for this peer, which is too far behind for memory; answered by `loaded`.
+  case load(NodeID, from: LogIndex, maximumBytes: Int)
+  /// All up to here is committed: apply it.
+  case commit(LogIndex)
+  /// Nothing was appended for the proposal.
+  case proposalRefused(ProposalRefusal)
+  /// The read may be answered from any state at or after this index.
+  case readReady(ReadID, LogIndex)
+  case readRefused(ReadID, ReadRefusal)
+  case roleChanged(RoleKind, term: Term, leader: NodeID?)
+  /// A peer broke the protocol: the message was dropped and nothing changed.
+  case protocolViolation(NodeID, ProtocolViolation)
+}
+
+package enum AppendedContent: Hashable, Sendable {
+  case proposal
+  case noOperation
+  case configuration(Members)
+}
+
+/// One write: term, vote and commit index, and entries, which replace what the log has from their first index on.
+package struct Write: Hashable, Sendable {
+  package let id: WriteID
+  package let hardState: HardState
+  package let entries: LogSlice?
+}
+
+package enum ProposalRefusal: Hashable, Sendable {
+  case notLeader(leader: NodeID?)
+  /// The lead is being handed over: hold the proposal until it is decided.
+  case transferring
+  /// Too much is waiting to be committed.
+  case overloaded
+}
+
+package enum ReadRefusal: Hashable, Sendable {
+  case noLeader
+  case leadershipLost
+  case overloaded
+}
+
+package enum RoleKind: String, Hashable, Sendable {
+  case follower
+  case preCandidate = "pre-candidate"
+  case candidate
+  case leader
+}
+
+package enum ProtocolViolation: Hashable, Sendable {
+  /// It is no member of the group.
+  case notAMember
+  /// Two leaders in one term: election safety (Raft figure 3) would be broken.
+  case secondLeader(Term)
+  /// Its entries would replace one that is committed, or that it has sent itself in this term: leader completeness or
+  /// leader append-only (Raft figure 3) would be broken.
+  case conflictsWithCommitted(LogIndex)
+  /// An entry of a later term than the message's own, or terms that go back.
+  case impossibleTerms
+  /// Entries that do not follow from `previous`.
+  case gap
+  /// An acknowledgement of an entry that does not exist, or of a read round that was never begun.
+  case impossibleAcknowledgement
+}

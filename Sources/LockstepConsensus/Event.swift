@@ -1,0 +1,35 @@
+/// A read, or a batch of reads that arrived together; given by the driver, unique on its node.
+package struct ReadID: Hashable, Comparable, Sendable {
+  package let rawValue: UInt64
+  package init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  package static func < (left: ReadID, right: ReadID) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// A write to the disk; counted by the core, answered in order.
+package struct WriteID: Hashable, Comparable, Sendable {
+  package let rawValue: UInt64
+  package init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  package static func < (left: WriteID, right: WriteID) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// What happens on this node. A message from a peer is another type, so that none of these can arrive from one.
+package enum LocalEvent: Sendable {
+  /// One unit of time has passed.
+  case tick
+  /// Clients ask for these commands to be appended; the size of each in bytes.
+  case proposed(sizes: [Int])
+  /// A client asks for an index at which it may read.
+  case readRequested(ReadID)
+  /// This write, and all before it, has reached the disk.
+  case stored(WriteID)
+  /// Answer to `Effect.load`: these entries are at hand to be sent; nil when they could not be read.
+  case loaded(NodeID, LogSlice?, bytes: Int)
+  /// The link to this peer was lost, and with it what was under way.
+  case linkLost(NodeID)
+  /// The link to this peer is up.
+  case linkRestored(NodeID)
+  /// An operator asks this leader to hand over.
+  case transferRequested(NodeID)
+  /// All that was there has been stepped: write, send and acknowledge once for all of it.
+  case turnEnded
+}

@@ -1,0 +1,42 @@
+/// Every size, window, count and time-out of the core, with what must hold between them.
+package struct Limits: Hashable, Sendable {
+  /// Without a sign of the leader for this long, up to twice as long by chance, a follower campaigns (Raft section
+  /// 5.2); a leader without a quorum for this long steps down (thesis section 6.2). In ticks.
+  package var electionTicks = 30
+  /// The leader is heard at least this often. In ticks.
+  package var heartbeatTicks = 5
+  /// Bytes of entries in one AppendEntries, unless a single entry is larger.
+  package var appendBytes = 512 * 1024
+  /// AppendEntries under way to one follower at most, and their bytes.
+  package var windowMessages = 64
+  package var windowBytes = 8 * 1024 * 1024
+  /// Entries that are kept in memory for followers to catch up without a read from the disk.
+  package var cacheEntries = 131_072
+  package var cacheBytes = 16 * 1024 * 1024
+  /// Over this many bytes that are not yet committed, the leader refuses proposals.
+  package var uncommittedBytes = 128 * 1024 * 1024
+  /// Linearizable reads that wait for a round.
+  package var waitingReads = 65_536
+  /// The named leader takes the lead back after it has been caught up for this long. In ticks.
+  package var preferredLeaderTicks = 60
+  /// A transfer that did not come about is not tried again for this long. In ticks.
+  package var transferPauseTicks = 300
+
+  package init() {}
+
+  /// What is wrong with these limits, or nil.
+  package var problem: String? {
+    if heartbeatTicks < 1 { return "heartbeatTicks is \(heartbeatTicks), must be at least 1" }
+    if electionTicks < 3 * heartbeatTicks {
+      return "electionTicks is \(electionTicks), must be at least three times heartbeatTicks (\(heartbeatTicks))"
+    }
+    if electionTicks > 1_000_000 { return "electionTicks is \(electionTicks), must be at most 1000000" }
+    if appendBytes < 1 { return "appendBytes is \(appendBytes), must be at least 1" }
+    if windowMessages < 1 { return "windowMessages is \(windowMessages), must be at least 1" }
+    if windowBytes < appendBytes { return "windowBytes is less than appendBytes" }
+    if cacheEntries < 1 || cacheBytes < windowBytes { return "the cache is smaller than a follower's window" }
+    if uncommittedBytes < appendBytes { return "uncommittedBytes is less than appendBytes" }
+    if waitingReads < 1 { return "waitingReads is \(waitingReads), must be at least 1" }
+    return nil
+  }
+}

@@ -1,0 +1,144 @@
+/// What the core knows of its log: the term at every index, and how large recent entries are. The bytes are the
+/// driver's. Terms are kept as runs, so that a log of millions of entries in one term costs one pair.
+package struct Log: Sendable {
+  package struct TermRun: Hashable, Sendable {
+    package let first: LogIndex
+    package let term: Term
+    package init(first: LogIndex, term: Term) {
+      self.first = first
+      self.term = term
+    }
+  }
+
+  package private(set) var last: LogIndex
+  /// All up to here is on this node's disk.
+  package private(set) var durable: LogIndex
+  private var runs: [TermRun]
+  /// For each entry from `floor` on, the bytes of all entries since some beginning: `sizes[i]` belongs to entry
+  /// `floor + i - 1`, so that the size of any slice is one subtraction.
+  private var sizes: [Int] = [0]
+  /// The first entry that is at hand in memory.
+  package private(set) var floor: LogIndex
+  /// Writes under way, in order, and the last entry that each makes durable.
+  private var writes: [(id: WriteID, last: LogIndex)] = []
+
+  /// An empty log, or one as recovered from the disk: all of it is durable.
+  package init(runs: [TermRun] = [], last: LogIndex = .zero) {
+    self.runs = runs
+    self.last = last
+    durable = last
+    floor = last.next
+  }
+
+  package var lastID: EntryID { EntryID(term: term(at: last) ?? .zero, index: last) }
+  package var termRuns: [TermRun] { runs }
+
+  /// The term of the entry at this index; zero before the first, nil beyond the last.
+  package func term(at index: LogIndex) -> Term? {
+    if index == .zero { return .zero }
+    guard index <= last, let run = runIndex(at: index) else { return nil }
+    return runs[run].term
+  }
+
+  /// "If two entries in different logs have the same index and term, then they store the same command" (Raft 5.3).
+  package func contains(_ id: EntryID) -> Bool { term(at: id.index) == id.term }
+
+  private func runIndex(at index: LogIndex) -> Int? {
+    if let final = runs.last, final.first <= index { return runs.count - 1 }
+    var low = 0
+    var high = runs.count
+    while low < high {
+      let middle = (low + high) / 2
+      if runs[middle].first <= index { low = middle + 1 } else { high = middle }
+    }
+    return low == 0 ? nil : low - 1
+  }
+
+  /// The last entry at or before `index` whose term is at most `term`: as far as two logs can agree when one has
+  /// `term` at `index` (the back-off of Raft section 5.3, "the first index it stores for that term").
+  package func lastEntry(atOrBefore index: LogIndex, withTermAtMost term: Term) -> EntryID {
+    var place = min(index, last)
+    while place > .zero, let run = runIndex(at: place) {
+      if runs[run].term <= term { return EntryID(term: runs[run].term, index: place) }
+      place = runs[run].first.previous
+    }
+    return .zero
+  }
+
+  package mutating func append(term: Term, sizes added: some Sequence<Int>) {
+    let first = last.next
+    var count = 0
+    for size in added {
+      sizes.append(sizes[sizes.count - 1] + size)
+      count += 1
+    }
+    guard count > 0 else { return }
+    if runs.last?.term != term { runs.append(TermRun(first: first, term: term)) }
+    last = last.advanced(by: count)
+  }
+
+  /// Drops the entries from `index` on. Writes of them that are still under way no longer make them durable, however
+  /// often an entry of the same place and term comes and goes meanwhile.
+  package mutating func truncate(from index: LogIndex) {
+    guard index <= last else { return }
+    while let run = runs.last, run.first >= index { runs.removeLast() }
+    last = index.previous
+    durable = min(durable, last)
+    for place in writes.indices { writes[place].last = min(writes[place].last, last) }
+    if index < floor {
+      floor = index
+      sizes = [0]
+    } else {
+      sizes.removeLast(sizes.count - 1 - index.distance(after: floor))
+    }
+  }
+
+  /// The bytes of these entries, which are at hand.
+  package func bytes(_ slice: LogSlice) -> Int {
+    guard !slice.isEmpty, slice.first >= floor, slice.last <= last else { return 0 }
+    return sizes[slice.last.next.distance(after: floor)] - sizes[slice.first.distance(after: floor)]
+  }
+
+  /// As many entries from `first` on as fit into `bytes`, at least one.
+  package func slice(from first: LogIndex, maximumBytes: Int) -> LogSlice {
+    let start = first.distance(after: floor)
+    let bound = sizes[start] + maximumBytes
+    if sizes[sizes.count - 1] <= bound { return LogSlice(first: first, last: last) }
+    var low = start + 1
+    var high = sizes.count - 1
+    while low < high {
+      let middle = (low + high + 1) / 2
+      if sizes[middle] <= bound { low = middle } else { high = middle - 1 }
+    }
+    return LogSlice(first: first, last: first.advanced(by: low - start - 1))
+  }
+
+  /// Forgets the sizes of entries beyond what memory is meant to hold, never of one at or after `keeping`.
+  package mutating func trim(maximumEntries: Int, maximumBytes: Int, keeping: LogIndex) {
+    let count = sizes.count - 1
+    // In large steps, so that the cost of moving the rest is spread over many entries.
+    let total = sizes[count] - sizes[0]
+    guard count > maximumEntries + maximumEntries / 4 || total > maximumBytes + maximumBytes / 4 else { return }
+    var drop = max(0, count - maximumEntries)
+    let bound = sizes[count] - maximumBytes
+    while drop < count, sizes[drop] < bound { drop += 1 }
+    drop = min(drop, keeping.distance(after: floor))
+    guard drop > 0 else { return }
+    sizes.removeFirst(drop)
+    floor = floor.advanced(by: drop)
+  }
+
+  package mutating func writeBegan(_ id: WriteID) { writes.append((id, last)) }
+
+  /// Returns whether more is durable than before.
+  package mutating func writeFinished(_ id: WriteID) -> Bool {
+    let before = durable
+    var finished = 0
+    while finished < writes.count, writes[finished].id <= id {
+      durable = max(durable, writes[finished].last)
+      finished += 1
+    }
+    writes.removeFirst(finished)
+    return durable > before
+  }
+}

@@ -1,0 +1,34 @@
+/// Who takes part in a group: sorted arrays, because the order of a Set differs from process to process.
+package struct Members: Hashable, Sendable {
+  /// They vote and count towards commitment; the new half while a change is under way.
+  package let voters: [NodeID]
+  /// The old half of a joint configuration (Raft section 6, "C-old,new"); empty otherwise.
+  package let outgoingVoters: [NodeID]
+  /// They receive the log and neither vote nor count (thesis section 4.2.1).
+  package let learners: [NodeID]
+  /// Voters that store the log and apply nothing.
+  package let witnesses: [NodeID]
+
+  package init(
+    voters: [NodeID], outgoingVoters: [NodeID] = [], learners: [NodeID] = [], witnesses: [NodeID] = []
+  ) {
+    self.voters = Self.sortedUnique(voters)
+    self.outgoingVoters = Self.sortedUnique(outgoingVoters)
+    self.learners = Self.sortedUnique(learners)
+    self.witnesses = Self.sortedUnique(witnesses)
+  }
+
+  package var isJoint: Bool { !outgoingVoters.isEmpty }
+  package var quorum: Quorum { Quorum(incoming: voters, outgoing: outgoingVoters) }
+
+  /// All who receive the log.
+  package var all: [NodeID] { Self.sortedUnique(voters + outgoingVoters + learners + witnesses) }
+
+  package func isVoter(_ node: NodeID) -> Bool { voters.contains(node) || outgoingVoters.contains(node) }
+
+  private static func sortedUnique(_ nodes: [NodeID]) -> [NodeID] {
+    var result: [NodeID] = []
+    for node in nodes.sorted() where result.last != node { result.append(node) }
+    return result
+  }
+}

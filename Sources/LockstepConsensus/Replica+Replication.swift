@@ -1,0 +1,283 @@
+// Log replication: Raft section 5.3, commitment: section 5.4.2, pipelining: thesis section 10.2.1.
+
+extension Replica {
+  // MARK: Leader
+
+  mutating func propose(_ sizes: [Int], _ effects: inout [Effect]) {
+    guard role == .leader else {
+      effects.append(.proposalRefused(.notLeader(leader: leader)))
+      return
+    }
+    // "The prior leader stops accepting new client requests" (thesis section 3.10).
+    guard transferee == nil else {
+      effects.append(.proposalRefused(.transferring))
+      return
+    }
+    let waiting = log.bytes(LogSlice(first: max(commit.next, log.floor), last: log.last))
+    guard waiting <= limits.uncommittedBytes else {
+      effects.append(.proposalRefused(.overloaded))
+      return
+    }
+    appendOwn(content: .proposal, sizes: sizes, &effects)
+  }
+
+  /// "a leader never overwrites or deletes entries in its log; it only appends new entries" (Raft section 5.3).
+  mutating func appendOwn(content: AppendedContent, sizes: some Collection<Int>, _ effects: inout [Effect]) {
+    guard !sizes.isEmpty else { return }
+    let first = log.last.next
+    log.append(term: term, sizes: sizes.lazy.map { $0 + Self.entryOverheadBytes })
+    markUnstored(from: first)
+    if case .configuration(let members) = content { configurations.append((first, members)) }
+    effects.append(.append(first: EntryID(term: term, index: first), count: sizes.count, content: content))
+  }
+
+  mutating func tickLeader(_ effects: inout [Effect]) {
+    heartbeatElapsed += 1
+    if heartbeatElapsed >= limits.heartbeatTicks {
+      heartbeatElapsed = 0
+      for place in progress.indices {
+        progress[place].isMessageDue = true
+        progress[place].isProbeSent = false
+      }
+    }
+    for place in progress.indices where progress[place].commitSent < commit { progress[place].isMessageDue = true }
+    tickTransfer(&effects)
+    guard elapsed >= limits.electionTicks else { return }
+    // "a leader steps down if an election timeout elapses without a successful round of heartbeats to a majority of
+    // its cluster" (thesis section 6.2).
+    elapsed = 0
+    guard voteOfQuorumIsActive() else {
+      becomeFollower(term: term, leader: nil, &effects)
+      return
+    }
+    for place in progress.indices { progress[place].isActive = false }
+  }
+
+  /// "If there exists an N such that N > commitIndex, a majority of matchIndex[i] >= N, and log[N].term ==
+  /// currentTerm: set commitIndex = N" (figure 2). Only durable copies count, the leader's own among them; a majority
+  /// of followers may come first (thesis section 10.2.1).
+  mutating func advanceCommit(_ effects: inout [Effect]) {
+    guard role == .leader else { return }
+    let reached = members.quorum.reached { node in
+      if node == id { return log.durable }
+      return progress.first { $0.node == node }?.match ?? .zero
+    }
+    let index = min(reached, log.last)
+    // "only log entries from the leader's current term are committed by counting replicas" (Raft section 5.4.2).
+    guard index > commit, log.term(at: index) == term else { return }
+    commit(through: index, &effects)
+  }
+
+  /// One AppendEntries for each follower that has room, with all that is new; more only when it does not fit in one.
+  mutating func replicate(_ effects: inout [Effect]) {
+    for place in progress.indices where progress[place].isLinkUp {
+      switch progress[place].state {
+      case .probing:
+        if !progress[place].isProbeSent || progress[place].isMessageDue { sendProbe(place, &effects) }
+      case .replicating:
+        while progress[place].next <= log.last, hasRoom(place), progress[place].state == .replicating {
+          sendNext(place, &effects)
+        }
+      case .loading: break
+      }
+      if progress[place].isMessageDue { sendEntries(place, .init(first: LogIndex(1), last: .zero), &effects) }
+    }
+  }
+
+  private func hasRoom(_ place: Int) -> Bool {
+    progress[place].windowCount < limits.windowMessages && progress[place].windowBytes < limits.windowBytes
+  }
+
+  private mutating func sendProbe(_ place: Int, _ effects: inout [Effect]) {
+    let next = progress[place].next
+    progress[place].isProbeSent = true
+    // While the place is sought, entries would be sent in vain: the probe is empty.
+    sendEntries(place, LogSlice(first: next, last: next.previous), &effects)
+  }
+
+  private mutating func sendNext(_ place: Int, _ effects: inout [Effect]) {
+    let next = progress[place].next
+    guard next >= log.floor else {
+      progress[place].state = .loading
+      effects.append(.load(progress[place].node, from: next, maximumBytes: limits.appendBytes))
+      return
+    }
+    let slice = log.slice(from: next, maximumBytes: limits.appendBytes)
+    let bytes = log.bytes(slice)
+    sendEntries(place, slice, &effects)
+    progress[place].sent(slice, bytes: bytes)
+  }
+
+  mutating func loaded(_ node: NodeID, _ slice: LogSlice?, _ bytes: Int, _ effects: inout [Effect]) {
+    guard role == .leader, let place = progress.firstIndex(where: { $0.node == node }),
+      progress[place].state == .loading
+    else { return }
+    guard let slice, !slice.isEmpty, slice.first == progress[place].next, slice.last <= log.last else {
+      progress[place].probe(from: progress[place].next)
+      return
+    }
+    progress[place].state = .replicating
+    sendEntries(place, slice, &effects)
+    progress[place].sent(slice, bytes: bytes)
+  }
+
+  private mutating func sendEntries(_ place: Int, _ slice: LogSlice, _ effects: inout [Effect]) {
+    let previous = (slice.isEmpty ? progress[place].next : slice.first).previous
+    guard let term = log.term(at: previous) else { return }
+    let request = AppendRequest(
+      term: self.term, previous: EntryID(term: term, index: previous), entries: slice, commit: commit,
+      readRound: reads.current)
+    progress[place].commitSent = commit
+    progress[place].isMessageDue = false
+    send(.append(request), to: progress[place].node, &effects)
+  }
+
+  mutating func handle(_ reply: AppendReply, from peer: NodeID, _ effects: inout [Effect]) {
+    if reply.term > term {
+      becomeFollower(term: reply.term, leader: nil, &effects)
+      return
+    }
+    guard role == .leader, reply.term == term, let place = progress.firstIndex(where: { $0.node == peer }) else {
+      return
+    }
+    guard reply.readRound <= reads.current else {
+      effects.append(.protocolViolation(peer, .impossibleAcknowledgement))
+      return
+    }
+    progress[place].isActive = true
+    switch reply.verdict {
+    case .accepted(let match):
+      guard match <= log.last else {
+        effects.append(.protocolViolation(peer, .impossibleAcknowledgement))
+        return
+      }
+      let isNews = progress[place].acknowledged(match)
+      if progress[place].state == .probing { progress[place].state = .replicating }
+      if isNews { advanceCommit(&effects) }
+      finishTransfer(place, &effects)
+    case .rejected(let previous, let hint):
+      backOff(place, previous: previous, hint: hint)
+    }
+    if reply.readRound > progress[place].readRound {
+      progress[place].readRound = reply.readRound
+      confirmReads(&effects)
+    }
+  }
+
+  /// "the follower can include the term of the conflicting entry and the first index it stores for that term. With this
+  /// information, the leader can decrement nextIndex to bypass all of the conflicting entries in that term" (section
+  /// 5.3).
+  private mutating func backOff(_ place: Int, previous: LogIndex, hint: EntryID) {
+    // What was acknowledged once in this term stays: a rejection at or before it is an old one, late or repeated.
+    guard previous > progress[place].match, previous < progress[place].next else { return }
+    if progress[place].state == .probing, previous != progress[place].next.previous { return }
+    let agreed = log.lastEntry(atOrBefore: min(hint.index, previous.previous), withTermAtMost: hint.term)
+    progress[place].probe(from: agreed.index.next)
+  }
+
+  // MARK: Follower
+
+  /// AppendEntries RPC, receiver implementation (figure 2).
+  mutating func handle(
+    _ request: AppendRequest, _ entries: ReceivedEntries, from peer: NodeID, _ effects: inout [Effect]
+  ) {
+    // "1. Reply false if term < currentTerm"
+    if request.term < term {
+      let verdict = AppendReply.Verdict.rejected(previous: request.previous.index, hint: .zero)
+      send(.appendReply(AppendReply(term: term, verdict: verdict, readRound: 0)), to: peer, &effects)
+      return
+    }
+    if request.term == term {
+      // "at most one leader can be elected in a given term" (Election Safety, figure 3).
+      if role == .leader || (leader != nil && leader != peer) {
+        effects.append(.protocolViolation(peer, .secondLeader(term)))
+        return
+      }
+    }
+    if let violation = problem(in: request, entries) {
+      effects.append(.protocolViolation(peer, violation))
+      return
+    }
+    if request.term > term || leader != peer { becomeFollower(term: request.term, leader: peer, &effects) }
+    elapsed = 0
+    heardLeader = true
+    readRoundHeard = max(readRoundHeard, request.readRound)
+
+    // "2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm"
+    guard log.contains(request.previous) else {
+      let hint = log.lastEntry(
+        atOrBefore: min(request.previous.index.previous, log.last), withTermAtMost: request.previous.term)
+      let verdict = AppendReply.Verdict.rejected(previous: request.previous.index, hint: hint)
+      send(.appendReply(AppendReply(term: term, verdict: verdict, readRound: readRoundHeard)), to: peer, &effects)
+      return
+    }
+    guard take(entries, from: peer, &effects) else { return }
+    let matched = request.previous.index.advanced(by: entries.terms.count)
+    verified = max(verified, matched)
+    // "5. If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)": what the leader
+    // says is committed counts only as far as this log is known to be the leader's.
+    commit(through: min(request.commit, matched), &effects)
+    isAcknowledgementDue = true
+  }
+
+  private func problem(in request: AppendRequest, _ entries: ReceivedEntries) -> ProtocolViolation? {
+    guard request.entries.count == entries.terms.count, entries.terms.count == entries.ends.count else { return .gap }
+    if entries.terms.isEmpty { return request.previous.term > request.term ? .impossibleTerms : nil }
+    guard entries.first == request.previous.index.next, request.entries.first == entries.first,
+      request.previous.index.rawValue < .max - UInt64(entries.terms.count) - 1
+    else { return .gap }
+    var term = request.previous.term
+    for next in entries.terms {
+      guard next >= term, next <= request.term else { return .impossibleTerms }
+      term = next
+    }
+    return nil
+  }
+
+  /// "3. If an existing entry conflicts with a new one (same index but different terms), delete the existing entry and
+  /// all that follow it. 4. Append any new entries not already in the log". Without a conflict nothing is deleted: the
+  /// message may be an old one, and what follows it may be acknowledged.
+  private mutating func take(_ entries: ReceivedEntries, from peer: NodeID, _ effects: inout [Effect]) -> Bool {
+    var known = 0
+    while known < entries.terms.count {
+      let index = entries.first.advanced(by: known)
+      guard index <= log.last, log.term(at: index) == entries.terms[known] else { break }
+      known += 1
+    }
+    guard known < entries.terms.count else { return true }
+    let first = entries.first.advanced(by: known)
+    if first <= log.last {
+      // Nor can a leader take back what it has sent in its own term: it "never overwrites or deletes entries".
+      guard first > commit, first > verified else {
+        effects.append(.protocolViolation(peer, .conflictsWithCommitted(first)))
+        return false
+      }
+      log.truncate(from: first)
+      while configurations.count > 1, configurations[configurations.count - 1].index >= first {
+        configurations.removeLast()
+      }
+    }
+    var place = known
+    while place < entries.terms.count {
+      let term = entries.terms[place]
+      var end = place
+      while end < entries.terms.count, entries.terms[end] == term { end += 1 }
+      log.append(
+        term: term, sizes: (place..<end).lazy.map { entries.ends[$0] - ($0 == 0 ? 0 : entries.ends[$0 - 1]) })
+      place = end
+    }
+    for configuration in entries.configurations where configuration.index >= first {
+      configurations.append(configuration)
+    }
+    markUnstored(from: first)
+    effects.append(.accept(LogSlice(first: first, last: log.last)))
+    return true
+  }
+
+  mutating func acknowledge(_ leader: NodeID, _ effects: inout [Effect]) {
+    isAcknowledgementDue = false
+    acknowledged = min(verified, log.durable)
+    let reply = AppendReply(term: term, verdict: .accepted(match: acknowledged), readRound: readRoundHeard)
+    send(.appendReply(reply), to: leader, &effects)
+  }
+}

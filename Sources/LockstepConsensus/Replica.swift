@@ -1,0 +1,294 @@
+/// One member of one group: the consensus protocol as a pure value. An event goes in, effects come out, and effects
+/// answer as events. There is no clock (time is ticks), no thread, no randomness but the seed, and no input or output.
+///
+/// Sources: Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (the Raft paper), and Ongaro,
+/// "Consensus: Bridging Theory and Practice" (the thesis), cited beside each rule.
+package struct Replica: Sendable {
+  package struct Configuration: Sendable {
+    package var id: NodeID
+    /// Effective until the log says otherwise.
+    package var members: Members
+    /// The node that leads when it can; nil: any.
+    package var preferredLeader: NodeID?
+    package var limits: Limits
+    package var seed: UInt64
+    package init(
+      id: NodeID, members: Members, preferredLeader: NodeID? = nil, limits: Limits = Limits(), seed: UInt64
+    ) {
+      self.id = id
+      self.members = members
+      self.preferredLeader = preferredLeader
+      self.limits = limits
+      self.seed = seed
+    }
+  }
+
+  /// What this node is; the large parts of a leader's and a candidate's state live beside it.
+  package enum Role: Hashable, Sendable {
+    case follower(leader: NodeID?)
+    case preCandidate
+    case candidate
+    case leader
+
+    package var kind: RoleKind {
+      switch self {
+      case .follower: .follower
+      case .preCandidate: .preCandidate
+      case .candidate: .candidate
+      case .leader: .leader
+      }
+    }
+  }
+
+  package let configuration: Configuration
+  package var limits: Limits { configuration.limits }
+  package var id: NodeID { configuration.id }
+
+  package internal(set) var role: Role = .follower(leader: nil)
+  package internal(set) var hardState: HardState
+  package internal(set) var log: Log
+  /// The effective configurations, by the index of their entry; a configuration counts "as soon as it is added to the
+  /// log" (thesis section 4.1) and is rolled back when its entry is truncated.
+  package internal(set) var configurations: [(index: LogIndex, members: Members)]
+
+  package var term: Term { hardState.term }
+  package var commit: LogIndex { hardState.commit }
+  package var members: Members { configurations[configurations.count - 1].members }
+  package var leader: NodeID? {
+    switch role {
+    case .leader: id
+    case .follower(let leader): leader
+    case .preCandidate, .candidate: nil
+    }
+  }
+
+  var generator: Generator
+  /// Ticks since the leader was heard, a vote was granted, or a candidacy began; on a leader, since its quorum was
+  /// last checked.
+  var elapsed = 0
+  /// When `elapsed` reaches this, campaign: chosen anew each time from one to two election time-outs.
+  var timeout = 0
+  var heardLeader = false
+
+  // Storage: what is to be written, and what waits for it.
+  var nextWrite = WriteID(1)
+  var unstoredFrom: LogIndex?
+  var isHardStateDirty = false
+  var hardStateWrite: WriteID?
+  /// Messages that speak of a term or a vote that is not on the disk yet.
+  var held: [(message: Message, to: NodeID)] = []
+
+  // As a follower.
+  /// The log equals that of this term's leader up to here.
+  var verified: LogIndex = .zero
+  var acknowledged: LogIndex = .zero
+  var isAcknowledgementDue = false
+  var readRoundHeard: UInt64 = 0
+  var forwardedReads: [ReadID] = []
+  var forwardedReadsElapsed = 0
+
+  // As a candidate.
+  var tally = Tally()
+  var isTransferCandidacy = false
+
+  // As a leader.
+  package internal(set) var progress: [Progress] = []
+  /// The leader's first entry of its own term: until it is committed, nothing is (Raft section 5.4.2), and reads wait
+  /// (section 8).
+  var termStart: LogIndex = .zero
+  var heartbeatElapsed = 0
+  package internal(set) var transferee: NodeID?
+  var transferElapsed = 0
+  var isTimeoutNowSent = false
+  var transferPause = 0
+  var preferredCaughtUp = 0
+  var reads = ReadRounds()
+
+  /// Links that are up, so that a new leader knows where to send.
+  var linksUp: [NodeID] = []
+  var summary = InvariantSummary()
+
+  /// A replica as it was when it stopped: hard state and log come from the disk, and all of the log is durable.
+  package init(
+    _ configuration: Configuration, hardState: HardState = HardState(), log: Log = Log(),
+    configurations recovered: [(index: LogIndex, members: Members)] = []
+  ) {
+    precondition(configuration.limits.problem == nil, configuration.limits.problem ?? "")
+    self.configuration = configuration
+    self.hardState = hardState
+    self.log = log
+    configurations = [(.zero, configuration.members)] + recovered
+    generator = Generator(seed: configuration.seed)
+    // A commit index is a hint on the disk: never beyond the log that came with it.
+    self.hardState.commit = min(hardState.commit, log.last)
+    resetTimeout()
+    checkInvariants()
+  }
+
+  /// One step: all effects of the event are appended to `effects`, in the order in which they must be carried out.
+  package mutating func step(_ event: LocalEvent, into effects: inout [Effect]) {
+    switch event {
+    case .tick: tick(&effects)
+    case .proposed(let sizes): propose(sizes, &effects)
+    case .readRequested(let id): requestRead(id, &effects)
+    case .stored(let id): stored(id, &effects)
+    case .loaded(let node, let slice, let bytes): loaded(node, slice, bytes, &effects)
+    case .linkLost(let node): linkChanged(node, isUp: false)
+    case .linkRestored(let node): linkChanged(node, isUp: true)
+    case .transferRequested(let node): beginTransfer(to: node)
+    case .turnEnded: endTurn(&effects)
+    }
+    checkInvariants()
+  }
+
+  /// One message of a peer; `entries` are those of an AppendRequest.
+  package mutating func step(
+    _ message: Message, entries: ReceivedEntries = .none, from peer: NodeID, into effects: inout [Effect]
+  ) {
+    guard members.all.contains(peer), peer != id else {
+      effects.append(.protocolViolation(peer, .notAMember))
+      return
+    }
+    switch message {
+    case .append(let request): handle(request, entries, from: peer, &effects)
+    case .appendReply(let reply): handle(reply, from: peer, &effects)
+    case .vote(let request): handle(request, from: peer, &effects)
+    case .voteReply(let reply): handle(reply, from: peer, &effects)
+    case .timeoutNow(let term): handleTimeoutNow(term, from: peer, &effects)
+    case .readIndex(let request): handle(request, from: peer, &effects)
+    case .readIndexReply(let reply): handle(reply, from: peer, &effects)
+    }
+    checkInvariants()
+  }
+
+  private mutating func tick(_ effects: inout [Effect]) {
+    elapsed += 1
+    switch role {
+    case .leader: tickLeader(&effects)
+    case .follower, .preCandidate, .candidate:
+      retryForwardedReads(&effects)
+      if elapsed >= timeout, members.isVoter(id) { startPreVote(&effects) }
+    }
+  }
+
+  private mutating func linkChanged(_ node: NodeID, isUp: Bool) {
+    linksUp.removeAll { $0 == node }
+    if isUp { linksUp.append(node) }
+    guard let place = progress.firstIndex(where: { $0.node == node }) else { return }
+    progress[place].isLinkUp = isUp
+    // TCP loses only with the connection: whatever was under way has to be found out again.
+    progress[place].probe(from: progress[place].match.next)
+    progress[place].isMessageDue = true
+  }
+
+  // MARK: Term and role
+
+  /// "If RPC request or response contains term T > currentTerm: set currentTerm = T, convert to follower" (figure 2).
+  mutating func becomeFollower(term: Term, leader: NodeID?, _ effects: inout [Effect]) {
+    let isNewTerm = term > hardState.term
+    if isNewTerm {
+      hardState.term = term
+      hardState.vote = nil
+      isHardStateDirty = true
+      held.removeAll()
+      verified = .zero
+      acknowledged = .zero
+      readRoundHeard = 0
+      isAcknowledgementDue = false
+    }
+    let wasLeader = role == .leader
+    let before = role
+    role = .follower(leader: leader)
+    if wasLeader {
+      leaveLeadership(&effects)
+      elapsed = 0
+      resetTimeout()
+    }
+    if before != role || isNewTerm {
+      refuseForwardedReads(&effects)
+      effects.append(.roleChanged(.follower, term: hardState.term, leader: leader))
+    }
+  }
+
+  mutating func resetTimeout() {
+    // "election timeouts are chosen randomly from a fixed interval" (Raft section 5.2): T to 2 T.
+    timeout = limits.electionTicks + generator.below(limits.electionTicks)
+    guard let preferred = configuration.preferredLeader, !heardLeader, members.isVoter(preferred) else { return }
+    // At the start the named leader goes first; the others give it time, then any of them will do.
+    if preferred == id {
+      timeout = limits.electionTicks / 3 + generator.below(limits.electionTicks / 3)
+    } else {
+      timeout += limits.electionTicks
+    }
+  }
+
+  // MARK: What leaves this node
+
+  /// Votes and acknowledgements are "updated on stable storage before responding to RPCs" (figure 2). One rule for
+  /// all: no message leaves in a term that is not on the disk.
+  mutating func send(_ message: Message, to node: NodeID, _ effects: inout [Effect]) {
+    if isHardStateDirty || hardStateWrite != nil {
+      held.append((message, node))
+    } else {
+      effects.append(.send(message, to: node))
+    }
+  }
+
+  private mutating func stored(_ id: WriteID, _ effects: inout [Effect]) {
+    guard id < nextWrite else { return }
+    let isMoreDurable = log.writeFinished(id)
+    if let write = hardStateWrite, write <= id { hardStateWrite = nil }
+    if hardStateWrite == nil, !isHardStateDirty {
+      for (message, node) in held { effects.append(.send(message, to: node)) }
+      held.removeAll()
+      countOwnVote(&effects)
+    }
+    guard isMoreDurable else { return }
+    switch role {
+    case .leader: advanceCommit(&effects)
+    case .follower(let leader):
+      if leader != nil, min(verified, log.durable) > acknowledged { isAcknowledgementDue = true }
+    case .preCandidate, .candidate: break
+    }
+  }
+
+  private mutating func endTurn(_ effects: inout [Effect]) {
+    storeWhatIsNew(&effects)
+    switch role {
+    case .leader:
+      advanceCommit(&effects)
+      beginReadRound(&effects)
+      replicate(&effects)
+      log.trim(
+        maximumEntries: limits.cacheEntries, maximumBytes: limits.cacheBytes,
+        keeping: min(log.durable, commit).next)
+    case .follower(let leader):
+      if let leader, isAcknowledgementDue { acknowledge(leader, &effects) }
+      log.trim(
+        maximumEntries: limits.cacheEntries, maximumBytes: limits.cacheBytes,
+        keeping: min(log.durable, commit).next)
+    case .preCandidate, .candidate: break
+    }
+  }
+
+  private mutating func storeWhatIsNew(_ effects: inout [Effect]) {
+    guard isHardStateDirty || unstoredFrom != nil else { return }
+    let write = Write(
+      id: nextWrite, hardState: hardState, entries: unstoredFrom.map { LogSlice(first: $0, last: log.last) })
+    nextWrite = WriteID(nextWrite.rawValue + 1)
+    log.writeBegan(write.id)
+    if isHardStateDirty { hardStateWrite = write.id }
+    isHardStateDirty = false
+    unstoredFrom = nil
+    effects.append(.store(write))
+  }
+
+  /// Entries at and after `index` are not on their way to the disk yet.
+  mutating func markUnstored(from index: LogIndex) { unstoredFrom = unstoredFrom.map { min($0, index) } ?? index }
+
+  mutating func commit(through index: LogIndex, _ effects: inout [Effect]) {
+    guard index > hardState.commit else { return }
+    hardState.commit = index
+    effects.append(.commit(index))
+  }
+}

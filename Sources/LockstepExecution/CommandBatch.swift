@@ -1,0 +1,36 @@
+package import LockstepConsensus
+
+/// Consecutive committed commands. Valid during `apply`: the requests are borrowed from the log's own bytes.
+public struct CommandBatch {
+  public struct Command {
+    public var context: ApplyContext
+    public let call: Call
+  }
+
+  package let commands: [Command]
+
+  package init(_ commands: [Command]) { self.commands = commands }
+
+  public var count: Int { commands.count }
+
+  /// The command at this place, counted from 0.
+  public subscript(_ place: Int) -> Command { commands[place] }
+}
+
+/// The answers of one batch, in the order of its commands.
+public struct Replies {
+  package enum Reply: Sendable, Hashable {
+    case success([UInt8])
+    case failure(Status)
+  }
+
+  package private(set) var all: [Reply] = []
+
+  package init() {}
+
+  /// Answers the next command.
+  public mutating func succeed(_ reply: [UInt8]) { all.append(.success(reply)) }
+
+  /// Answers the next command with a failure, which is recorded: the same on every replica.
+  public mutating func fail(_ status: Status) { all.append(.failure(status)) }
+}

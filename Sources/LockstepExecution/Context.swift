@@ -1,0 +1,42 @@
+public import LockstepConsensus
+
+/// What a command may know of the world, besides the machine and its request: the same on every replica. Clocks,
+/// random numbers and ids that come from anywhere else make replicas differ.
+public struct ApplyContext: Sendable {
+  public let group: GroupID
+  /// The place of this command in the log: unique, growing, and so a good revision or id.
+  public let index: LogIndex
+  public let term: Term
+  /// The leader's clock when it took the command, in nanoseconds since 1970; never goes back.
+  public let time: UInt64
+  /// The client's session, or nil.
+  public let session: UInt64?
+  private var random: Generator
+
+  package init(group: GroupID, index: LogIndex, term: Term, time: UInt64, session: UInt64?) {
+    self.group = group
+    self.index = index
+    self.term = term
+    self.time = time
+    self.session = session
+    random = Generator(seed: group.rawValue &* 0x9e37_79b9_7f4a_7c15 ^ index.rawValue)
+  }
+
+  /// Random bits, drawn from a generator that is seeded by group and index: every replica draws the same.
+  public mutating func nextRandom() -> UInt64 { random.next() }
+}
+
+/// What a query may know.
+public struct QueryContext: Sendable {
+  public let group: GroupID
+  /// The last command that the machine has applied.
+  public let index: LogIndex
+  /// The time stamp of that command, in nanoseconds since 1970.
+  public let time: UInt64
+
+  package init(group: GroupID, index: LogIndex, time: UInt64) {
+    self.group = group
+    self.index = index
+    self.time = time
+  }
+}

@@ -1,0 +1,110 @@
+package import LockstepConsensus
+
+/// Carries out the agreed order: the session table first, then the machine. Knows which entry it has applied last, and
+/// takes only the one after it, so that no entry is ever applied twice or left out.
+package struct Executor {
+  /// A committed entry, whose bytes are borrowed.
+  package struct Entry {
+    package let id: EntryID
+    package let kind: EntryKind
+    package let timestamp: UInt64
+    package let session: UInt64
+    package let sequence: UInt64
+    package let call: Call
+
+    package init(
+      id: EntryID, kind: EntryKind, timestamp: UInt64, session: UInt64, sequence: UInt64, call: Call
+    ) {
+      self.id = id
+      self.kind = kind
+      self.timestamp = timestamp
+      self.session = session
+      self.sequence = sequence
+      self.call = call
+    }
+  }
+
+  package let group: GroupID
+  package private(set) var machine: any StateMachine
+  package private(set) var sessions = SessionTable()
+  package private(set) var applied: LogIndex = .zero
+  package private(set) var appliedTerm: Term = .zero
+  package private(set) var time: UInt64 = 0
+  private var batch: [CommandBatch.Command] = []
+  private var batchEntries: [Entry] = []
+
+  package init(group: GroupID, machine: any StateMachine) {
+    self.group = group
+    self.machine = machine
+  }
+
+  /// Applies consecutive entries, and calls `answer` for each, in order: with the machine's reply for a command, and
+  /// with nil for an entry that is not one (the reply to an opened session is its index).
+  package mutating func apply(_ entries: [Entry], answer: (EntryID, Replies.Reply?) -> Void) {
+    for entry in entries {
+      precondition(entry.id.index == applied.next, "entry \(entry.id.index) is applied after \(applied)")
+      applied = entry.id.index
+      appliedTerm = entry.id.term
+      time = max(time, entry.timestamp)
+      switch entry.kind {
+      case .command:
+        if entry.session == 0 {
+          add(entry)
+        } else {
+          // Its outcome may depend on a command of the same session in the batch: those are carried out first.
+          flush(answer)
+          applyInSession(entry, answer)
+        }
+      case .openSession:
+        flush(answer)
+        sessions.open(at: entry.id.index)
+        answer(entry.id, nil)
+      case .noOperation, .configuration:
+        flush(answer)
+        answer(entry.id, nil)
+      }
+    }
+    flush(answer)
+  }
+
+  private mutating func add(_ entry: Entry) {
+    let context = ApplyContext(
+      group: group, index: entry.id.index, term: entry.id.term, time: time,
+      session: entry.session == 0 ? nil : entry.session)
+    batch.append(CommandBatch.Command(context: context, call: entry.call))
+    batchEntries.append(entry)
+  }
+
+  private mutating func flush(_ answer: (EntryID, Replies.Reply?) -> Void) {
+    guard !batch.isEmpty else { return }
+    let entries = batchEntries
+    for (entry, reply) in zip(entries, carryOut()) { answer(entry.id, reply) }
+  }
+
+  private mutating func carryOut() -> [Replies.Reply] {
+    var replies = Replies()
+    machine.apply(CommandBatch(batch), into: &replies)
+    precondition(
+      replies.all.count == batch.count,
+      "the state machine answered \(replies.all.count) of \(batch.count) commands: apply must answer each exactly once")
+    batch.removeAll(keepingCapacity: true)
+    batchEntries.removeAll(keepingCapacity: true)
+    return replies.all
+  }
+
+  private mutating func applyInSession(_ entry: Entry, _ answer: (EntryID, Replies.Reply?) -> Void) {
+    switch sessions.look(session: entry.session, sequence: entry.sequence, at: entry.id.index) {
+    case .answered(let reply): answer(entry.id, reply)
+    case .refused(let status): answer(entry.id, .failure(status))
+    case .new:
+      add(entry)
+      let reply = carryOut()[0]
+      sessions.record(reply, session: entry.session, sequence: entry.sequence)
+      answer(entry.id, reply)
+    }
+  }
+
+  package func query(_ call: Call) throws(Status) -> [UInt8] {
+    try machine.query(call, QueryContext(group: group, index: applied, time: time))
+  }
+}

@@ -1,0 +1,83 @@
+package import LockstepConsensus
+
+/// Replies of commands that carried a session and a sequence, so that a command that is sent again is answered and not
+/// carried out again (Raft section 8, thesis section 6.3). Part of the replicated state: it changes by log entries
+/// alone, and its limits are counted in entries, so that all replicas forget the same things at the same place.
+package struct SessionTable: Sendable {
+  /// How many sessions are kept; opening one more ends the one that was used least recently.
+  package static let maximumSessions = 4096
+  /// How many replies are kept for each: a client has at most so many calls under way in one session.
+  package static let maximumReplies = 64
+
+  struct Session: Sendable {
+    var lastUsed: LogIndex
+    /// In order of sequence.
+    var replies: [(sequence: UInt64, reply: Replies.Reply)] = []
+    /// Sequences up to here are forgotten.
+    var forgotten: UInt64 = 0
+  }
+
+  /// Sorted by id, which is the index of the entry that opened the session: appending keeps the order.
+  private var ids: [UInt64] = []
+  private var sessions: [Session] = []
+
+  package init() {}
+
+  package var count: Int { ids.count }
+
+  package enum Lookup {
+    case new
+    case answered(Replies.Reply)
+    case refused(Status)
+  }
+
+  package mutating func open(at index: LogIndex) {
+    if ids.count >= Self.maximumSessions,
+      let oldest = sessions.indices.min(by: { sessions[$0].lastUsed < sessions[$1].lastUsed })
+    {
+      ids.remove(at: oldest)
+      sessions.remove(at: oldest)
+    }
+    ids.append(index.rawValue)
+    sessions.append(Session(lastUsed: index))
+  }
+
+  /// Must this command be carried out?
+  package mutating func look(session: UInt64, sequence: UInt64, at index: LogIndex) -> Lookup {
+    guard let place = find(session) else {
+      return .refused(
+        Status(
+          .failedPrecondition,
+          "session \(session) is not open or has ended: whether call \(sequence) of it was carried out is not known any more"
+        ))
+    }
+    sessions[place].lastUsed = index
+    if let known = sessions[place].replies.first(where: { $0.sequence == sequence }) { return .answered(known.reply) }
+    guard sequence > sessions[place].forgotten else {
+      return .refused(
+        Status(
+          .failedPrecondition, "call \(sequence) of session \(session) is too long ago: its reply is not kept any more")
+      )
+    }
+    return .new
+  }
+
+  package mutating func record(_ reply: Replies.Reply, session: UInt64, sequence: UInt64) {
+    guard let place = find(session) else { return }
+    let position = sessions[place].replies.firstIndex { $0.sequence > sequence } ?? sessions[place].replies.count
+    sessions[place].replies.insert((sequence, reply), at: position)
+    if sessions[place].replies.count > Self.maximumReplies {
+      sessions[place].forgotten = sessions[place].replies.removeFirst().sequence
+    }
+  }
+
+  private func find(_ id: UInt64) -> Int? {
+    var low = 0
+    var high = ids.count
+    while low < high {
+      let middle = (low + high) / 2
+      if ids[middle] < id { low = middle + 1 } else { high = middle }
+    }
+    return low < ids.count && ids[low] == id ? low : nil
+  }
+}

@@ -1,0 +1,67 @@
+/// What is replicated: a value that changes only by commands, in the order of the log, and depends on nothing else.
+///
+/// This is the plain form, on bytes. `Service` in `LockstepServices` puts protobuf messages on top of it.
+public protocol StateMachine: Sendable {
+  /// The state before the first command.
+  init()
+
+  /// Carries out consecutive commands in order, and answers each through `replies`. Total: whatever the bytes are, it
+  /// returns; a failure is a reply. Must not look at clocks, random sources, the order of a Set or Dictionary, or
+  /// anything outside `self` and the batch.
+  mutating func apply(_ batch: CommandBatch, into replies: inout Replies)
+
+  /// Answers a query from the state as it is.
+  func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8]
+
+  /// Is this a call that the machine could carry out? Asked before a command is put into the log, so that bytes that
+  /// mean nothing never reach it.
+  func validate(_ call: Call) throws(Status)
+
+  /// Command, query, or no method of this machine.
+  func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind?
+
+  /// The state as bytes, in pieces. Called on a copy of the machine, on another thread: because machines are values,
+  /// the copy is the snapshot (copy-on-write collections make it O(1)).
+  func snapshot(_ write: ([UInt8]) -> Void)
+
+  /// A machine from a snapshot. An initialiser, so that old state cannot leak into the new.
+  init(restoring snapshot: [UInt8]) throws(Status)
+
+  /// A number that is equal when, and for practical purposes only when, the state is. Replicas are compared by it.
+  var digest: UInt64 { get }
+
+  /// What the machine offers, for reflection: a descriptor set per service.
+  static var schemas: [Schema] { get }
+}
+
+public enum MethodKind: Sendable, Hashable {
+  /// Goes through the log.
+  case command
+  /// Never does (`option idempotency_level = NO_SIDE_EFFECTS`).
+  case query
+}
+
+/// A service's description: its full name, and a serialized `google.protobuf.FileDescriptorSet` with its imports, as
+/// `protoc --include_imports --descriptor_set_out=FILE` writes it.
+public struct Schema: Sendable, Hashable {
+  public let name: String
+  public let descriptorSet: [UInt8]
+
+  public init(name: String, descriptorSet: [UInt8]) {
+    self.name = name
+    self.descriptorSet = descriptorSet
+  }
+}
+
+/// A method, "package.Service/Method" in UTF-8, and its request. Borrowed: valid during the call that it is passed to.
+public struct Call {
+  public let method: UnsafeRawBufferPointer
+  public let request: UnsafeRawBufferPointer
+
+  public init(method: UnsafeRawBufferPointer, request: UnsafeRawBufferPointer) {
+    self.method = method
+    self.request = request
+  }
+
+  public var methodName: String { String(decoding: method, as: UTF8.self) }
+}
