@@ -1447,7 +1447,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__status_reply__descriptor =
   (ProtobufCMessageInit) lockstep__wire__v1__status_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_descriptors[19] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_descriptors[14] =
 {
   {
     "group",
@@ -1498,20 +1498,8 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_de
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "first_index",
-    5,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Lockstep__Wire__V1__GroupStatus, first_index),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "last_index",
-    6,
+    5,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
@@ -1523,7 +1511,7 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_de
   },
   {
     "durable_index",
-    7,
+    6,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
@@ -1535,7 +1523,7 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_de
   },
   {
     "commit_index",
-    8,
+    7,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
@@ -1547,7 +1535,7 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_de
   },
   {
     "applied_index",
-    9,
+    8,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
@@ -1558,48 +1546,36 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_de
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "leader_commit_index",
+    "last_timestamp",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__GroupStatus, last_timestamp),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "durable_timestamp",
     10,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
-    offsetof(Lockstep__Wire__V1__GroupStatus, leader_commit_index),
+    offsetof(Lockstep__Wire__V1__GroupStatus, durable_timestamp),
     NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "leader_last_index",
+    "applied_timestamp",
     11,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
-    offsetof(Lockstep__Wire__V1__GroupStatus, leader_last_index),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "leader_known",
-    12,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BOOL,
-    0,   /* quantifier_offset */
-    offsetof(Lockstep__Wire__V1__GroupStatus, leader_known),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "contact_milliseconds",
-    13,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Lockstep__Wire__V1__GroupStatus, contact_milliseconds),
+    offsetof(Lockstep__Wire__V1__GroupStatus, applied_timestamp),
     NULL,
     NULL,
     0,             /* flags */
@@ -1607,7 +1583,7 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_de
   },
   {
     "digest",
-    14,
+    12,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_FIXED64,
     0,   /* quantifier_offset */
@@ -1618,20 +1594,8 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_de
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "peers",
-    15,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Lockstep__Wire__V1__GroupStatus, n_peers),
-    offsetof(Lockstep__Wire__V1__GroupStatus, peers),
-    &lockstep__wire__v1__peer_status__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "voters",
-    16,
+    13,
     PROTOBUF_C_LABEL_REPEATED,
     PROTOBUF_C_TYPE_UINT64,
     offsetof(Lockstep__Wire__V1__GroupStatus, n_voters),
@@ -1642,67 +1606,38 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_de
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "received_lag_milliseconds",
-    17,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Lockstep__Wire__V1__GroupStatus, received_lag_milliseconds),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "durable_lag_milliseconds",
-    18,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Lockstep__Wire__V1__GroupStatus, durable_lag_milliseconds),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "applied_lag_milliseconds",
-    19,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Lockstep__Wire__V1__GroupStatus, applied_lag_milliseconds),
-    NULL,
+    "peers",
+    14,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Lockstep__Wire__V1__GroupStatus, n_peers),
+    offsetof(Lockstep__Wire__V1__GroupStatus, peers),
+    &lockstep__wire__v1__peer_status__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
 static const unsigned lockstep__wire__v1__group_status__field_indices_by_name[] = {
-  8,   /* field[8] = applied_index */
-  18,   /* field[18] = applied_lag_milliseconds */
-  7,   /* field[7] = commit_index */
-  12,   /* field[12] = contact_milliseconds */
-  13,   /* field[13] = digest */
-  6,   /* field[6] = durable_index */
-  17,   /* field[17] = durable_lag_milliseconds */
-  4,   /* field[4] = first_index */
+  7,   /* field[7] = applied_index */
+  10,   /* field[10] = applied_timestamp */
+  6,   /* field[6] = commit_index */
+  11,   /* field[11] = digest */
+  5,   /* field[5] = durable_index */
+  9,   /* field[9] = durable_timestamp */
   0,   /* field[0] = group */
-  5,   /* field[5] = last_index */
+  4,   /* field[4] = last_index */
+  8,   /* field[8] = last_timestamp */
   3,   /* field[3] = leader */
-  9,   /* field[9] = leader_commit_index */
-  11,   /* field[11] = leader_known */
-  10,   /* field[10] = leader_last_index */
-  14,   /* field[14] = peers */
-  16,   /* field[16] = received_lag_milliseconds */
+  13,   /* field[13] = peers */
   1,   /* field[1] = role */
   2,   /* field[2] = term */
-  15,   /* field[15] = voters */
+  12,   /* field[12] = voters */
 };
 static const ProtobufCIntRange lockstep__wire__v1__group_status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 19 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__group_status__descriptor =
 {
@@ -1712,7 +1647,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__group_status__descriptor =
   "Lockstep__Wire__V1__GroupStatus",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__GroupStatus),
-  19,
+  14,
   lockstep__wire__v1__group_status__field_descriptors,
   lockstep__wire__v1__group_status__field_indices_by_name,
   1,  lockstep__wire__v1__group_status__number_ranges,

@@ -1,8 +1,8 @@
 import CProtobufC
 
-/// Zeroed memory that is handed out in order and freed all at once, never more than a limit: the bound on what a message
-/// from elsewhere can make protobuf-c allocate. When the limit is reached, allocation answers nil, and protobuf-c gives
-/// up cleanly.
+/// Zeroed memory that is handed out in order and freed all at once, never more than a limit: the bound on what a
+/// message from elsewhere can make protobuf-c allocate. When the limit is reached, allocation answers nil, and
+/// protobuf-c gives up cleanly.
 final class Arena {
   private static let alignment = 16
   private static let firstChunk = 4 << 10

@@ -24,15 +24,16 @@ enum DescriptorProto: Int, CaseIterable {
         "FileDescriptorProto",
         [
           one("name", 1, .string), one("package", 2, .string), many("dependency", 3, .string),
-          records("message_type", 4, .message), records("enum_type", 5, .enumeration), records("service", 6, .service),
-          one("syntax", 12, .string),
+          records("message_type", 4, .message), records("enum_type", 5, .enumeration),
+          records("service", 6, .service), one("syntax", 12, .string),
         ])
     case .message:
       shape(
         "DescriptorProto",
         [
           one("name", 1, .string), records("field", 2, .field), records("nested_type", 3, .message),
-          records("enum_type", 4, .enumeration), record("options", 7, .messageOptions), records("oneof_decl", 8, .oneof),
+          records("enum_type", 4, .enumeration), record("options", 7, .messageOptions),
+          records("oneof_decl", 8, .oneof),
         ])
     case .field:
       shape(

@@ -40,6 +40,10 @@ struct MessageLayout {
   /// Sorted by field number.
   let slots: [FieldSlot]
 
+  /// What a message counts for against the limit on memory. Fields count beside their space, because every message is
+  /// walked field by field, and the members of a oneof, however many, share one place.
+  var cost: Int { size + 8 * slots.count }
+
   func slot(numbered number: UInt32) -> FieldSlot? {
     var range = 0..<slots.count
     while !range.isEmpty {

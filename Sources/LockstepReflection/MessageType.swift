@@ -53,8 +53,8 @@ package struct MessageType: Sendable {
     return try result.get()
   }
 
-  /// The JSON of a message. The bytes may come from anyone: what they are not, or what they would cost beyond the limits,
-  /// is an error.
+  /// The JSON of a message. The bytes may come from anyone: what they are not, or what they would cost beyond the
+  /// limits, is an error.
   package func decode(
     _ bytes: UnsafeRawBufferPointer, options: JSONOptions = JSONOptions()
   ) throws(ReflectionError) -> JSONValue {

@@ -42,8 +42,8 @@ extension String {
   }
 }
 
-/// The candidate that was probably meant: the nearest by insertions, deletions, replacements and changes of case, if it is
-/// near at all.
+/// The candidate that was probably meant: the nearest by insertions, deletions, replacements, swapped neighbours and
+/// changes of case, if it is near at all.
 func nearest(to name: String, among candidates: some Sequence<String>) -> String? {
   // Longer names than any that a person types would only cost time.
   guard name.utf8.count <= 200 else { return nil }
@@ -58,17 +58,21 @@ func nearest(to name: String, among candidates: some Sequence<String>) -> String
 }
 
 private func editDistance(_ left: [UInt8], _ right: [UInt8]) -> Int {
-  var row = Array(0...right.count)
-  for (position, byte) in left.enumerated() {
-    var diagonal = row[0]
-    row[0] = position + 1
+  var beforeLast: [Int] = []
+  var last = Array(0...right.count)
+  for row in left.indices {
+    var current = [row + 1]
     for column in right.indices {
-      let replaced = diagonal + (byte == right[column] ? 0 : 1)
-      diagonal = row[column + 1]
-      row[column + 1] = min(replaced, diagonal + 1, row[column] + 1)
+      var distance = min(last[column] + (left[row] == right[column] ? 0 : 1), last[column + 1] + 1, current[column] + 1)
+      if row > 0, column > 0, left[row] == right[column - 1], left[row - 1] == right[column] {
+        distance = min(distance, beforeLast[column - 1] + 1)
+      }
+      current.append(distance)
     }
+    beforeLast = last
+    last = current
   }
-  return row[right.count]
+  return last[right.count]
 }
 
 /// Names as an error lists them, cut off where nobody reads on.

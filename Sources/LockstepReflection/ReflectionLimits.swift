@@ -9,6 +9,9 @@ enum ReflectionLimits {
   /// Files, messages, fields, enum values, services and methods of one pool, taken together.
   static let declarations = 200_000
 
+  /// The length of a full name. Names are repeated by everything inside of what they name.
+  static let fullNameBytes = 512
+
   /// The largest message that is decoded or encoded.
   static let messageBytes = 16 << 20
 

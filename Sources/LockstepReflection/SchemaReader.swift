@@ -59,7 +59,8 @@ struct SchemaReader {
     try declare()
     let name = try record.text(1) ?? ""
     let package = try record.text(2) ?? ""
-    guard package.isEmpty || package.isDottedName else { throw failure("'\(package)' is no package name") }
+    let isName = package.isDottedName && package.utf8.count <= ReflectionLimits.fullNameBytes
+    guard package.isEmpty || isName else { throw failure("'\(printable(package, limit: 80))' is no package name") }
     // An absent syntax means proto2.
     guard let syntax = FileSchema.Syntax(rawValue: try record.text(12) ?? "proto2") else {
       throw failure("file '\(name)' has syntax '\(try record.text(12) ?? "")'; only proto2 and proto3 can be read")
@@ -81,7 +82,11 @@ struct SchemaReader {
     guard name.isProtoName else {
       throw failure("'\(name)' is no name for \(what)" + (scope.isEmpty ? "" : " in \(scope)"))
     }
-    return (name, scope.isEmpty ? name : scope + "." + name)
+    let fullName = scope.isEmpty ? name : scope + "." + name
+    guard fullName.utf8.count <= ReflectionLimits.fullNameBytes else {
+      throw failure("'\(printable(fullName, limit: 80))' is longer than a name may be")
+    }
+    return (name, fullName)
   }
 
   private mutating func message(
@@ -126,12 +131,16 @@ struct SchemaReader {
     if let oneof, !(0..<oneofs).contains(oneof) || label != .optional {
       throw failure("field \(fullName) cannot be in oneof \(oneof)")
     }
+    let defaultValue = try record.text(7)
+    if let defaultValue, type != .string, type != .bytes, !defaultValue.utf8.allSatisfy({ (0x21..<0x7F) ~= $0 }) {
+      throw failure("field \(fullName) has a default value that is no \(type.keyword)")
+    }
     let packedOption = record.record(8)?.bool(2)
     let jsonName = try record.text(10) ?? name.lowerCamelCase
     return FieldSchema(
       name: name, jsonName: jsonName, number: number, label: label, type: type,
       typeName: isNamed ? try typeName(try record.text(6), of: fullName) : "",
-      defaultValue: try record.text(7), oneof: oneof,
+      defaultValue: defaultValue, oneof: oneof,
       hasPresence: label != .repeated
         && (syntax == .proto2 || isProto3Optional || oneof != nil || type == .message),
       isProto3Optional: isProto3Optional,

@@ -10,8 +10,8 @@ enum WellKnownType: Sendable {
   case listValue
   case any
 
-  /// A schema from elsewhere may give these names to anything, so the fields are looked at too. What only has the name is
-  /// a message like any other.
+  /// A schema from elsewhere may give these names to anything, so the fields are looked at too. What only has the name
+  /// is a message like any other.
   init?(_ schema: MessageSchema, _ fields: [FieldInfo]) {
     guard schema.fullName.hasPrefix("google.protobuf.") else { return nil }
     let found: (type: Self, fields: [Expected])

@@ -1,8 +1,8 @@
 /// Walks over the bytes of a message before protobuf-c may unpack them.
 ///
-/// protobuf-c has no bound on depth, merges repeated singular submessages in quadratic time, and allocates many times the
-/// length of unknown fields. So this checks bounds, wire types and depth, refuses a singular submessage that comes twice,
-/// and adds up what unpacking will allocate, in time linear in the length.
+/// protobuf-c has no bound on depth, merges repeated singular submessages in quadratic time, and allocates many times
+/// the length of unknown fields. So this checks bounds, wire types and depth, refuses a singular submessage that comes
+/// twice, and adds up what unpacking will allocate, in time linear in the length.
 struct WireScan {
   private let layouts: [MessageLayout]
   private let bytes: UnsafeRawBufferPointer
@@ -35,7 +35,7 @@ struct WireScan {
     guard depth <= ReflectionLimits.depth else {
       throw failure("messages are nested more than \(ReflectionLimits.depth) deep", at: range.lowerBound)
     }
-    try spend(layout.size, at: range.lowerBound)
+    try spend(layout.cost, at: range.lowerBound)
     var singularMessages: Set<UInt32> = []
     var offset = range.lowerBound
     while offset < range.upperBound {

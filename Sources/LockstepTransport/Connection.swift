@@ -251,6 +251,9 @@ extension Connection {
     context = nil
   }
 
+  /// Bytes of memory behind what arrived and was not handed out yet.
+  var heldCapacity: Int { decoder.heldCapacity }
+
   /// Called at a steady beat; the clock is never read for the sake of a frame.
   func checkDeadlines(_ allowed: DeadlineBeats) {
     guard state == .open else { return }

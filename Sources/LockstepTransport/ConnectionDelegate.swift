@@ -21,7 +21,7 @@ package protocol ConnectionDelegate: AnyObject {
   /// A connection was closed before it was reported open.
   func listener(_ listener: Listener, refused remoteAddress: String, reason: CloseReason)
 
-  /// The system gave no connection, as a rule for want of file descriptors. The listener goes on after a second.
+  /// The system gave no connection, as a rule for want of file descriptors. The listener goes on after a moment.
   func listener(_ listener: Listener, acceptFailed reason: String)
 
   /// A dial came to nothing; the next one follows by itself.

@@ -30,6 +30,7 @@ final class FrameDecoder {
   }
 
   var heldBytes: Int { held.readableBytes }
+  var heldCapacity: Int { held.capacity }
 
   /// Takes what one read brought. The reason to close, if there is one, is the end of this decoder.
   func receive(_ bytes: UnsafeRawBufferPointer, for sink: some FrameSink) -> CloseReason? {

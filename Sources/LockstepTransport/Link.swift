@@ -52,7 +52,7 @@ package final class Link {
   package func start() {
     eventLoop.preconditionInEventLoop()
     guard case .idle = state else { return }
-    dial()
+    dialSoon()
   }
 
   /// The peer lives elsewhere now. A connection to the old place is closed, and the new one dialed at once.
@@ -66,10 +66,10 @@ package final class Link {
     case .idle, .stopped:
       break
     case .dialing:
-      dial()
+      dialSoon()
     case .waiting(let redial):
       redial.cancel()
-      dial()
+      dialSoon()
     case .up(let connection):
       dialsAtOnce = true
       connection.closeNow(reason: .local("the peer's address is \(host):\(port) now"))
@@ -91,6 +91,20 @@ package final class Link {
     heartbeat = nil
   }
 
+  /// In a later turn: a dial may succeed or fail at once, and the delegate is never called from within the owner's call.
+  private func dialSoon() {
+    attempt += 1
+    wait(for: .zero)
+  }
+
+  private func wait(for delay: Duration) {
+    let attempt = attempt
+    state = .waiting(
+      eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(delay)) {
+        if attempt == self.attempt, case .waiting = self.state { self.dial() }
+      })
+  }
+
   private func dial() {
     guard let delegate else { return }
     attempt += 1
@@ -98,7 +112,7 @@ package final class Link {
     let attempt = attempt
     let dialing = NIOLoopBound((link: self, delegate: delegate), eventLoop: eventLoop)
     let options = ConnectionOptions(limits)
-    ClientBootstrap(group: eventLoop)
+    let bootstrap = ClientBootstrap(group: eventLoop)
       .connectTimeout(TimeAmount(limits.connectDeadline))
       .channelOption(.tcpOption(.tcp_nodelay), value: 1)
       .channelOption(.socketOption(.so_keepalive), value: 1)
@@ -114,9 +128,14 @@ package final class Link {
           try channel.pipeline.syncOperations.addHandler(ConnectionHandler(connection))
         }
       }
-      .connect(host: host, port: port)
-      .assumeIsolated()
-      .whenFailure { self.dialFailed(attempt, "\($0)") }
+    // An address needs no look-up, and its errors are easier to read.
+    let connected =
+      if let address = try? SocketAddress(ipAddress: host, port: port) {
+        bootstrap.connect(to: address)
+      } else {
+        bootstrap.connect(host: host, port: port)
+      }
+    connected.assumeIsolated().whenFailure { self.dialFailed(attempt, "\($0)") }
   }
 
   private func dialFailed(_ attempt: UInt64, _ reason: String) {
@@ -130,11 +149,7 @@ package final class Link {
     failures += 1
     let longest = min(limits.redialMaximum, doubled)
     let part = Double(random.next() >> 11) / Double(1 << 53)
-    let delay = longest * (1 - part / 2)
-    state = .waiting(
-      eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(delay)) {
-        if case .waiting = self.state { self.dial() }
-      })
+    wait(for: longest * (1 - part / 2))
   }
 }
 
@@ -162,9 +177,7 @@ extension Link {
     heartbeat = nil
     if dialsAtOnce {
       dialsAtOnce = false
-      // In a later turn, so that the delegate hears of the end of the old one first.
-      failures = 0
-      state = .waiting(eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(0)) { self.dial() })
+      dialSoon()
     } else {
       wait()
     }

@@ -12,6 +12,8 @@ package final class Listener {
   private var channel: (any Channel)?
   private var connections: [UInt64: Connection] = [:]
   private var heartbeat: Heartbeat?
+  private var isClosing = false
+  private var onClosed: (() -> Void)?
   private let memory: FrameMemory
   private static let backlog: Int32 = 1024
 
@@ -23,8 +25,8 @@ package final class Listener {
     memory = FrameMemory(halfFrameBytes: limits.halfFrameBytes)
   }
 
-  /// Listens on `host:port`; port 0 takes any free one. `completion` is called on the loop, with the system's words if
-  /// it failed. A host that is a name instead of an address blocks the loop while it is looked up.
+  /// Listens on `host:port`; port 0 takes any free one. `completion` is called on the loop, perhaps before `bind`
+  /// returns, with the system's words if it failed. A host that is a name instead of an address blocks the loop while it is looked up.
   package static func bind(
     host: String, port: Int, on eventLoop: any EventLoop, limits: TransportLimits = .client,
     delegate: any ConnectionDelegate, completion: @escaping (Result<Listener, any Error>) -> Void
@@ -79,9 +81,6 @@ package final class Listener {
     }
   }
 
-  private var isClosing = false
-  private var onClosed: (() -> Void)?
-
   private func closedIfDone() {
     guard isClosing, channel == nil, connections.isEmpty else { return }
     heartbeat?.stop()
@@ -134,18 +133,42 @@ extension Listener: ConnectionOwner {
   }
 }
 
-/// Hears of failing accepts before NIO's own handler does, which then waits a second and goes on.
+/// Lets the listener rest for a moment when an accept fails, as a rule for want of file descriptors.
+///
+/// NIO keeps such a listener open, but its own handler for this only delays the next read request, and the one that is
+/// still unanswered keeps the loop turning without a rest. So reading is switched off, and on again.
 private final class AcceptFailureHandler: ChannelInboundHandler {
   typealias InboundIn = any Channel
 
+  private static let rest = TimeAmount.milliseconds(200)
   private weak var listener: Listener?
+  private var waking: Scheduled<Void>?
 
   init(_ listener: Listener) {
     self.listener = listener
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    if error is IOError { listener?.acceptFailed(error) }
-    context.fireErrorCaught(error)
+    guard error is IOError else { return }
+    if waking == nil {
+      let channel = context.channel
+      setAutoRead(false, of: channel)
+      waking = context.eventLoop.assumeIsolated().scheduleTask(in: Self.rest) {
+        self.waking = nil
+        self.setAutoRead(true, of: channel)
+      }
+    }
+    listener?.acceptFailed(error)
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    waking?.cancel()
+    waking = nil
+    context.fireChannelInactive()
+  }
+
+  private func setAutoRead(_ isOn: Bool, of channel: any Channel) {
+    // Fails on a closed channel only, where it means nothing.
+    try? channel.syncOptions?.setOption(.autoRead, value: isOn)
   }
 }

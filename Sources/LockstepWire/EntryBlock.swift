@@ -29,6 +29,13 @@ package struct EntryBlock: Sendable {
     terms = []
   }
 
+  /// Makes room for entries to come.
+  package mutating func reserve(entries: Int, bytes count: Int) {
+    bytes.reserveCapacity(count)
+    ends.reserveCapacity(entries)
+    terms.reserveCapacity(entries)
+  }
+
   package var count: Int { ends.count }
   package var isEmpty: Bool { ends.isEmpty }
   package var last: LogIndex { ends.isEmpty ? first.previous : first.advanced(by: ends.count - 1) }
@@ -174,5 +181,27 @@ extension UnsafeRawBufferPointer {
   var asProtobufBytes: ProtobufCBinaryData {
     ProtobufCBinaryData(
       len: count, data: UnsafeMutablePointer(mutating: baseAddress?.assumingMemoryBound(to: UInt8.self)))
+  }
+}
+
+extension EntryBlock {
+  /// Adds the entries of a block that follows this one.
+  package mutating func append(contentsOf next: EntryBlock) {
+    precondition(next.first == last.next && next.previousChain == lastChain, "blocks that do not follow each other")
+    let shift = bytes.count
+    bytes.append(contentsOf: next.bytes)
+    ends.append(contentsOf: next.ends.map { $0 + shift })
+    terms.append(contentsOf: next.terms)
+    lastChain = next.lastChain
+  }
+
+  /// The header of one entry of the block.
+  package func header(at index: LogIndex) -> EntryHeader? {
+    guard index >= first, index <= last else { return nil }
+    var header: EntryHeader?
+    do throws(WireError) {
+      try forEach(in: LogSlice(first: index, last: index)) { entry, _ throws(WireError) in header = entry }
+    } catch { return nil }
+    return header
   }
 }

@@ -261,8 +261,10 @@ struct  Lockstep__Wire__V1__GroupStatus
   uint64_t group;
   char *role;
   uint64_t term;
+  /*
+   * 0: unknown
+   */
   uint64_t leader;
-  uint64_t first_index;
   /*
    * received
    */
@@ -271,33 +273,26 @@ struct  Lockstep__Wire__V1__GroupStatus
   uint64_t commit_index;
   uint64_t applied_index;
   /*
-   * the highest that the leader has told; 0: unknown
+   * the leader's time stamps of the entries at these places; 0: unknown
    */
-  uint64_t leader_commit_index;
-  uint64_t leader_last_index;
-  protobuf_c_boolean leader_known;
-  /*
-   * since the leader was last heard
-   */
-  uint64_t contact_milliseconds;
+  uint64_t last_timestamp;
+  uint64_t durable_timestamp;
+  uint64_t applied_timestamp;
   /*
    * of the machine at applied_index
    */
   uint64_t digest;
+  size_t n_voters;
+  uint64_t *voters;
   /*
    * on the leader
    */
   size_t n_peers;
   Lockstep__Wire__V1__PeerStatus **peers;
-  size_t n_voters;
-  uint64_t *voters;
-  uint64_t received_lag_milliseconds;
-  uint64_t durable_lag_milliseconds;
-  uint64_t applied_lag_milliseconds;
 };
 #define LOCKSTEP__WIRE__V1__GROUP_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__group_status__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0, 0, 0 }
+    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL }
 
 
 struct  Lockstep__Wire__V1__PeerStatus

@@ -1,0 +1,325 @@
+internal import CLockstepWire
+internal import CProtobufC
+
+/// How a command is acknowledged. The raw values are the wire's.
+package enum AckLevel: UInt32, Sendable, CaseIterable {
+  case leader = 1
+  case quorum = 2
+  case all = 3
+  case applied = 4
+
+  package var name: String {
+    switch self {
+    case .leader: "leader"
+    case .quorum: "quorum"
+    case .all: "all"
+    case .applied: "applied"
+    }
+  }
+}
+
+/// How fresh a query's state must be. The raw values are the wire's.
+package enum ReadLevel: UInt32, Sendable, CaseIterable {
+  case linearizable = 1
+  case lease = 2
+  case session = 3
+  case bounded = 4
+  case atIndex = 5
+  case any = 6
+
+  package var name: String {
+    switch self {
+    case .linearizable: "linearizable"
+    case .lease: "lease"
+    case .session: "session"
+    case .bounded: "bounded"
+    case .atIndex: "at"
+    case .any: "any"
+    }
+  }
+}
+
+/// Has the command of a failed call been carried out? `no` is said only when it is certain for ever.
+package enum Applied: UInt32, Sendable {
+  case unknown = 0
+  case no = 1
+  case yes = 2
+
+  package var name: String {
+    switch self {
+    case .unknown: "unknown"
+    case .no: "no"
+    case .yes: "yes"
+    }
+  }
+}
+
+/// A call, without its method and payload, which stay in the bytes.
+package struct CallHeader: Sendable, Equatable {
+  package var id: UInt64
+  package var group: UInt64
+  /// 0: the server's own limit.
+  package var timeoutMilliseconds: UInt64
+  package var ack: UInt32
+  package var read: UInt32
+  package var readIndex: UInt64
+  package var readBoundMilliseconds: UInt64
+  package var session: UInt64
+  package var sequence: UInt64
+
+  package init(
+    id: UInt64, group: UInt64 = 0, timeoutMilliseconds: UInt64 = 0, ack: UInt32 = 0, read: UInt32 = 0,
+    readIndex: UInt64 = 0, readBoundMilliseconds: UInt64 = 0, session: UInt64 = 0, sequence: UInt64 = 0
+  ) {
+    self.id = id
+    self.group = group
+    self.timeoutMilliseconds = timeoutMilliseconds
+    self.ack = ack
+    self.read = read
+    self.readIndex = readIndex
+    self.readBoundMilliseconds = readBoundMilliseconds
+    self.session = session
+    self.sequence = sequence
+  }
+}
+
+package struct CallReply: Sendable, Equatable {
+  package var id: UInt64
+  /// gRPC's code; 0 is success.
+  package var code: UInt32 = 0
+  package var message = ""
+  package var payload: [UInt8] = []
+  package var index: UInt64 = 0
+  package var term: UInt64 = 0
+  package var node: UInt64 = 0
+  package var ack: UInt32 = 0
+  package var read: UInt32 = 0
+  package var applied: Applied = .unknown
+  package var evidence: Evidence?
+  package var leader: UInt64 = 0
+
+  package struct Evidence: Sendable, Equatable {
+    package var term: UInt64
+    package var index: UInt64
+    /// The voters on whose disks the leader knew the entry when it answered.
+    package var holders: [UInt64]
+    package init(term: UInt64, index: UInt64, holders: [UInt64]) {
+      self.term = term
+      self.index = index
+      self.holders = holders
+    }
+  }
+
+  package init(id: UInt64) { self.id = id }
+}
+
+package struct ClientWelcome: Sendable, Equatable {
+  package var version: UInt32
+  package var cluster: [UInt8]
+  package var node: UInt64
+  package var leader: UInt64
+  package var maximumRequestBytes: UInt32
+  package init(version: UInt32, cluster: [UInt8], node: UInt64, leader: UInt64, maximumRequestBytes: UInt32) {
+    self.version = version
+    self.cluster = cluster
+    self.node = node
+    self.leader = leader
+    self.maximumRequestBytes = maximumRequestBytes
+  }
+}
+
+extension Codec {
+  package func pack(clientHello versions: ClosedRange<UInt32>) {
+    var message = Lockstep__Wire__V1__ClientHello()
+    lockstep__wire__v1__client_hello__init(&message)
+    message.minimum_version = versions.lowerBound
+    message.maximum_version = versions.upperBound
+    pack(&message)
+  }
+
+  package func unpackClientHello(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> ClosedRange<UInt32> {
+    try unpack(
+      bytes, as: lockstep__wire__v1__client_hello__descriptor_pointer(), Lockstep__Wire__V1__ClientHello.self
+    ) { message throws(WireError) in
+      guard message.minimum_version <= message.maximum_version else {
+        throw WireError("versions \(message.minimum_version) to \(message.maximum_version)")
+      }
+      return message.minimum_version...message.maximum_version
+    }
+  }
+
+  package func pack(_ welcome: ClientWelcome) {
+    var message = Lockstep__Wire__V1__ClientWelcome()
+    lockstep__wire__v1__client_welcome__init(&message)
+    message.version = welcome.version
+    message.node = welcome.node
+    message.leader = welcome.leader
+    message.maximum_request_bytes = welcome.maximumRequestBytes
+    withProtobufBytes(welcome.cluster) {
+      message.cluster = $0
+      pack(&message)
+    }
+  }
+
+  package func unpackClientWelcome(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> ClientWelcome {
+    try unpack(
+      bytes, as: lockstep__wire__v1__client_welcome__descriptor_pointer(), Lockstep__Wire__V1__ClientWelcome.self
+    ) { message throws(WireError) in
+      ClientWelcome(
+        version: message.version, cluster: message.cluster.array, node: message.node, leader: message.leader,
+        maximumRequestBytes: message.maximum_request_bytes)
+    }
+  }
+
+  package func pack(_ call: CallHeader, method: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer) {
+    var message = Lockstep__Wire__V1__CallRequest()
+    lockstep__wire__v1__call_request__init(&message)
+    message.id = call.id
+    message.group = call.group
+    message.method = method.asProtobufBytes
+    message.payload = payload.asProtobufBytes
+    message.timeout_milliseconds = call.timeoutMilliseconds
+    message.ack = Lockstep__Wire__V1__AckLevel(call.ack)
+    message.read = Lockstep__Wire__V1__ReadLevel(call.read)
+    message.read_index = call.readIndex
+    message.read_bound_milliseconds = call.readBoundMilliseconds
+    message.session = call.session
+    message.sequence = call.sequence
+    pack(&message)
+  }
+
+  /// `body` gets the call's method and payload, borrowed.
+  package func unpackCall(
+    _ bytes: UnsafeRawBufferPointer,
+    _ body: (CallHeader, _ method: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer) -> Void
+  ) throws(WireError) {
+    try unpack(
+      bytes, as: lockstep__wire__v1__call_request__descriptor_pointer(), Lockstep__Wire__V1__CallRequest.self
+    ) { message throws(WireError) in
+      let header = CallHeader(
+        id: message.id, group: message.group, timeoutMilliseconds: message.timeout_milliseconds,
+        ack: UInt32(bitPattern: Int32(truncatingIfNeeded: message.ack.rawValue)),
+        read: UInt32(bitPattern: Int32(truncatingIfNeeded: message.read.rawValue)), readIndex: message.read_index,
+        readBoundMilliseconds: message.read_bound_milliseconds, session: message.session, sequence: message.sequence)
+      body(header, message.method.buffer, message.payload.buffer)
+    }
+  }
+
+  package func pack(_ reply: CallReply) {
+    var message = Lockstep__Wire__V1__CallReply()
+    lockstep__wire__v1__call_reply__init(&message)
+    message.id = reply.id
+    message.code = reply.code
+    message.index = reply.index
+    message.term = reply.term
+    message.node = reply.node
+    message.ack = Lockstep__Wire__V1__AckLevel(reply.ack)
+    message.read = Lockstep__Wire__V1__ReadLevel(reply.read)
+    message.applied = Lockstep__Wire__V1__Applied(reply.applied.rawValue)
+    message.leader = reply.leader
+    reply.payload.withUnsafeBytes { payload in
+      message.payload = payload.asProtobufBytes
+      guard reply.message.isEmpty else {
+        let text = Array(reply.message.utf8)
+        withProtobufBytes(text) {
+          message.message = $0
+          pack(&message, evidence: reply.evidence)
+        }
+        return
+      }
+      pack(&message, evidence: reply.evidence)
+    }
+  }
+
+  private func pack(_ message: inout Lockstep__Wire__V1__CallReply, evidence: CallReply.Evidence?) {
+    guard let evidence else {
+      pack(&message)
+      return
+    }
+    var packed = Lockstep__Wire__V1__Evidence()
+    lockstep__wire__v1__evidence__init(&packed)
+    packed.term = evidence.term
+    packed.index = evidence.index
+    var holders = evidence.holders
+    holders.withUnsafeMutableBufferPointer { pointer in
+      packed.n_holders = pointer.count
+      packed.holders = pointer.baseAddress
+      withUnsafeMutablePointer(to: &packed) {
+        message.evidence = $0
+        pack(&message)
+      }
+    }
+  }
+
+  package func unpackReply(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> CallReply {
+    try unpack(
+      bytes, as: lockstep__wire__v1__call_reply__descriptor_pointer(), Lockstep__Wire__V1__CallReply.self
+    ) { message throws(WireError) in
+      var reply = CallReply(id: message.id)
+      reply.code = message.code
+      reply.message = message.message.text
+      reply.payload = message.payload.array
+      reply.index = message.index
+      reply.term = message.term
+      reply.node = message.node
+      reply.ack = UInt32(bitPattern: Int32(truncatingIfNeeded: message.ack.rawValue))
+      reply.read = UInt32(bitPattern: Int32(truncatingIfNeeded: message.read.rawValue))
+      reply.applied =
+        Applied(rawValue: UInt32(bitPattern: Int32(truncatingIfNeeded: message.applied.rawValue))) ?? .unknown
+      reply.leader = message.leader
+      if let evidence = message.evidence?.pointee {
+        reply.evidence = CallReply.Evidence(
+          term: evidence.term, index: evidence.index,
+          holders: evidence.holders.map { Array(UnsafeBufferPointer(start: $0, count: evidence.n_holders)) } ?? [])
+      }
+      return reply
+    }
+  }
+
+  // MARK: Reflection
+
+  package func pack(describe id: UInt64) {
+    var message = Lockstep__Wire__V1__DescribeRequest()
+    lockstep__wire__v1__describe_request__init(&message)
+    message.id = id
+    pack(&message)
+  }
+
+  package func unpackDescribe(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> UInt64 {
+    try unpack(
+      bytes, as: lockstep__wire__v1__describe_request__descriptor_pointer(), Lockstep__Wire__V1__DescribeRequest.self
+    ) { message throws(WireError) in message.id }
+  }
+
+  package func pack(describeReply id: UInt64, services: [(name: String, descriptorSet: [UInt8])]) {
+    let memory = PackMemory()
+    var message = Lockstep__Wire__V1__DescribeReply()
+    lockstep__wire__v1__describe_reply__init(&message)
+    message.id = id
+    message.n_services = services.count
+    message.services = memory.pointers(
+      services.map { service in
+        var description = Lockstep__Wire__V1__ServiceDescription()
+        lockstep__wire__v1__service_description__init(&description)
+        description.name = memory.string(service.name)
+        description.descriptor_set = memory.bytes(service.descriptorSet)
+        return description
+      })
+    pack(&message)
+    memory.free()
+  }
+
+  package func unpackDescribeReply(
+    _ bytes: UnsafeRawBufferPointer
+  ) throws(WireError) -> (id: UInt64, services: [(name: String, descriptorSet: [UInt8])]) {
+    try unpack(
+      bytes, as: lockstep__wire__v1__describe_reply__descriptor_pointer(), Lockstep__Wire__V1__DescribeReply.self
+    ) { message throws(WireError) in
+      let services = UnsafeBufferPointer(start: message.services, count: message.n_services).compactMap { $0?.pointee }
+      return (
+        message.id,
+        services.map { ($0.name.map { String(cString: $0) } ?? "", $0.descriptor_set.array) }
+      )
+    }
+  }
+}

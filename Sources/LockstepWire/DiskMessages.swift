@@ -1,0 +1,240 @@
+internal import CLockstepWire
+internal import CProtobufC
+package import LockstepConsensus
+
+/// Where a group's log stood when a segment of the log on disk began.
+package struct GroupState: Sendable, Equatable {
+  package var group: GroupID
+  package var hardState: HardState
+  package var last: EntryID
+  package var lastChain: UInt64
+
+  package init(group: GroupID, hardState: HardState, last: EntryID, lastChain: UInt64) {
+    self.group = group
+    self.hardState = hardState
+    self.last = last
+    self.lastChain = lastChain
+  }
+}
+
+/// The first record of a segment file.
+package struct SegmentHeader: Sendable, Equatable {
+  package var cluster: [UInt8]
+  package var node: NodeID
+  package var disk: [UInt8]
+  package var segment: UInt64
+  /// That of the first record after this one.
+  package var sequence: UInt64
+  package var groups: [GroupState]
+
+  package init(
+    cluster: [UInt8], node: NodeID, disk: [UInt8], segment: UInt64, sequence: UInt64, groups: [GroupState]
+  ) {
+    self.cluster = cluster
+    self.node = node
+    self.disk = disk
+    self.segment = segment
+    self.sequence = sequence
+    self.groups = groups
+  }
+}
+
+/// Who this directory belongs to, and what it has seen of its peers.
+package struct DiskIdentity: Sendable, Equatable {
+  package struct Member: Sendable, Equatable {
+    package var node: NodeID
+    package var address: String
+
+    package init(node: NodeID, address: String) {
+      self.node = node
+      self.address = address
+    }
+  }
+
+  package struct Peer: Sendable, Equatable {
+    package var node: NodeID
+    package var disk: [UInt8]
+    package var incarnation: UInt64
+
+    package init(node: NodeID, disk: [UInt8], incarnation: UInt64) {
+      self.node = node
+      self.disk = disk
+      self.incarnation = incarnation
+    }
+  }
+
+  package static let format: UInt32 = 1
+  package var cluster: [UInt8]
+  package var node: NodeID
+  package var disk: [UInt8]
+  package var incarnation: UInt64
+  package var initialMembers: [Member]
+  package var peers: [Peer]
+
+  package init(
+    cluster: [UInt8], node: NodeID, disk: [UInt8], incarnation: UInt64, initialMembers: [Member], peers: [Peer]
+  ) {
+    self.cluster = cluster
+    self.node = node
+    self.disk = disk
+    self.incarnation = incarnation
+    self.initialMembers = initialMembers
+    self.peers = peers
+  }
+}
+
+extension SegmentHeader {
+  package func encoded() -> [UInt8] {
+    let codec = Codec(maximumMessage: 0)
+    var message = Lockstep__Wire__V1__SegmentHeader()
+    lockstep__wire__v1__segment_header__init(&message)
+    message.node = node.rawValue
+    message.segment = segment
+    message.sequence = sequence
+    let states = groups.map { group in
+      var state = Lockstep__Wire__V1__GroupState()
+      lockstep__wire__v1__group_state__init(&state)
+      state.group = group.group.rawValue
+      state.term = group.hardState.term.rawValue
+      state.vote = group.hardState.vote?.rawValue ?? 0
+      state.commit = group.hardState.commit.rawValue
+      state.last_index = group.last.index.rawValue
+      state.last_term = group.last.term.rawValue
+      state.last_chain = group.lastChain
+      return state
+    }
+    withPointers(to: states) { pointers in
+      message.n_groups = pointers.count
+      message.groups = pointers.baseAddress
+      withProtobufBytes(cluster) { cluster in
+        withProtobufBytes(disk) { disk in
+          message.cluster = cluster
+          message.disk = disk
+          codec.pack(&message)
+        }
+      }
+    }
+    return codec.packed
+  }
+
+  package init(decoding bytes: UnsafeRawBufferPointer) throws(WireError) {
+    self = try Codec(maximumMessage: bytes.count).unpack(
+      bytes, as: lockstep__wire__v1__segment_header__descriptor_pointer(), Lockstep__Wire__V1__SegmentHeader.self
+    ) { message throws(WireError) in
+      var groups: [GroupState] = []
+      for state in elements(message.groups, message.n_groups) {
+        guard state.group > 0 else { throw WireError("a group numbered 0") }
+        groups.append(
+          GroupState(
+            group: GroupID(state.group),
+            hardState: HardState(
+              term: Term(state.term), vote: state.vote == 0 ? nil : NodeID(state.vote), commit: LogIndex(state.commit)),
+            last: EntryID(term: Term(state.last_term), index: LogIndex(state.last_index)),
+            lastChain: state.last_chain))
+      }
+      return SegmentHeader(
+        cluster: message.cluster.array, node: NodeID(message.node), disk: message.disk.array,
+        segment: message.segment, sequence: message.sequence, groups: groups)
+    }
+  }
+}
+
+extension DiskIdentity {
+  package func encoded() -> [UInt8] {
+    let codec = Codec(maximumMessage: 0)
+    var message = Lockstep__Wire__V1__Identity()
+    lockstep__wire__v1__identity__init(&message)
+    message.format = Self.format
+    message.node = node.rawValue
+    message.incarnation = incarnation
+    withMembers(initialMembers) { members in
+      message.n_initial_members = members.count
+      message.initial_members = members.baseAddress
+      withPeers(peers) { peers in
+        message.n_peers = peers.count
+        message.peers = peers.baseAddress
+        withProtobufBytes(cluster) { cluster in
+          withProtobufBytes(disk) { disk in
+            message.cluster = cluster
+            message.disk = disk
+            codec.pack(&message)
+          }
+        }
+      }
+    }
+    return codec.packed
+  }
+
+  package init(decoding bytes: UnsafeRawBufferPointer) throws(WireError) {
+    self = try Codec(maximumMessage: bytes.count).unpack(
+      bytes, as: lockstep__wire__v1__identity__descriptor_pointer(), Lockstep__Wire__V1__Identity.self
+    ) { message throws(WireError) in
+      guard message.format == Self.format else {
+        throw WireError("format \(message.format), where this version knows \(Self.format)")
+      }
+      guard message.cluster.len == 16, message.disk.len == 16, message.node > 0 else {
+        throw WireError("an identity without a cluster, a disk or a node")
+      }
+      return DiskIdentity(
+        cluster: message.cluster.array, node: NodeID(message.node), disk: message.disk.array,
+        incarnation: message.incarnation,
+        initialMembers: elements(message.initial_members, message.n_initial_members).map {
+          Member(node: NodeID($0.id), address: $0.address.map { String(cString: $0) } ?? "")
+        },
+        peers: elements(message.peers, message.n_peers).map {
+          Peer(node: NodeID($0.node), disk: $0.disk.array, incarnation: $0.incarnation)
+        })
+    }
+  }
+}
+
+// What borrowed arrays of messages take.
+
+private typealias CMember = Lockstep__Wire__V1__Member
+private typealias CPeer = Lockstep__Wire__V1__KnownPeer
+
+/// Adds one member after the other, each with its text alive until `body` has returned.
+private func withMembers(
+  _ members: [DiskIdentity.Member], done: [CMember] = [],
+  _ body: (UnsafeMutableBufferPointer<UnsafeMutablePointer<CMember>?>) -> Void
+) {
+  guard let next = members.first else { return withPointers(to: done, body) }
+  withProtobufString(next.address) { address in
+    var message = CMember()
+    lockstep__wire__v1__member__init(&message)
+    message.id = next.node.rawValue
+    message.address = address
+    withMembers(Array(members.dropFirst()), done: done + [message], body)
+  }
+}
+
+private func withPeers(
+  _ peers: [DiskIdentity.Peer], done: [CPeer] = [],
+  _ body: (UnsafeMutableBufferPointer<UnsafeMutablePointer<CPeer>?>) -> Void
+) {
+  guard let next = peers.first else { return withPointers(to: done, body) }
+  withProtobufBytes(next.disk) { disk in
+    var message = CPeer()
+    lockstep__wire__v1__known_peer__init(&message)
+    message.node = next.node.rawValue
+    message.incarnation = next.incarnation
+    message.disk = disk
+    withPeers(Array(peers.dropFirst()), done: done + [message], body)
+  }
+}
+
+private func withPointers<Message>(
+  to messages: [Message], _ body: (UnsafeMutableBufferPointer<UnsafeMutablePointer<Message>?>) -> Void
+) {
+  var messages = messages
+  messages.withUnsafeMutableBufferPointer { buffer in
+    var pointers = buffer.indices.map { buffer.baseAddress.map { base in base + $0 } ?? nil }
+    pointers.withUnsafeMutableBufferPointer(body)
+  }
+}
+
+private func elements<Message>(
+  _ pointers: UnsafeMutablePointer<UnsafeMutablePointer<Message>?>?, _ count: Int
+) -> [Message] {
+  UnsafeMutableBufferPointer(start: pointers, count: pointers == nil ? 0 : count).compactMap { $0?.pointee }
+}

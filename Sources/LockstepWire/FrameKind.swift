@@ -1,0 +1,30 @@
+/// What a frame's payload is; the number stands in the frame's header. Never reused.
+package enum FrameKind: UInt8, Sendable, CaseIterable {
+  case peerHello = 1
+  case peerWelcome = 2
+  case refusal = 3
+  case append = 4
+  case appendReply = 5
+  case vote = 6
+  case voteReply = 7
+  case timeoutNow = 8
+  case readIndex = 9
+  case readIndexReply = 10
+  case forward = 11
+  case forwardReply = 12
+
+  case clientHello = 32
+  case clientWelcome = 33
+  case call = 34
+  case callReply = 35
+  case describe = 36
+  case describeReply = 37
+  case status = 38
+  case statusReply = 39
+}
+
+/// The version of the wire protocol that this program speaks, and the oldest that it still does.
+package enum WireVersion {
+  package static let current: UInt32 = 1
+  package static let oldest: UInt32 = 1
+}

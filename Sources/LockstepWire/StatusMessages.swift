@@ -1,0 +1,192 @@
+internal import CLockstepWire
+internal import CProtobufC
+
+/// What a node says of itself. Numbers that it does not know are 0 and shown as unknown.
+package struct NodeStatus: Sendable, Equatable {
+  package var id: UInt64 = 0
+  package var node: UInt64 = 0
+  package var cluster: [UInt8] = []
+  package var incarnation: UInt64 = 0
+  package var version = ""
+  package var uptimeMilliseconds: UInt64 = 0
+  package var connections: UInt64 = 0
+  package var residentBytes: UInt64 = 0
+  package var groups: [GroupStatus] = []
+
+  package init() {}
+}
+
+package struct GroupStatus: Sendable, Equatable {
+  package var group: UInt64 = 0
+  package var role = ""
+  package var term: UInt64 = 0
+  package var leader: UInt64 = 0
+  package var lastIndex: UInt64 = 0
+  package var durableIndex: UInt64 = 0
+  package var commitIndex: UInt64 = 0
+  package var appliedIndex: UInt64 = 0
+  /// The leader's time stamps of the entries at these three places, in nanoseconds since 1970.
+  package var lastTimestamp: UInt64 = 0
+  package var durableTimestamp: UInt64 = 0
+  package var appliedTimestamp: UInt64 = 0
+  package var digest: UInt64 = 0
+  package var voters: [UInt64] = []
+  package var peers: [PeerStatus] = []
+
+  package init() {}
+}
+
+package struct PeerStatus: Sendable, Equatable {
+  package var node: UInt64
+  package var matchIndex: UInt64
+  package var state: String
+  package var isConnected: Bool
+  package init(node: UInt64, matchIndex: UInt64, state: String, isConnected: Bool) {
+    self.node = node
+    self.matchIndex = matchIndex
+    self.state = state
+    self.isConnected = isConnected
+  }
+}
+
+extension Codec {
+  package func pack(statusRequest id: UInt64) {
+    var message = Lockstep__Wire__V1__StatusRequest()
+    lockstep__wire__v1__status_request__init(&message)
+    message.id = id
+    pack(&message)
+  }
+
+  package func unpackStatusRequest(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> UInt64 {
+    try unpack(
+      bytes, as: lockstep__wire__v1__status_request__descriptor_pointer(), Lockstep__Wire__V1__StatusRequest.self
+    ) { message throws(WireError) in message.id }
+  }
+
+  package func pack(_ status: NodeStatus) {
+    // A status is asked for rarely: its parts are packed into memory that lives until the end of this function.
+    let memory = PackMemory()
+    var message = Lockstep__Wire__V1__StatusReply()
+    lockstep__wire__v1__status_reply__init(&message)
+    message.id = status.id
+    message.node = status.node
+    message.cluster = memory.bytes(status.cluster)
+    message.incarnation = status.incarnation
+    message.version = memory.string(status.version)
+    message.uptime_milliseconds = status.uptimeMilliseconds
+    message.connections = status.connections
+    message.resident_bytes = status.residentBytes
+    message.n_groups = status.groups.count
+    message.groups = memory.pointers(status.groups.map { pack($0, memory) })
+    pack(&message)
+    memory.free()
+  }
+
+  private func pack(_ group: GroupStatus, _ memory: PackMemory) -> Lockstep__Wire__V1__GroupStatus {
+    var message = Lockstep__Wire__V1__GroupStatus()
+    lockstep__wire__v1__group_status__init(&message)
+    message.group = group.group
+    message.role = memory.string(group.role)
+    message.term = group.term
+    message.leader = group.leader
+    message.last_index = group.lastIndex
+    message.durable_index = group.durableIndex
+    message.commit_index = group.commitIndex
+    message.applied_index = group.appliedIndex
+    message.last_timestamp = group.lastTimestamp
+    message.durable_timestamp = group.durableTimestamp
+    message.applied_timestamp = group.appliedTimestamp
+    message.digest = group.digest
+    message.n_voters = group.voters.count
+    message.voters = memory.array(group.voters)
+    message.n_peers = group.peers.count
+    message.peers = memory.pointers(
+      group.peers.map { peer in
+        var packed = Lockstep__Wire__V1__PeerStatus()
+        lockstep__wire__v1__peer_status__init(&packed)
+        packed.node = peer.node
+        packed.match_index = peer.matchIndex
+        packed.state = memory.string(peer.state)
+        packed.connected = peer.isConnected ? 1 : 0
+        return packed
+      })
+    return message
+  }
+
+  package func unpackStatus(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> NodeStatus {
+    try unpack(
+      bytes, as: lockstep__wire__v1__status_reply__descriptor_pointer(), Lockstep__Wire__V1__StatusReply.self
+    ) { message throws(WireError) in
+      var status = NodeStatus()
+      status.id = message.id
+      status.node = message.node
+      status.cluster = message.cluster.array
+      status.incarnation = message.incarnation
+      status.version = message.version.map { String(cString: $0) } ?? ""
+      status.uptimeMilliseconds = message.uptime_milliseconds
+      status.connections = message.connections
+      status.residentBytes = message.resident_bytes
+      status.groups = UnsafeBufferPointer(start: message.groups, count: message.n_groups)
+        .compactMap { $0?.pointee }.map(unpack)
+      return status
+    }
+  }
+
+  private func unpack(_ packed: Lockstep__Wire__V1__GroupStatus) -> GroupStatus {
+    var group = GroupStatus()
+    group.group = packed.group
+    group.role = packed.role.map { String(cString: $0) } ?? ""
+    group.term = packed.term
+    group.leader = packed.leader
+    group.lastIndex = packed.last_index
+    group.durableIndex = packed.durable_index
+    group.commitIndex = packed.commit_index
+    group.appliedIndex = packed.applied_index
+    group.lastTimestamp = packed.last_timestamp
+    group.durableTimestamp = packed.durable_timestamp
+    group.appliedTimestamp = packed.applied_timestamp
+    group.digest = packed.digest
+    group.voters = Array(UnsafeBufferPointer(start: packed.voters, count: packed.n_voters))
+    group.peers = UnsafeBufferPointer(start: packed.peers, count: packed.n_peers).compactMap { $0?.pointee }.map {
+      PeerStatus(
+        node: $0.node, matchIndex: $0.match_index, state: $0.state.map { String(cString: $0) } ?? "",
+        isConnected: $0.connected != 0)
+    }
+    return group
+  }
+}
+
+/// Memory that protobuf-c's structs may point into while a message with parts is packed.
+final class PackMemory {
+  private var blocks: [UnsafeMutableRawPointer] = []
+
+  private func allocate<Element>(_ count: Int, of: Element.Type) -> UnsafeMutablePointer<Element> {
+    let block = UnsafeMutableRawPointer.allocate(
+      byteCount: max(1, count * MemoryLayout<Element>.stride), alignment: 16)
+    blocks.append(block)
+    return block.bindMemory(to: Element.self, capacity: max(1, count))
+  }
+
+  func array<Element>(_ elements: [Element]) -> UnsafeMutablePointer<Element> {
+    let copy = allocate(elements.count, of: Element.self)
+    copy.initialize(from: elements, count: elements.count)
+    return copy
+  }
+
+  func bytes(_ bytes: [UInt8]) -> ProtobufCBinaryData { ProtobufCBinaryData(len: bytes.count, data: array(bytes)) }
+
+  func string(_ text: String) -> UnsafeMutablePointer<CChar> {
+    array(text.utf8.map { CChar(bitPattern: $0 == 0 ? 32 : $0) } + [0])
+  }
+
+  func pointers<Message>(_ messages: [Message]) -> UnsafeMutablePointer<UnsafeMutablePointer<Message>?> {
+    let base = array(messages)
+    return array(messages.indices.map { base + $0 })
+  }
+
+  /// To be called once, when nothing points here any more.
+  func free() {
+    for block in blocks { block.deallocate() }
+    blocks = []
+  }
+}
