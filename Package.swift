@@ -49,6 +49,15 @@ let package = Package(
     module("LockstepConsensus", []),
     module("LockstepExecution", ["LockstepConsensus"]),
     module("LockstepWire", ["LockstepConsensus", "CLockstepWire", "CProtobufC", "CXXHash"]),
-    module("LockstepStorage", ["LockstepConsensus", "LockstepWire", "CXXHash"]),
+    module("LockstepStorage", ["LockstepConsensus", "LockstepWire"]),
+    module("LockstepTransport", nio + ["CXXHash"]),
+    module("LockstepDriver", ["LockstepConsensus", "LockstepExecution", "LockstepWire", "LockstepStorage"]),
+    module(
+      "Lockstep",
+      nio + [
+        logging, arguments, "LockstepConsensus", "LockstepExecution", "LockstepWire", "LockstepStorage",
+        "LockstepTransport", "LockstepDriver",
+      ]),
+    module("LockstepReflection", ["CProtobufC"]),
   ]
 )

@@ -64,7 +64,8 @@ package enum ProtocolViolation: Hashable, Sendable {
   /// Its entries would replace one that is committed, or that it has sent itself in this term: leader completeness or
   /// leader append-only (Raft figure 3) would be broken.
   case conflictsWithCommitted(LogIndex)
-  /// An entry of a later term than the message's own, or terms that go back.
+  /// An entry of a later term than the message's own, terms that go back, term 0 where there must be a leader or a
+  /// candidate, or a term that is further ahead than elections lead.
   case impossibleTerms
   /// Entries that do not follow from `previous`.
   case gap

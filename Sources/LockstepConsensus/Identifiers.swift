@@ -73,7 +73,12 @@ package struct LogSlice: Hashable, Sendable, CustomStringConvertible {
     self.last = last
   }
   package var isEmpty: Bool { last < first }
-  package var count: Int { isEmpty ? 0 : Int(clamping: last.rawValue - first.rawValue) + 1 }
+  /// Saturates: a slice may come off a wire.
+  package var count: Int {
+    guard !isEmpty else { return 0 }
+    let distance = last.rawValue - first.rawValue
+    return distance < Int.max ? Int(distance) + 1 : .max
+  }
   package var description: String { "[\(first), \(last)]" }
 }
 

@@ -7,7 +7,8 @@ package struct Limits: Hashable, Sendable {
   package var heartbeatTicks = 5
   /// Bytes of entries in one AppendEntries, unless a single entry is larger.
   package var appendBytes = 512 * 1024
-  /// AppendEntries under way to one follower at most, and their bytes.
+  /// AppendEntries under way to one follower at most, and their bytes, unless a single entry is larger than
+  /// `appendBytes`.
   package var windowMessages = 64
   package var windowBytes = 8 * 1024 * 1024
   /// Entries that are kept in memory for followers to catch up without a read from the disk.
@@ -21,6 +22,9 @@ package struct Limits: Hashable, Sendable {
   package var preferredLeaderTicks = 60
   /// A transfer that did not come about is not tried again for this long. In ticks.
   package var transferPauseTicks = 300
+  /// A message whose term is further ahead of this node's is damaged or a lie: no elections lead there. To believe it
+  /// could use up all terms at once, and no leader would ever be elected again.
+  package var termLead: UInt64 = 1 << 32
 
   package init() {}
 

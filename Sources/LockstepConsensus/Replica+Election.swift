@@ -38,7 +38,6 @@ extension Replica {
     elapsed = 0
     resetTimeout()
     tally = Tally()
-    isTransferCandidacy = isTransfer
     effects.append(.roleChanged(.candidate, term: term, leader: nil))
     let request = VoteRequest(term: term, last: log.lastID, isPreVote: false, isTransfer: isTransfer)
     askForVotes(request, &effects)
@@ -76,6 +75,10 @@ extension Replica {
   }
 
   mutating func handle(_ request: VoteRequest, from peer: NodeID, _ effects: inout [Effect]) {
+    guard request.term > .zero else {
+      effects.append(.protocolViolation(peer, .impossibleTerms))
+      return
+    }
     if isLeaderRecent, !request.isTransfer { return }
     // "Raft determines which of two logs is more up-to-date by comparing the index and term of the last entries in the
     // logs" (section 5.4.1).

@@ -75,17 +75,18 @@ extension Replica {
       case .probing:
         if !progress[place].isProbeSent || progress[place].isMessageDue { sendProbe(place, &effects) }
       case .replicating:
-        while progress[place].next <= log.last, hasRoom(place), progress[place].state == .replicating {
-          sendNext(place, &effects)
-        }
+        while progress[place].next <= log.last, sendNext(place, &effects) {}
       case .loading: break
       }
       if progress[place].isMessageDue { sendEntries(place, .init(first: LogIndex(1), last: .zero), &effects) }
     }
   }
 
-  private func hasRoom(_ place: Int) -> Bool {
-    progress[place].windowCount < limits.windowMessages && progress[place].windowBytes < limits.windowBytes
+  /// An empty window has room for anything, or an entry larger than the window would never be sent.
+  private func hasRoom(_ place: Int, for bytes: Int) -> Bool {
+    let window = progress[place]
+    return window.windowCount == 0
+      || window.windowCount < limits.windowMessages && bytes <= limits.windowBytes - window.windowBytes
   }
 
   private mutating func sendProbe(_ place: Int, _ effects: inout [Effect]) {
@@ -95,17 +96,22 @@ extension Replica {
     sendEntries(place, LogSlice(first: next, last: next.previous), &effects)
   }
 
-  private mutating func sendNext(_ place: Int, _ effects: inout [Effect]) {
+  /// Returns whether more may be sent after it.
+  private mutating func sendNext(_ place: Int, _ effects: inout [Effect]) -> Bool {
     let next = progress[place].next
     guard next >= log.floor else {
+      // How much will be read is not known: there must be room for all that is asked for.
+      guard hasRoom(place, for: limits.appendBytes) else { return false }
       progress[place].state = .loading
       effects.append(.load(progress[place].node, from: next, maximumBytes: limits.appendBytes))
-      return
+      return false
     }
     let slice = log.slice(from: next, maximumBytes: limits.appendBytes)
     let bytes = log.bytes(slice)
+    guard hasRoom(place, for: bytes) else { return false }
     sendEntries(place, slice, &effects)
     progress[place].sent(slice, bytes: bytes)
+    return true
   }
 
   mutating func loaded(_ node: NodeID, _ slice: LogSlice?, _ bytes: Int, _ effects: inout [Effect]) {
@@ -221,12 +227,13 @@ extension Replica {
   }
 
   private func problem(in request: AppendRequest, _ entries: ReceivedEntries) -> ProtocolViolation? {
+    guard request.term > .zero else { return .impossibleTerms }
     guard request.entries.count == entries.terms.count, entries.terms.count == entries.ends.count else { return .gap }
     if entries.terms.isEmpty { return request.previous.term > request.term ? .impossibleTerms : nil }
     guard entries.first == request.previous.index.next, request.entries.first == entries.first,
       request.previous.index.rawValue < .max - UInt64(entries.terms.count) - 1
     else { return .gap }
-    var term = request.previous.term
+    var term = max(request.previous.term, Term(1))
     for next in entries.terms {
       guard next >= term, next <= request.term else { return .impossibleTerms }
       term = next

@@ -89,7 +89,6 @@ package struct Replica: Sendable {
 
   // As a candidate.
   var tally = Tally()
-  var isTransferCandidacy = false
 
   // As a leader.
   package internal(set) var progress: [Progress] = []
@@ -147,6 +146,10 @@ package struct Replica: Sendable {
   ) {
     guard members.all.contains(peer), peer != id else {
       effects.append(.protocolViolation(peer, .notAMember))
+      return
+    }
+    guard message.term <= term || message.term.rawValue - term.rawValue <= limits.termLead else {
+      effects.append(.protocolViolation(peer, .impossibleTerms))
       return
     }
     switch message {

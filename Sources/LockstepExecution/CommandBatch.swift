@@ -1,10 +1,13 @@
-package import LockstepConsensus
-
 /// Consecutive committed commands. Valid during `apply`: the requests are borrowed from the log's own bytes.
 public struct CommandBatch {
   public struct Command {
     public var context: ApplyContext
     public let call: Call
+
+    package init(context: ApplyContext, call: Call) {
+      self.context = context
+      self.call = call
+    }
   }
 
   package let commands: [Command]
@@ -32,5 +35,9 @@ public struct Replies {
   public mutating func succeed(_ reply: [UInt8]) { all.append(.success(reply)) }
 
   /// Answers the next command with a failure, which is recorded: the same on every replica.
-  public mutating func fail(_ status: Status) { all.append(.failure(status)) }
+  public mutating func fail(_ status: Status) {
+    // A failure with the code of a success would be taken for one further on.
+    all.append(
+      .failure(status.code == .ok ? Status(.internal, "the machine failed with OK: \(status.message)") : status))
+  }
 }

@@ -1,10 +1,10 @@
 /// What is replicated: a value that changes only by commands, in the order of the log, and depends on nothing else.
 ///
 /// This is the plain form, on bytes. `Service` in `LockstepServices` puts protobuf messages on top of it.
+///
+/// A node is given the machine as it is before the first command. Because machines are values, a copy of that one
+/// starts every group, and makes the machine that a snapshot is restored to.
 public protocol StateMachine: Sendable {
-  /// The state before the first command.
-  init()
-
   /// Carries out consecutive commands in order, and answers each through `replies`. Total: whatever the bytes are, it
   /// returns; a failure is a reply. Must not look at clocks, random sources, the order of a Set or Dictionary, or
   /// anything outside `self` and the batch.
@@ -24,14 +24,15 @@ public protocol StateMachine: Sendable {
   /// the copy is the snapshot (copy-on-write collections make it O(1)).
   func snapshot(_ write: ([UInt8]) -> Void)
 
-  /// A machine from a snapshot. An initialiser, so that old state cannot leak into the new.
-  init(restoring snapshot: [UInt8]) throws(Status)
+  /// A machine of this kind whose state is the snapshot's and nothing else's: asked of the machine as it was before the
+  /// first command, and a new value, so that old state cannot leak into the new.
+  func restored(from snapshot: [UInt8]) throws(Status) -> Self
 
   /// A number that is equal when, and for practical purposes only when, the state is. Replicas are compared by it.
   var digest: UInt64 { get }
 
   /// What the machine offers, for reflection: a descriptor set per service.
-  static var schemas: [Schema] { get }
+  var schemas: [Schema] { get }
 }
 
 public enum MethodKind: Sendable, Hashable {

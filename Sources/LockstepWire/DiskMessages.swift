@@ -228,8 +228,8 @@ private func withPointers<Message>(
 ) {
   var messages = messages
   messages.withUnsafeMutableBufferPointer { buffer in
-    var pointers = buffer.indices.map { buffer.baseAddress.map { base in base + $0 } ?? nil }
-    pointers.withUnsafeMutableBufferPointer(body)
+    var pointers = buffer.indices.map { place in buffer.baseAddress.map { $0 + place } }
+    pointers.withUnsafeMutableBufferPointer { (all: inout UnsafeMutableBufferPointer<UnsafeMutablePointer<Message>?>) in body(all) }
   }
 }
 

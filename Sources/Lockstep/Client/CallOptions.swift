@@ -1,0 +1,112 @@
+import LockstepWire
+
+/// How a command is acknowledged: it is answered when this is true, and never before.
+public enum Acknowledgement: String, Sendable, CaseIterable {
+  /// The leader's own copy is durable.
+  case leader
+  /// Durable on a majority of voters, and applied on the leader.
+  case quorum
+  /// Durable on every voter.
+  case all
+  /// Applied on every voter.
+  case applied
+
+  var level: AckLevel {
+    switch self {
+    case .leader: .leader
+    case .quorum: .quorum
+    case .all: .all
+    case .applied: .applied
+    }
+  }
+
+  init?(_ raw: UInt32) {
+    switch AckLevel(rawValue: raw) {
+    case .leader?: self = .leader
+    case .quorum?: self = .quorum
+    case .all?: self = .all
+    case .applied?: self = .applied
+    case nil: return nil
+    }
+  }
+}
+
+/// How fresh the state must be that a query is answered from.
+public enum Consistency: Sendable, Hashable {
+  /// Sees every write that was answered before it was asked.
+  case linearizable
+  /// The same, under a stated bound on clock drift.
+  case lease
+  /// At or after this client's last token.
+  case session
+  /// At most so stale.
+  case bounded(Duration)
+  /// The state at or after this log index.
+  case at(UInt64)
+  /// Whatever the node has.
+  case any
+
+  /// From the command line's spelling: `linearizable`, `lease`, `session`, `bounded:DURATION`, `at:INDEX`, `any`.
+  public init?(_ text: String) {
+    switch text {
+    case "linearizable": self = .linearizable
+    case "lease": self = .lease
+    case "session": self = .session
+    case "any": self = .any
+    default:
+      if text.hasPrefix("at:"), let index = UInt64(text.dropFirst(3)) {
+        self = .at(index)
+      } else if text.hasPrefix("bounded:"), let duration = Duration(parsing: String(text.dropFirst(8))) {
+        self = .bounded(duration)
+      } else {
+        return nil
+      }
+    }
+  }
+
+  var level: ReadLevel {
+    switch self {
+    case .linearizable: .linearizable
+    case .lease: .lease
+    case .session: .session
+    case .bounded: .bounded
+    case .at: .atIndex
+    case .any: .any
+    }
+  }
+}
+
+extension Duration {
+  /// From `250ms`, `5s`, `2m` or a plain number of seconds; nil when it is none of these, negative, or longer than a
+  /// year.
+  public init?(parsing text: String) {
+    let units: [(suffix: String, milliseconds: Double)] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)]
+    let unit = units.first { text.hasSuffix($0.suffix) }
+    let digits = unit.map { text.dropLast($0.suffix.count) } ?? Substring(text)
+    guard let number = Double(digits), number >= 0, number.isFinite else { return nil }
+    let milliseconds = number * (unit?.milliseconds ?? 1000)
+    guard milliseconds <= 366 * 86_400_000 else { return nil }
+    self = .microseconds(Int64(milliseconds * 1000))
+  }
+
+  var milliseconds: UInt64 {
+    UInt64(max(0, components.seconds)) * 1000 + UInt64(max(0, components.attoseconds / 1_000_000_000_000_000))
+  }
+}
+
+/// What a call asks for beside its request.
+public struct CallOptions: Sendable {
+  public var acknowledgement: Acknowledgement
+  public var consistency: Consistency
+  /// After this long the call fails, saying what is known of its effect.
+  public var timeout: Duration
+
+  public init(
+    acknowledgement: Acknowledgement = .quorum, consistency: Consistency = .linearizable,
+    timeout: Duration = .seconds(5)
+  ) {
+    self.acknowledgement = acknowledgement
+    self.consistency = consistency
+    self.timeout = timeout
+  }
+}

@@ -1,0 +1,66 @@
+public import LockstepExecution
+import LockstepWire
+
+/// The answer to a call that succeeded, and what it rests on.
+public struct Reply: Sendable {
+  public var payload: [UInt8]
+  /// Of the command's entry, or of the state that the query saw.
+  public var index: UInt64
+  public var term: UInt64
+  /// The node that served it.
+  public var node: UInt64
+  /// A command's level; nil for a query.
+  public var acknowledgement: Acknowledgement?
+  /// The voters on whose disks the leader knew the command when it answered; empty when the answer came from a node
+  /// that led no longer by then.
+  public var holders: [UInt64]
+}
+
+/// Why a call did not succeed, and whether it had an effect.
+public struct CallFailure: Error, Sendable, CustomStringConvertible {
+  public enum Applied: String, Sendable {
+    /// It may have been carried out, or may be later.
+    case unknown
+    /// It never was and never will be.
+    case no
+    /// It was carried out; this failure is its recorded reply, or only a wider level was not reached.
+    case yes
+  }
+  public var status: Status
+  public var applied: Applied
+  public var index: UInt64
+  public var term: UInt64
+  /// The node that answered; 0: none did.
+  public var node: UInt64
+
+  public init(
+    _ status: Status, applied: Applied, index: UInt64 = 0, term: UInt64 = 0, node: UInt64 = 0
+  ) {
+    self.status = status
+    self.applied = applied
+    self.index = index
+    self.term = term
+    self.node = node
+  }
+
+  public var description: String { status.description }
+}
+
+extension CallReply {
+  var outcome: Result<Reply, CallFailure> {
+    if code == 0 {
+      return .success(
+        Reply(
+          payload: payload, index: index, term: term, node: node, acknowledgement: Acknowledgement(ack),
+          holders: evidence?.holders ?? []))
+    }
+    let status = Status(Status.Code(rawValue: UInt8(clamping: code)) ?? .unknown, message)
+    let applied: CallFailure.Applied =
+      switch self.applied {
+      case .unknown: .unknown
+      case .no: .no
+      case .yes: .yes
+      }
+    return .failure(CallFailure(status, applied: applied, index: index, term: term, node: node))
+  }
+}

@@ -1,0 +1,86 @@
+public import LockstepExecution
+package import LockstepWire
+package import NIOCore
+import NIOPosix
+
+/// A connection to a cluster: to one of its nodes at a time, and to another one when that one fails. Calls may be made
+/// from any task, any number at once; they share the connection.
+///
+/// A call is sent at most once. When nobody can be reached it fails with `applied: .no`; when the connection is lost
+/// while it is under way, with `applied: .unknown`.
+public final class Client: Sendable {
+  private let core: NIOLoopBoundBox<ClientCore?>
+  private let endpoints: [Endpoint]
+  private let eventLoop: any EventLoop
+
+  /// `endpoints`: nodes of one cluster, in the order in which they are tried.
+  public convenience init(endpoints: [Endpoint]) {
+    self.init(endpoints: endpoints, eventLoop: MultiThreadedEventLoopGroup.singleton.next())
+  }
+
+  package init(endpoints: [Endpoint], eventLoop: any EventLoop) {
+    precondition(!endpoints.isEmpty, "a client needs an endpoint")
+    self.eventLoop = eventLoop
+    self.endpoints = endpoints
+    core = .makeEmptyBox(eventLoop: eventLoop)
+  }
+
+  /// Makes one call and waits for its answer. `method` is "package.Service/Method", `request` the encoded message.
+  public func call(
+    _ method: String, _ request: [UInt8], options: CallOptions = CallOptions()
+  ) async throws(CallFailure) -> Reply {
+    let outcome = await perform { .call(method: method, request: request, options: options, $0) }
+    switch outcome {
+    case .reply(let reply): return try reply.outcome.get()
+    case .failure(let failure): throw failure
+    case .schemas, .status: throw Self.mixedUp
+    }
+  }
+
+  /// The services that the cluster offers.
+  public func schemas(timeout: Duration = .seconds(5)) async throws(CallFailure) -> [Schema] {
+    switch await perform({ .schemas(timeout: timeout, $0) }) {
+    case .schemas(let services): return services.map { Schema(name: $0.name, descriptorSet: $0.descriptorSet) }
+    case .failure(let failure): throw failure
+    case .reply, .status: throw Self.mixedUp
+    }
+  }
+
+  /// What the node says of itself that this client is connected to.
+  package func status(timeout: Duration = .seconds(5)) async throws(CallFailure) -> NodeStatus {
+    switch await perform({ .status(timeout: timeout, $0) }) {
+    case .status(let status): return status
+    case .failure(let failure): throw failure
+    case .reply, .schemas: throw Self.mixedUp
+    }
+  }
+
+  /// Closes the connection. Calls under way fail.
+  public func close() async {
+    await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
+      eventLoop.execute {
+        self.loopCore.close()
+        done.resume()
+      }
+    }
+  }
+
+  /// On the loop only; made at its first use there.
+  private var loopCore: ClientCore {
+    if let made = core.value { return made }
+    let made = ClientCore(endpoints: endpoints, on: eventLoop)
+    core.value = made
+    return made
+  }
+
+  private static let mixedUp = CallFailure(
+    Status(.internal, "the node answered another question than was asked"), applied: .unknown)
+
+  private func perform(
+    _ make: @escaping @Sendable (CheckedContinuation<ClientCore.Outcome, Never>) -> ClientCore.Operation
+  ) async -> ClientCore.Outcome {
+    await withCheckedContinuation { continuation in
+      eventLoop.execute { self.loopCore.submit(make(continuation)) }
+    }
+  }
+}

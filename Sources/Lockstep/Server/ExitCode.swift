@@ -1,0 +1,47 @@
+/// How a node ends. No other way is planned: a crash is a bug.
+public enum ExitCode: Int32, Sendable, CaseIterable {
+  /// Stopped by a signal, after everything was synced.
+  case stopped = 0
+  /// Something else than the cases below; the message says what.
+  case failed = 1
+  /// Flags that make no sense.
+  case usage = 2
+  /// A port cannot be listened on.
+  case listen = 10
+  /// Another process works in this directory.
+  case locked = 11
+  /// The directory belongs to another node or cluster.
+  case identity = 12
+  /// Stored bytes are not what was written; the message names file and offset.
+  case damaged = 13
+  /// The disk failed a write or a sync: nothing may be promised any more.
+  case disk = 14
+  /// The disk is full.
+  case diskFull = 15
+  /// This node's log and the leader's tell different stories of the same entry.
+  case diverged = 16
+
+  /// Would the same command do better in a moment?
+  public var isWorthRestarting: Bool {
+    switch self {
+    case .stopped, .failed, .listen, .disk, .diskFull, .locked: true
+    case .usage, .identity, .damaged, .diverged: false
+    }
+  }
+
+  /// For the table of exit codes.
+  public var meaning: String {
+    switch self {
+    case .stopped: "stopped by a signal, all synced"
+    case .failed: "something unforeseen; the message says what"
+    case .usage: "flags that make no sense"
+    case .listen: "a port cannot be listened on"
+    case .locked: "another process works in this directory"
+    case .identity: "the directory belongs to another node or cluster"
+    case .damaged: "stored bytes are damaged; file and offset are named"
+    case .disk: "the disk failed a read, write or sync"
+    case .diskFull: "the disk is full"
+    case .diverged: "the log differs from the leader's where it must not"
+    }
+  }
+}

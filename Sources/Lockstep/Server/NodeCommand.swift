@@ -1,0 +1,102 @@
+import ArgumentParser
+import Dispatch
+import Glibc
+public import LockstepExecution
+import Logging
+
+/// A node as a program: flags in, a node in the foreground, an exit code out.
+public enum NodeCommand {
+  /// Runs the state machine as one node with the flags of `arguments`, until a signal ends it or it cannot go on; then
+  /// the process exits with one of the codes of `ExitCode`. `machine` is the state before the first command.
+  public static func run(
+    machine: @autoclosure () throws -> any StateMachine,
+    arguments: [String] = Array(CommandLine.arguments.dropFirst())
+  ) async -> Never {
+    let options: NodeOptions
+    do { options = try NodeOptions.parse(arguments) } catch {
+      let code = NodeOptions.exitCode(for: error)
+      let text = NodeOptions.fullMessage(for: error)
+      write(text + "\n", to: code == .success ? STDOUT_FILENO : STDERR_FILENO)
+      exit(code == .success ? 0 : ExitCode.usage.rawValue)
+    }
+    do {
+      let configuration = try options.configuration()
+      guard let level = Logger.Level(rawValue: options.logLevel) else {
+        throw NodeOptions.ValidationFailure("--log-level '\(options.logLevel)' is none of trace, debug, info, notice, warning, error, critical")
+      }
+      let machine = try machine()
+      var logger = Logger(label: "lockstep", factory: { StreamLogHandler.standardError(label: $0) })
+      logger.logLevel = level
+      logger[metadataKey: "node"] = "\(configuration.id)"
+      try await serve(configuration, machine, logger, stopOnStdinClose: options.stopOnStdinClose)
+      exit(ExitCode.stopped.rawValue)
+    } catch let failure as ServerFailure {
+      fail(failure.exitCode, failure.message)
+    } catch let failure as NodeOptions.ValidationFailure {
+      fail(.usage, failure.message)
+    } catch {
+      fail(.failed, "\(error)")
+    }
+  }
+
+  private static func serve(
+    _ configuration: ServerConfiguration, _ machine: any StateMachine, _ logger: Logger, stopOnStdinClose: Bool
+  ) async throws(ServerFailure) {
+    // A peer or client that is gone shows as an error of the write, not as a signal that ends the process.
+    signal(SIGPIPE, SIG_IGN)
+    let server = try await Server.start(configuration, machine: machine, logger: logger)
+    let signals = StopSignals(logger: logger, watchesStandardInput: stopOnStdinClose) { server.stop() }
+    try await server.waitUntilStopped()
+    signals.cancel()
+  }
+
+  private static func fail(_ code: ExitCode, _ message: String) -> Never {
+    write("lockstep: \(message)\n", to: STDERR_FILENO)
+    exit(code.rawValue)
+  }
+
+  private static func write(_ text: String, to file: Int32) {
+    var text = text
+    text.withUTF8 { bytes in
+      var sent = 0
+      while sent < bytes.count {
+        let count = Glibc.write(file, bytes.baseAddress.unsafelyUnwrapped + sent, bytes.count - sent)
+        if count <= 0 { return }
+        sent += count
+      }
+    }
+  }
+}
+
+/// SIGINT, SIGTERM and, when asked for, the end of standard input.
+private final class StopSignals {
+  private var sources: [any DispatchSourceProtocol] = []
+
+  init(logger: Logger, watchesStandardInput: Bool, stop: @escaping @Sendable () -> Void) {
+    let queue = DispatchQueue(label: "lockstep-signals")
+    for number in [SIGINT, SIGTERM] {
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
+      source.setEventHandler {
+        logger.notice("stopping: signal \(number)")
+        stop()
+      }
+      source.resume()
+      sources.append(source)
+    }
+    guard watchesStandardInput else { return }
+    let source = DispatchSource.makeReadSource(fileDescriptor: STDIN_FILENO, queue: queue)
+    source.setEventHandler {
+      var byte: UInt8 = 0
+      if read(STDIN_FILENO, &byte, 1) == 0 {
+        source.cancel()
+        logger.notice("stopping: standard input has ended")
+        stop()
+      }
+    }
+    source.resume()
+    sources.append(source)
+  }
+
+  func cancel() { for source in sources { source.cancel() } }
+}

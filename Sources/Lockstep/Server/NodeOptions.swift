@@ -1,0 +1,74 @@
+public import ArgumentParser
+import LockstepExecution
+
+/// The flags of a node, the same for `lockstep node` and for a user's own program.
+public struct NodeOptions: ParsableArguments {
+  @Option(help: "This node's number, from 1.")
+  public var id: UInt64
+
+  @Option(help: "Where its data lies; made when it does not exist.")
+  public var dir: String
+
+  @Option(help: ArgumentHelp("Where clients connect.", valueName: "host:port"))
+  public var listen: String
+
+  @Option(help: ArgumentHelp("Where the other nodes connect.", valueName: "host:port"))
+  public var peerListen: String
+
+  @Option(help: ArgumentHelp("All nodes and where their peers reach them.", valueName: "1=host:port,..."))
+  public var members: String
+
+  @Option(help: ArgumentHelp("The node that leads when it can.", valueName: "id"))
+  public var leader: UInt64?
+
+  @Option(help: "The cluster's name: nodes of two clusters never talk. By default made from the members.")
+  public var cluster: String?
+
+  @Option(help: ArgumentHelp("The largest request that is taken.", valueName: "bytes"))
+  public var maximumRequestBytes: Int = 1024 * 1024
+
+  @Option(help: ArgumentHelp("The size of one file of the log.", valueName: "bytes"))
+  public var segmentBytes: Int = 64 * 1024 * 1024
+
+  @Option(help: "trace, debug, info, notice, warning, error or critical; to stderr.")
+  public var logLevel: String = "info"
+
+  @Flag(help: "Stop when standard input ends: a launcher that dies takes its nodes along.")
+  public var stopOnStdinClose = false
+
+  public init() {}
+
+  /// The configuration that these flags describe.
+  public func configuration() throws(ValidationFailure) -> ServerConfiguration {
+    var configuration = ServerConfiguration(
+      id: id, directory: dir, listen: try Self.endpoint(listen, "--listen"),
+      peerListen: try Self.endpoint(peerListen, "--peer-listen"), members: try parsedMembers(), preferredLeader: leader,
+      cluster: cluster)
+    configuration.maximumRequestBytes = maximumRequestBytes
+    configuration.segmentBytes = segmentBytes
+    if let problem = configuration.problem { throw ValidationFailure(problem) }
+    return configuration
+  }
+
+  /// Flags that cannot be meant.
+  public struct ValidationFailure: Error, Sendable {
+    public let message: String
+    init(_ message: String) { self.message = message }
+  }
+
+  private static func endpoint(_ text: String, _ flag: String) throws(ValidationFailure) -> Endpoint {
+    guard let endpoint = Endpoint(text) else { throw ValidationFailure("\(flag) '\(text)' is not HOST:PORT") }
+    return endpoint
+  }
+
+  private func parsedMembers() throws(ValidationFailure) -> [(id: UInt64, peerEndpoint: Endpoint)] {
+    var result: [(id: UInt64, peerEndpoint: Endpoint)] = []
+    for part in members.split(separator: ",", omittingEmptySubsequences: false) {
+      guard let equals = part.firstIndex(of: "="), let id = UInt64(part[..<equals]) else {
+        throw ValidationFailure("--members has '\(part)', which is not ID=HOST:PORT")
+      }
+      result.append((id, try Self.endpoint(String(part[part.index(after: equals)...]), "--members")))
+    }
+    return result
+  }
+}

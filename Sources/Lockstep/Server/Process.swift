@@ -1,0 +1,42 @@
+import Glibc
+
+/// The version of this program, as it tells it to peers and people.
+package enum LockstepVersion {
+  package static let current = "0.1.0"
+
+  /// What might make two builds differ in what they compute.
+  static var fingerprint: String {
+    #if arch(x86_64)
+      let architecture = "x86_64"
+    #elseif arch(arm64)
+      let architecture = "arm64"
+    #else
+      let architecture = "other"
+    #endif
+    return "lockstep \(current) linux \(architecture)"
+  }
+}
+
+enum ProcessMemory {
+  /// The process's resident memory, from /proc; 0 when it cannot be read.
+  static func residentBytes() -> UInt64 {
+    let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return 0 }
+    defer { close(file) }
+    var buffer = [UInt8](repeating: 0, count: 256)
+    let count = read(file, &buffer, buffer.count)
+    guard count > 0 else { return 0 }
+    let fields = buffer[..<count].split(separator: UInt8(ascii: " "))
+    guard fields.count > 1, let pages = UInt64(String(decoding: fields[1], as: UTF8.self)) else { return 0 }
+    return pages * UInt64(sysconf(Int32(_SC_PAGESIZE)))
+  }
+}
+
+enum WallClock {
+  /// Nanoseconds since 1970; 0 when the system cannot say.
+  static func now() -> UInt64 {
+    var time = timespec()
+    guard clock_gettime(CLOCK_REALTIME, &time) == 0, time.tv_sec >= 0 else { return 0 }
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+  }
+}

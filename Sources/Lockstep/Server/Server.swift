@@ -1,0 +1,184 @@
+public import LockstepExecution
+import LockstepConsensus
+import LockstepDriver
+import LockstepStorage
+import LockstepTransport
+import LockstepWire
+public import Logging
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// One running node: the only place where threads start. One event loop does everything but wait for the disk, which
+/// has a thread of its own.
+public final class Server: Sendable {
+  private let loop: NIOLoopBound<Running>
+  private let group: MultiThreadedEventLoopGroup
+  private let eventLoop: any EventLoop
+  private let end: End
+
+  /// The parts that live on the loop.
+  private final class Running {
+    let server: ServerLoop
+    init(_ server: ServerLoop) { self.server = server }
+  }
+
+  /// How it ended, and who waits for that.
+  private final class End: Sendable {
+    private struct State {
+      var outcome: Result<Void, ServerFailure>?
+      var waiters: [CheckedContinuation<Result<Void, ServerFailure>, Never>] = []
+    }
+    private let state = Mutex(State())
+
+    /// The first outcome counts.
+    func finish(_ outcome: Result<Void, ServerFailure>) {
+      let waiters = state.withLock { state in
+        guard state.outcome == nil else { return [CheckedContinuation<Result<Void, ServerFailure>, Never>]() }
+        state.outcome = outcome
+        defer { state.waiters = [] }
+        return state.waiters
+      }
+      for waiter in waiters { waiter.resume(returning: outcome) }
+    }
+
+    func wait() async -> Result<Void, ServerFailure> {
+      await withCheckedContinuation { waiter in
+        let outcome = state.withLock { state in
+          if state.outcome == nil { state.waiters.append(waiter) }
+          return state.outcome
+        }
+        if let outcome { waiter.resume(returning: outcome) }
+      }
+    }
+  }
+
+  private init(
+    loop: NIOLoopBound<Running>, group: MultiThreadedEventLoopGroup, eventLoop: any EventLoop, end: End
+  ) {
+    self.loop = loop
+    self.group = group
+    self.eventLoop = eventLoop
+    self.end = end
+  }
+
+  /// Opens the directory, recovers what is there, binds the ports and begins to serve. Returns when the ports are open;
+  /// an election may be still to come. `machine` is the state before the first command.
+  public static func start(
+    _ configuration: ServerConfiguration, machine: any StateMachine, logger: Logger
+  ) async throws(ServerFailure) -> Server {
+    if let problem = configuration.problem { throw ServerFailure(.usage, problem) }
+    let stored = try StoredState.open(configuration, logger)
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    let eventLoop = group.next()
+    let end = End()
+    let box = UnsafeTransfer(stored)
+    let outcome = await withCheckedContinuation {
+      (ready: CheckedContinuation<Result<NIOLoopBound<Running>, ServerFailure>, Never>) in
+      eventLoop.execute {
+        assemble(configuration, box.value, machine, logger, eventLoop, end) { ready.resume(returning: $0) }
+      }
+    }
+    let server = Server(loop: try outcome.get(), group: group, eventLoop: eventLoop, end: end)
+    logger.notice(
+      "node \(configuration.id) serves clients on \(configuration.listen), peers on \(configuration.peerListen), data in \(configuration.directory)"
+    )
+    return server
+  }
+
+  /// Finishes what is on its way to the disk, closes everything, and lets `waitUntilStopped` return. May be called from
+  /// anywhere, and more than once.
+  public func stop() { eventLoop.execute { self.loop.value.server.stop() } }
+
+  /// Returns when the node was stopped, and throws when it had to stop by itself. The process should end after that.
+  public func waitUntilStopped() async throws(ServerFailure) { try await end.wait().get() }
+
+  // MARK: Assembly, on the loop
+
+  private static func assemble(
+    _ configuration: ServerConfiguration, _ stored: StoredState, _ machine: any StateMachine, _ logger: Logger,
+    _ eventLoop: any EventLoop, _ end: End,
+    _ ready: @escaping (Result<NIOLoopBound<Running>, ServerFailure>) -> Void
+  ) {
+    let later = NIOLoopBoundBox<Running?>(nil, eventLoop: eventLoop)
+    let memory = stored.peers
+    let disk = DiskThread(
+      worker: stored.worker,
+      finished: { result in eventLoop.execute { later.value?.server.diskFinished(result) } },
+      ended: { error in
+        memory.close()
+        end.finish(error.map { .failure(ServerFailure($0)) } ?? .success(()))
+      })
+    let peers = PeerPort(
+      identity: stored.identity,
+      members: configuration.members.map { (NodeID($0.id), $0.peerEndpoint) }, eventLoop: eventLoop,
+      requestBytes: configuration.maximumRequestBytes, logger: logger,
+      remember: { other, done in disk.submit(.task { done(memory.problem(with: other)) }) })
+    do throws(WireError) {
+      let node = try Node(
+        configuration.node(cluster: stored.identity.cluster, incarnation: stored.identity.incarnation),
+        recovered: stored.groups, machines: [(.first, machine)], links: peers, disk: disk,
+        observe: { log($0, logger) })
+      let running = Running(
+        ServerLoop(
+          configuration: configuration, identity: stored.identity, eventLoop: eventLoop, logger: logger, disk: disk,
+          peers: peers, node: node,
+          failed: { failure in
+            logger.critical("\(failure.message)")
+            end.finish(.failure(failure))
+          }))
+      later.value = running
+      bind(configuration, running, peers, eventLoop) { failure in
+        if let failure {
+          ready(.failure(failure))
+          return
+        }
+        disk.start()
+        running.server.start()
+        ready(.success(NIOLoopBound(running, eventLoop: eventLoop)))
+      }
+    } catch {
+      ready(.failure(ServerFailure(.damaged, "the recovered log cannot be used: \(error)")))
+    }
+  }
+
+  private static func bind(
+    _ configuration: ServerConfiguration, _ running: Running, _ peers: PeerPort, _ eventLoop: any EventLoop,
+    _ done: @escaping (ServerFailure?) -> Void
+  ) {
+    func failure(_ endpoint: Endpoint, _ error: any Error) -> ServerFailure {
+      ServerFailure(.listen, "cannot listen on \(endpoint): \(error)")
+    }
+    peers.bind(configuration.peerListen) { result in
+      if case .failure(let error) = result {
+        done(failure(configuration.peerListen, error))
+        return
+      }
+      running.server.clients.bind(configuration.listen, on: eventLoop) { result in
+        if case .failure(let error) = result {
+          done(failure(configuration.listen, error))
+        } else {
+          done(nil)
+        }
+      }
+    }
+  }
+
+  private static func log(_ event: NodeEvent, _ logger: Logger) {
+    switch event {
+    case .roleChanged(_, let role, let term, let leader):
+      let whom = leader.map { "node \($0) leads" } ?? "no leader is known"
+      logger.notice("\(role.rawValue) in term \(term): \(whom)")
+    case .protocolViolation(_, let node, let explanation):
+      logger.error("dropped from node \(node): \(explanation)")
+    case .caughtUp(_, let applied): logger.notice("applied all that was stored, up to entry \(applied)")
+    }
+  }
+}
+
+/// Hands a value that nobody else holds to another thread.
+private struct UnsafeTransfer<Value>: @unchecked Sendable {
+  // Unchecked: made in one place, used once in another, and never touched by the maker again.
+  let value: Value
+  init(_ value: Value) { self.value = value }
+}

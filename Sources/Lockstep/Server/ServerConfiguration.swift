@@ -1,0 +1,88 @@
+package import LockstepConsensus
+package import LockstepDriver
+
+/// What a node needs to know to start.
+public struct ServerConfiguration: Sendable {
+  /// This node's number, from 1.
+  public var id: UInt64
+  /// Where its data lies.
+  public var directory: String
+  /// Where clients connect.
+  public var listen: Endpoint
+  /// Where the other nodes connect.
+  public var peerListen: Endpoint
+  /// All voters, this node among them, and where their peers reach them.
+  public var members: [(id: UInt64, peerEndpoint: Endpoint)]
+  /// The node that leads when it can; nil: any.
+  public var preferredLeader: UInt64?
+  /// Names the cluster, so that nodes of two clusters never talk; nil: taken from the members at the first start, and
+  /// from the directory after that.
+  public var cluster: String?
+  /// Bytes of the largest request that is taken.
+  public var maximumRequestBytes: Int
+  /// Bytes of one segment file of the log.
+  public var segmentBytes: Int
+  /// One unit of the core's time, in milliseconds.
+  public var tickMilliseconds: Int
+
+  package var limits = Limits()
+  package var driver: DriverLimits {
+    var limits = DriverLimits()
+    limits.requestBytes = maximumRequestBytes
+    return limits
+  }
+
+  public init(
+    id: UInt64, directory: String, listen: Endpoint, peerListen: Endpoint,
+    members: [(id: UInt64, peerEndpoint: Endpoint)], preferredLeader: UInt64? = nil, cluster: String? = nil
+  ) {
+    self.id = id
+    self.directory = directory
+    self.listen = listen
+    self.peerListen = peerListen
+    self.members = members
+    self.preferredLeader = preferredLeader
+    self.cluster = cluster
+    maximumRequestBytes = 1024 * 1024
+    segmentBytes = 64 * 1024 * 1024
+    tickMilliseconds = 10
+  }
+
+  /// What is wrong with it, in words, or nil.
+  public var problem: String? {
+    let ids = members.map(\.id)
+    if ids.isEmpty { return "there are no members" }
+    if ids.contains(0) { return "node numbers begin at 1" }
+    if Set(ids).count != ids.count { return "a node number occurs twice among the members" }
+    if members.count > 64 { return "there are \(members.count) members, at most 64 are supported" }
+    if Set(members.map(\.peerEndpoint)).count != members.count { return "two members have the same address" }
+    if !ids.contains(id) { return "node \(id) is not among the members (\(ids.map(String.init).joined(separator: ", ")))" }
+    if let preferredLeader, !ids.contains(preferredLeader) {
+      return "the leader \(preferredLeader) is not among the members (\(ids.map(String.init).joined(separator: ", ")))"
+    }
+    if directory.isEmpty { return "the directory has no name" }
+    if maximumRequestBytes < 1 || maximumRequestBytes > 64 * 1024 * 1024 {
+      return "a request limit of \(maximumRequestBytes) bytes is not between 1 and 64 MiB"
+    }
+    if segmentBytes < 1024 * 1024 || segmentBytes > 4 * 1024 * 1024 * 1024 {
+      return "a segment size of \(segmentBytes) bytes is not between 1 MiB and 4 GiB"
+    }
+    if tickMilliseconds < 1 || tickMilliseconds > 10_000 {
+      return "a tick of \(tickMilliseconds) ms is not between 1 and 10000"
+    }
+    return limits.problem
+  }
+}
+
+/// Why a node could not start, or had to stop.
+public struct ServerFailure: Error, Sendable, CustomStringConvertible {
+  public let exitCode: ExitCode
+  public let message: String
+
+  public init(_ exitCode: ExitCode, _ message: String) {
+    self.exitCode = exitCode
+    self.message = message
+  }
+
+  public var description: String { message }
+}

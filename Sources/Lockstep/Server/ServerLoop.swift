@@ -1,0 +1,115 @@
+import LockstepConsensus
+import LockstepDriver
+import LockstepStorage
+import LockstepTransport
+import LockstepWire
+import Logging
+import NIOCore
+
+/// What one node does on its event loop: frames, disk results and ticks go to the `Node`, and one turn follows each
+/// burst of them. Confined to the loop.
+final class ServerLoop {
+  let configuration: ServerConfiguration
+  let identity: PeerIdentity
+  let eventLoop: any EventLoop
+  let logger: Logger
+  let disk: DiskThread
+  let peers: PeerPort
+  let clients: ClientPort
+  private(set) var node: Node
+  private var isTurnScheduled = false
+  private var ticks: RepeatingTimer?
+  private let started = NIODeadline.now()
+  /// Called once, when the node cannot go on.
+  private let failed: (ServerFailure) -> Void
+  private var isStopped = false
+
+  init(
+    configuration: ServerConfiguration, identity: PeerIdentity, eventLoop: any EventLoop, logger: Logger,
+    disk: DiskThread, peers: PeerPort, node: Node, failed: @escaping (ServerFailure) -> Void
+  ) {
+    self.configuration = configuration
+    self.identity = identity
+    self.eventLoop = eventLoop
+    self.logger = logger
+    self.disk = disk
+    self.peers = peers
+    self.node = node
+    self.failed = failed
+    clients = ClientPort(logger: logger, requestBytes: configuration.maximumRequestBytes)
+    peers.server = self
+    clients.server = self
+  }
+
+  /// Begins to serve; the ports are bound already.
+  func start() {
+    peers.dialAll()
+    let interval = TimeAmount.milliseconds(Int64(configuration.tickMilliseconds))
+    ticks = RepeatingTimer(on: eventLoop, every: interval) {
+      self.node.tick(now: self.monotonic, wall: WallClock.now())
+      self.scheduleTurn()
+    }
+    scheduleTurn()
+  }
+
+  func stop() {
+    isStopped = true
+    ticks?.stop()
+    peers.stop()
+    clients.stop()
+    disk.stop()
+  }
+
+  /// One turn for all that this pass of the loop brings: it runs after the sockets that are ready have been read.
+  func scheduleTurn() {
+    guard !isTurnScheduled, !isStopped else { return }
+    isTurnScheduled = true
+    eventLoop.assumeIsolated().execute {
+      self.isTurnScheduled = false
+      guard !self.isStopped else { return }
+      if self.node.turn(now: self.monotonic, wall: WallClock.now()) { self.scheduleTurn() }
+      self.checkFailure()
+    }
+  }
+
+  func diskFinished(_ result: DiskResult) {
+    guard !isStopped else { return }
+    node.diskFinished(result)
+    scheduleTurn()
+  }
+
+  private var monotonic: UInt64 { NIODeadline.now().uptimeNanoseconds }
+
+  private func checkFailure() {
+    guard let failure = node.failure, !isStopped else { return }
+    isStopped = true
+    ticks?.stop()
+    failed(ServerFailure(failure))
+  }
+
+  func status(id: UInt64) -> NodeStatus {
+    var status = node.status()
+    status.id = id
+    status.incarnation = identity.incarnation
+    status.version = LockstepVersion.current
+    status.uptimeMilliseconds = UInt64(max(0, (NIODeadline.now() - started).nanoseconds / 1_000_000))
+    status.connections = UInt64(clients.connectionCount)
+    status.residentBytes = ProcessMemory.residentBytes()
+    return status
+  }
+}
+
+extension ServerFailure {
+  init(_ failure: NodeFailure) {
+    switch failure {
+    case .storage(let error): self.init(error)
+    case .diverged(_, let index):
+      self.init(
+        .diverged,
+        "entry \(index) has another history here than at the leader, though its term is the same: one of the two logs was changed from outside. This node stops; compare with 'lockstep log inspect', and replace the wrong node's directory"
+      )
+    case .corrupted(_, let index, let reason):
+      self.init(.damaged, "entry \(index) cannot be read back from memory or disk: \(reason)")
+    }
+  }
+}

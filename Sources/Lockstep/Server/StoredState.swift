@@ -1,0 +1,99 @@
+import LockstepConsensus
+import LockstepDriver
+import LockstepStorage
+import LockstepWire
+import Logging
+
+/// What a node finds on its disk at the start.
+struct StoredState {
+  let identity: PeerIdentity
+  let peers: PeerMemory
+  let worker: DiskWorker
+  let groups: [RecoveredGroup]
+
+  static func open(_ configuration: ServerConfiguration, _ logger: Logger) throws(ServerFailure) -> StoredState {
+    var options = LogOptions()
+    options.segmentBytes = configuration.segmentBytes
+    do throws(StorageError) {
+      let directory = try NodeDirectory.open(
+        disk: PosixDisk(), path: configuration.directory, cluster: configuration.clusterID,
+        node: NodeID(configuration.id),
+        members: configuration.members.map {
+          DiskIdentity.Member(node: NodeID($0.id), address: $0.peerEndpoint.description)
+        },
+        newDiskID: {
+          var generator = SystemRandomNumberGenerator()
+          return (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        }, options: options)
+      let (log, groups, report) = try DurableLog.open(directory, options: options)
+      for notice in report.notices { logger.notice("recovery: \(notice)") }
+      for group in groups {
+        logger.notice(
+          "recovered \(group.last.index) entries, the last of term \(group.last.term); term \(group.hardState.term)")
+      }
+      let identity = PeerIdentity(
+        cluster: directory.cluster, node: directory.node, disk: directory.diskID, incarnation: directory.incarnation,
+        fingerprint: LockstepVersion.fingerprint)
+      return StoredState(
+        identity: identity, peers: PeerMemory(directory), worker: DiskWorker(log: log), groups: groups)
+    } catch { throw ServerFailure(error) }
+  }
+}
+
+/// What is remembered of the other nodes; used on the disk thread only.
+final class PeerMemory: @unchecked Sendable {
+  // Unchecked: made before the disk thread starts, and touched by its tasks alone after that.
+  private let directory: NodeDirectory
+
+  init(_ directory: NodeDirectory) { self.directory = directory }
+
+  /// Nil when this peer is who it was; otherwise why it must not take part.
+  func problem(with peer: PeerIdentity) -> String? {
+    do throws(StorageError) {
+      switch try directory.recordPeer(peer.node, disk: peer.disk, incarnation: peer.incarnation) {
+      case .accepted: return nil
+      case .otherDisk:
+        return
+          "node \(peer.node) comes with another disk than it had: what its old disk has promised is lost, so it must not take part under its old number"
+      case .olderIncarnation(let seen):
+        return
+          "node \(peer.node) comes with an older copy of its disk (start \(peer.incarnation), start \(seen) was seen already)"
+      }
+    } catch { return "node \(peer.node) cannot be remembered: \(error)" }
+  }
+
+  func close() { directory.close() }
+}
+
+extension ServerFailure {
+  init(_ error: StorageError) {
+    let code: ExitCode =
+      switch error {
+      case .outOfSpace: .diskFull
+      case .disk, .invalidWrite, .stopped: .disk
+      case .locked: .locked
+      case .damaged: .damaged
+      case .refused: .identity
+      }
+    self.init(code, error.description)
+  }
+}
+
+extension ServerConfiguration {
+  func node(cluster: [UInt8], incarnation: UInt64) -> Node.Configuration {
+    Node.Configuration(
+      id: NodeID(id), members: Members(voters: members.map { NodeID($0.id) }),
+      preferredLeader: preferredLeader.map { NodeID($0) }, cluster: cluster, limits: limits, driver: driver,
+      // Another one at each start, and on each node: only the time-outs depend on it.
+      seed: id << 32 ^ incarnation ^ WallClock.now())
+  }
+
+  /// 16 bytes that stand for the cluster's name; nil: whatever the directory says.
+  fileprivate var clusterID: [UInt8]? {
+    guard let cluster else { return nil }
+    let bytes = Array(cluster.utf8)
+    return [UInt64(1), 2].flatMap { seed in
+      withUnsafeBytes(of: Checksum.of(bytes, seed: seed).littleEndian) { Array($0) }
+    }
+  }
+}

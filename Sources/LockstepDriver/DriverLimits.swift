@@ -1,0 +1,15 @@
+/// Bounds of what a node takes in at once.
+package struct DriverLimits: Sendable {
+  /// Bytes of a request.
+  package var requestBytes = 1024 * 1024
+  /// Calls under way on this node, and the bytes of their requests; beyond, calls are refused.
+  package var calls = 65_536
+  package var callBytes = 128 * 1024 * 1024
+  /// Without a time-out of its own, a call gets this; and no call gets more. In milliseconds.
+  package var defaultTimeout: UInt64 = 5_000
+  package var maximumTimeout: UInt64 = 600_000
+  /// What is applied in one turn, so that heartbeats are not kept waiting. In bytes.
+  package var applyBytes = 4 * 1024 * 1024
+
+  package init() {}
+}

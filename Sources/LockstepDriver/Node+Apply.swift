@@ -1,0 +1,127 @@
+import LockstepConsensus
+import LockstepExecution
+import LockstepWire
+
+// From committed to applied, and the answer to who waits for it.
+
+extension Node {
+  /// Applies what is committed and in memory, up to the limit of a turn. Returns true when there is more.
+  func applyCommitted(_ group: Group) -> Bool {
+    var budget = limits.applyBytes
+    while group.executor.applied < group.commitTarget, failure == nil {
+      let next = group.executor.applied.next
+      guard let block = group.cache.block(containing: next) else {
+        loadToApply(group, from: next)
+        return false
+      }
+      guard budget > 0 else { return true }
+      let slice = LogSlice(first: next, last: min(block.last, group.commitTarget))
+      budget -= block.region(slice).count
+      apply(group, block, slice)
+    }
+    noteCaughtUp(group)
+    return false
+  }
+
+  private func loadToApply(_ group: Group, from next: LogIndex) {
+    guard !group.isLoadingToApply else { return }
+    group.isLoadingToApply = true
+    // What has left the memory is on the disk: it is kept there until then.
+    let last = min(group.commitTarget, group.replica.log.durable)
+    submitRead(group, .apply, from: next, through: last, maximumBytes: limits.applyBytes)
+  }
+
+  func applyLoaded(_ group: Group, _ blocks: [EntryBlock]) {
+    for block in blocks {
+      guard block.first == group.executor.applied.next, failure == nil else { return }
+      let slice = LogSlice(first: block.first, last: min(block.last, group.commitTarget))
+      if !slice.isEmpty { apply(group, block, slice) }
+    }
+  }
+
+  private func noteCaughtUp(_ group: Group) {
+    guard !group.isCaughtUp, group.executor.applied >= group.recoveredLast else { return }
+    group.isCaughtUp = true
+    observe(.caughtUp(group.id, applied: group.executor.applied))
+  }
+
+  private func apply(_ group: Group, _ block: EntryBlock, _ slice: LogSlice) {
+    let evidence = evidence(group)
+    let range = block.region(slice)
+    block.bytes.withUnsafeBytes { bytes in
+      var cursor = WireCursor(UnsafeRawBufferPointer(rebasing: bytes[range]))
+      var entries: [Executor.Entry] = []
+      entries.reserveCapacity(slice.count)
+      do throws(WireError) {
+        while !cursor.isAtEnd {
+          _ = try cursor.varint()
+          let entry = UnsafeRawBufferPointer(rebasing: cursor.bytes[try cursor.delimited()])
+          let header = try EntryHeader(parsing: entry)
+          entries.append(
+            Executor.Entry(
+              id: header.id, kind: header.kind, timestamp: header.timestamp, session: header.session,
+              sequence: header.sequence,
+              call: Call(
+                method: UnsafeRawBufferPointer(rebasing: entry[header.method]),
+                request: UnsafeRawBufferPointer(rebasing: entry[header.payload]))))
+        }
+      } catch {
+        failure = .corrupted(group.id, slice.first, error.description)
+        return
+      }
+      group.executor.apply(entries) { id, reply in finishCommand(group, id, reply, evidence) }
+    }
+  }
+
+  /// The voters that the leader knows to hold all that is committed: at least a majority, by the rule of commitment.
+  private func evidence(_ group: Group) -> [UInt64] {
+    guard group.replica.role == .leader else { return [] }
+    let commit = group.replica.commit
+    var holders = group.replica.progress.filter { $0.match >= commit && group.replica.members.isVoter($0.node) }
+      .map(\.node.rawValue)
+    if group.replica.log.durable >= commit { holders.append(configuration.id.rawValue) }
+    return holders.sorted()
+  }
+
+  /// The entry `id` has been applied: whoever waits for it, or for another one in its place, is answered.
+  private func finishCommand(_ group: Group, _ id: EntryID, _ reply: Replies.Reply?, _ holders: [UInt64]) {
+    while group.commandsHead < group.commands.count, group.commands[group.commandsHead].id.index <= id.index {
+      let command = group.commands[group.commandsHead]
+      group.commandsHead += 1
+      callsUnderWay -= 1
+      callBytesUnderWay -= command.bytes
+      guard let origin = command.origin else { continue }
+      if command.id == id {
+        answer(origin, success(id, reply, holders, origin, group))
+      } else {
+        // Another entry is committed in its place: this one can never be.
+        refuse(origin, Status(.unavailable, "entry \(command.id.index) of term \(command.id.term) was replaced by a later leader's; send it again"))
+      }
+    }
+    if group.commandsHead > 1024, group.commandsHead > group.commands.count / 2 {
+      group.commands.removeFirst(group.commandsHead)
+      group.commandsHead = 0
+    }
+  }
+
+  private func success(
+    _ id: EntryID, _ outcome: Replies.Reply?, _ holders: [UInt64], _ origin: Origin, _ group: Group
+  ) -> CallReply {
+    var reply = CallReply(id: origin.callID)
+    reply.index = id.index.rawValue
+    reply.term = id.term.rawValue
+    reply.node = configuration.id.rawValue
+    reply.leader = group.replica.leader?.rawValue ?? 0
+    reply.ack = AckLevel.quorum.rawValue
+    reply.applied = .yes
+    reply.evidence = CallReply.Evidence(term: id.term.rawValue, index: id.index.rawValue, holders: holders)
+    switch outcome {
+    case .success(let payload)?: reply.payload = payload
+    case .failure(let status)?:
+      reply.code = UInt32(status.code.rawValue)
+      reply.message = status.message
+    case nil: break
+    }
+    return reply
+  }
+}

@@ -1,0 +1,300 @@
+import LockstepConsensus
+import LockstepExecution
+package import LockstepWire
+
+// Calls of clients: taken in, proposed or passed on, answered.
+
+/// A call that was passed on to the leader.
+struct ForwardedCall {
+  let origin: Origin
+  let leader: NodeID
+  let deadline: UInt64
+  let isQuery: Bool
+}
+
+extension Node {
+  /// A call as its client sent it; the bytes are borrowed. Throws when they are no call.
+  package func receiveCall(_ bytes: UnsafeRawBufferPointer, sink: any ReplySink) throws(WireError) {
+    guard failure == nil else { return }
+    try codec.unpackCall(bytes) { header, method, payload in
+      takeIn(header, .client(sink, id: header.id), method: method, payload: payload)
+    }
+  }
+
+  func receiveForwarded(_ call: [UInt8], forward: UInt64, from peer: NodeID) throws(WireError) {
+    try call.withUnsafeBytesTyped { (bytes) throws(WireError) in
+      try codec.unpackCall(bytes) { header, method, payload in
+        takeIn(header, .node(peer, forward: forward, id: header.id), method: method, payload: payload)
+      }
+    }
+  }
+
+  private func takeIn(
+    _ header: CallHeader, _ origin: Origin, method: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer
+  ) {
+    guard let group = header.group == 0 ? groups.first : group(GroupID(header.group)) else {
+      refuse(origin, Status(.notFound, "this node has no group \(header.group)"))
+      return
+    }
+    guard payload.count <= limits.requestBytes else {
+      let message = "the request has \(payload.count) bytes, the limit is \(limits.requestBytes)"
+      refuse(origin, Status(.resourceExhausted, message))
+      return
+    }
+    let call = Call(method: method, request: payload)
+    guard let kind = group.executor.machine.kind(ofMethod: method) else {
+      refuse(origin, Status(.unimplemented, "no service here has a method '\(Self.readable(method))'"))
+      return
+    }
+    do throws(Status) { try group.executor.machine.validate(call) } catch {
+      refuse(origin, error)
+      return
+    }
+    guard callsUnderWay < limits.calls, callBytesUnderWay + payload.count <= limits.callBytes else {
+      refuse(origin, Status(.resourceExhausted, "this node has \(callsUnderWay) calls under way and takes no more"))
+      return
+    }
+    let deadline = deadline(header)
+    switch kind {
+    case .query: takeQuery(group, header, origin, deadline, call)
+    case .command: takeCommand(group, header, origin, deadline, call)
+    }
+  }
+
+  private func deadline(_ header: CallHeader) -> UInt64 {
+    let asked = header.timeoutMilliseconds == 0 ? limits.defaultTimeout : header.timeoutMilliseconds
+    let deadline = now + min(asked, limits.maximumTimeout) * 1_000_000
+    nextDeadline = min(nextDeadline, deadline)
+    return deadline
+  }
+
+  /// A method's name in a message: short, and only letters that do no harm.
+  static func readable(_ method: UnsafeRawBufferPointer) -> String {
+    String(decoding: method.prefix(200).map { $0 >= 32 && $0 < 127 ? $0 : UInt8(ascii: "?") }, as: UTF8.self)
+  }
+
+  // MARK: Commands
+
+  private func takeCommand(
+    _ group: Group, _ header: CallHeader, _ origin: Origin, _ deadline: UInt64, _ call: Call
+  ) {
+    guard header.ack == 0 || header.ack == AckLevel.quorum.rawValue else {
+      let name = AckLevel(rawValue: header.ack)?.name ?? "number \(header.ack)"
+      let message = "acknowledgement level '\(name)' is not served by this version; 'quorum' is"
+      refuse(origin, Status(.unimplemented, message))
+      return
+    }
+    guard header.session == 0, header.sequence == 0 else {
+      refuse(origin, Status(.unimplemented, "sessions are not served by this version"))
+      return
+    }
+    switch group.replica.role {
+    case .leader:
+      callsUnderWay += 1
+      callBytesUnderWay += call.method.count + call.request.count
+      group.proposals.append(header, origin, deadline: deadline, method: call.method, payload: call.request)
+    case .follower, .preCandidate, .candidate: passOn(group, header, origin, deadline, call, isQuery: false)
+    }
+  }
+
+  /// Passes a call on to the leader, once: what came from another node already is answered instead.
+  private func passOn(
+    _ group: Group, _ header: CallHeader, _ origin: Origin, _ deadline: UInt64, _ call: Call, isQuery: Bool
+  ) {
+    guard let leader = group.replica.leader, leader != configuration.id else {
+      refuse(origin, Status(.unavailable, "no leader is known to node \(configuration.id): an election is under way, or a majority of the voters cannot be reached"))
+      return
+    }
+    guard case .client = origin else {
+      refuse(origin, Status(.unavailable, "node \(configuration.id) does not lead (any more); node \(leader) does"))
+      return
+    }
+    guard links.isConnected(leader) else {
+      refuse(origin, Status(.unavailable, "node \(configuration.id) has no connection to the leader, node \(leader)"))
+      return
+    }
+    var header = header
+    header.timeoutMilliseconds = max(1, (deadline - min(deadline, now)) / 1_000_000)
+    codec.pack(header, method: call.method, payload: call.request)
+    let packed = codec.packed
+    let id = forwards.add(ForwardedCall(origin: origin, leader: leader, deadline: deadline, isQuery: isQuery))
+    packed.withUnsafeBytes { codec.pack(forward: id, call: $0) }
+    links.send(.forward, header: codec.packed, body: UnsafeRawBufferPointer(start: nil, count: 0), to: leader)
+  }
+
+  func propose(_ group: Group) {
+    guard !group.proposals.isEmpty else { return }
+    step(group, .proposed(sizes: group.proposals.calls.map(\.bytes)))
+    group.proposals.removeAll()
+  }
+
+  /// The proposals have become entries from `first` on.
+  func awaitCommands(_ group: Group, _ first: EntryID) {
+    for (offset, call) in group.proposals.calls.enumerated() {
+      group.commands.append(
+        PendingCommand(
+          id: EntryID(term: first.term, index: first.index.advanced(by: offset)), origin: call.origin,
+          deadline: call.deadline, bytes: call.bytes))
+    }
+  }
+
+  func refuseProposals(_ group: Group, _ refusal: ProposalRefusal) {
+    let proposals = group.proposals
+    group.proposals.removeAll()
+    proposals.bytes.withUnsafeBytes { bytes in
+      for pending in proposals.calls {
+        let call = Call(
+          method: UnsafeRawBufferPointer(rebasing: bytes[pending.method]),
+          request: UnsafeRawBufferPointer(rebasing: bytes[pending.payload]))
+        if refusal == .transferring {
+          group.held.append(
+            pending.header, pending.origin, deadline: pending.deadline, method: call.method, payload: call.request)
+          continue
+        }
+        callsUnderWay -= 1
+        callBytesUnderWay -= pending.bytes
+        if refusal == .overloaded {
+          refuse(pending.origin, Status(.resourceExhausted, "too many commands wait to be committed"))
+        } else {
+          passOn(group, pending.header, pending.origin, pending.deadline, call, isQuery: false)
+        }
+      }
+    }
+  }
+
+  /// Commands that waited for the lead to be handed over go on as soon as somebody leads.
+  func resumeHeld(_ group: Group) {
+    guard !group.held.isEmpty, group.replica.transferee == nil, group.replica.leader != nil else { return }
+    let held = group.held
+    group.held = CallBuffer()
+    held.bytes.withUnsafeBytes { bytes in
+      for pending in held.calls {
+        callsUnderWay -= 1
+        callBytesUnderWay -= pending.bytes
+        let call = Call(
+          method: UnsafeRawBufferPointer(rebasing: bytes[pending.method]),
+          request: UnsafeRawBufferPointer(rebasing: bytes[pending.payload]))
+        takeCommand(group, pending.header, pending.origin, pending.deadline, call)
+      }
+    }
+  }
+
+  func finishForward(_ id: UInt64, _ bytes: [UInt8], from peer: NodeID) throws(WireError) {
+    var reply = try bytes.withUnsafeBytesTyped(codec.unpackReply)
+    // Answers of a node that was not asked, or too late, are not believed.
+    guard let forwarded = forwards.remove(id) else { return }
+    guard forwarded.leader == peer else {
+      answer(forwarded.origin, unknownOutcome(forwarded, "the answer came from another node than was asked"))
+      return
+    }
+    reply.id = forwarded.origin.callID
+    answer(forwarded.origin, reply)
+  }
+
+  func failForwards(to node: NodeID) {
+    for forwarded in forwards.removeAll(where: { $0.leader == node }) {
+      answer(forwarded.origin, unknownOutcome(forwarded, "the connection to the leader, node \(node), was lost"))
+    }
+  }
+
+  private func unknownOutcome(_ forwarded: ForwardedCall, _ message: String) -> CallReply {
+    var reply = failure(Status(.unavailable, message), forwarded.origin)
+    reply.applied = forwarded.isQuery ? .no : .unknown
+    return reply
+  }
+
+  // MARK: Answers
+
+  /// The call has had no effect, and never will.
+  func refuse(_ origin: Origin, _ status: Status) {
+    var reply = failure(status, origin)
+    reply.applied = .no
+    answer(origin, reply)
+  }
+
+  func failure(_ status: Status, _ origin: Origin) -> CallReply {
+    var reply = CallReply(id: origin.callID)
+    reply.code = UInt32(status.code.rawValue)
+    reply.message = status.message
+    reply.node = configuration.id.rawValue
+    reply.leader = groups.first?.replica.leader?.rawValue ?? 0
+    return reply
+  }
+
+  func answer(_ origin: Origin, _ reply: CallReply) {
+    switch origin {
+    case .client(let sink, _):
+      codec.pack(reply)
+      sink.send(.callReply, codec.packed)
+      if !sink.isFlushDue {
+        sink.isFlushDue = true
+        dirtySinks.append(sink)
+      }
+    case .node(let node, let forward, _):
+      codec.pack(reply)
+      let packed = codec.packed
+      codec.pack(forwardReply: forward, reply: packed)
+      links.send(.forwardReply, header: codec.packed, body: UnsafeRawBufferPointer(start: nil, count: 0), to: node)
+    }
+  }
+
+  // MARK: Deadlines
+
+  /// A call whose time is over is told so, and never more than is known.
+  func expireCalls() {
+    guard now >= nextDeadline else { return }
+    nextDeadline = .max
+    for group in groups {
+      expireCommands(group)
+      expireHeld(group)
+      expireReads(group)
+    }
+    let now = now
+    for forwarded in forwards.removeAll(where: { $0.deadline <= now }) {
+      var reply = failure(Status(.deadlineExceeded, "the leader, node \(forwarded.leader), did not answer in time"), forwarded.origin)
+      reply.applied = forwarded.isQuery ? .no : .unknown
+      answer(forwarded.origin, reply)
+    }
+    if forwards.count > 0 { nextDeadline = min(nextDeadline, now + 10_000_000) }
+  }
+
+  private func expireCommands(_ group: Group) {
+    for place in group.commandsHead..<group.commands.count {
+      guard let origin = group.commands[place].origin else { continue }
+      guard group.commands[place].deadline <= now else {
+        nextDeadline = min(nextDeadline, group.commands[place].deadline)
+        continue
+      }
+      let id = group.commands[place].id
+      // The place in the queue stays until the entry's fate is known; nobody waits for it any more.
+      group.commands[place].origin = nil
+      var reply = failure(
+        Status(.deadlineExceeded, "entry \(id.index) of term \(id.term) is in the log of node \(configuration.id) and was not committed in time; it may be later"), origin)
+      reply.index = id.index.rawValue
+      reply.term = id.term.rawValue
+      reply.applied = .unknown
+      answer(origin, reply)
+    }
+  }
+
+  private func expireHeld(_ group: Group) {
+    guard !group.held.isEmpty else { return }
+    let held = group.held
+    group.held = CallBuffer()
+    held.bytes.withUnsafeBytes { bytes in
+      for call in held.calls {
+        guard call.deadline <= now else {
+          nextDeadline = min(nextDeadline, call.deadline)
+          group.held.append(
+            call.header, call.origin, deadline: call.deadline,
+            method: UnsafeRawBufferPointer(rebasing: bytes[call.method]),
+            payload: UnsafeRawBufferPointer(rebasing: bytes[call.payload]))
+          continue
+        }
+        callsUnderWay -= 1
+        callBytesUnderWay -= call.bytes
+        refuse(call.origin, Status(.deadlineExceeded, "the lead was being handed over, and nobody led in time"))
+      }
+    }
+  }
+}

@@ -1,0 +1,325 @@
+package import LockstepConsensus
+package import LockstepExecution
+package import LockstepStorage
+package import LockstepWire
+
+/// The loop that joins core, log, machine and links. It has no threads and no clock of its own: whoever owns the loop
+/// hands in messages, calls, disk results and ticks as they come, and calls `turn` once for all of them. A turn steps
+/// what there is, writes once, sends once to each peer and answers once.
+///
+/// Everything happens on one thread; the disk has its own, behind `DiskQueue`.
+package final class Node {
+  package struct Configuration: Sendable {
+    package var id: NodeID
+    package var members: Members
+    package var preferredLeader: NodeID?
+    package var cluster: [UInt8]
+    package var limits: Limits
+    package var driver: DriverLimits
+    package var seed: UInt64
+    package init(
+      id: NodeID, members: Members, preferredLeader: NodeID?, cluster: [UInt8], limits: Limits,
+      driver: DriverLimits, seed: UInt64
+    ) {
+      self.id = id
+      self.members = members
+      self.preferredLeader = preferredLeader
+      self.cluster = cluster
+      self.limits = limits
+      self.driver = driver
+      self.seed = seed
+    }
+  }
+
+  package let configuration: Configuration
+  var limits: DriverLimits { configuration.driver }
+  let links: any PeerLinks
+  let disk: any DiskQueue
+  let observe: (NodeEvent) -> Void
+  let codec: Codec
+  var groups: [Group]
+
+  /// Monotonic, and since 1970; both in nanoseconds, as of the last turn or tick.
+  package private(set) var now: UInt64 = 0
+  private(set) var wall: UInt64 = 0
+
+  var isAppending = false
+  var appendWrites: [(group: GroupID, id: WriteID)] = []
+  var dirtySinks: [any ReplySink] = []
+  var forwards = GrowingTable<ForwardedCall>()
+  var effects: [Effect] = []
+  var spareEffects: [Effect] = []
+  var callsUnderWay = 0
+  var callBytesUnderWay = 0
+  var nextDeadline = UInt64.max
+  /// Set when the node must stop; nothing is sent or answered after that.
+  package internal(set) var failure: NodeFailure?
+
+  /// A node as its disk has it. `machines`: the state machine of each group, in its first state.
+  package init(
+    _ configuration: Configuration, recovered: [RecoveredGroup], machines: [(GroupID, any StateMachine)],
+    links: any PeerLinks, disk: any DiskQueue, observe: @escaping (NodeEvent) -> Void
+  ) throws(WireError) {
+    self.configuration = configuration
+    self.links = links
+    self.disk = disk
+    self.observe = observe
+    codec = Codec(maximumMessage: Self.frameBytes(requestBytes: configuration.driver.requestBytes))
+    groups = []
+    for (id, machine) in machines.sorted(by: { $0.0 < $1.0 }) {
+      let state = recovered.first { $0.group == id }
+      var configurations: [(index: LogIndex, members: Members)] = []
+      for entry in state?.configurations ?? [] {
+        configurations.append((entry.id.index, try entry.payload.withUnsafeBytesTyped(codec.unpackMembers)))
+      }
+      let replica = Replica(
+        Replica.Configuration(
+          id: configuration.id, members: configuration.members, preferredLeader: configuration.preferredLeader,
+          limits: configuration.limits, seed: configuration.seed ^ id.rawValue),
+        hardState: state?.hardState ?? HardState(),
+        log: Log(runs: state?.terms ?? [], last: state?.last.index ?? .zero), configurations: configurations)
+      let cache = TailCache(
+        last: replica.log.last,
+        lastChain: state?.lastChain ?? Checksum.chainOrigin(cluster: configuration.cluster, group: id.rawValue))
+      groups.append(
+        Group(id: id, replica: replica, executor: Executor(group: id, machine: machine), cache: cache))
+    }
+  }
+
+  /// The largest payload of a frame between nodes: a full AppendEntries, or one entry as large as a request may be.
+  package static func frameBytes(requestBytes: Int) -> Int { 2 * requestBytes + 2 * 1024 * 1024 }
+
+  func group(_ id: GroupID) -> Group? { groups.first { $0.id == id } }
+
+  // MARK: What happens
+
+  /// One unit of time has passed.
+  package func tick(now: UInt64, wall: UInt64) {
+    guard failure == nil else { return }
+    advanceClock(now: now, wall: wall)
+    for group in groups { step(group, .tick) }
+    expireCalls()
+  }
+
+  package func advanceClock(now: UInt64, wall: UInt64) {
+    self.now = max(self.now, now)
+    self.wall = wall
+  }
+
+  package func linkChanged(_ node: NodeID, isUp: Bool) {
+    guard failure == nil else { return }
+    for group in groups { step(group, isUp ? .linkRestored(node) : .linkLost(node)) }
+    if !isUp { failForwards(to: node) }
+  }
+
+  package func diskFinished(_ result: DiskResult) {
+    guard failure == nil else { return }
+    switch result.outcome {
+    case .failed(let error):
+      // "A failed sync is fatal": nothing may be promised any more, and a retry would lie.
+      failure = .storage(error)
+    case .appended:
+      isAppending = false
+      let finished = appendWrites
+      appendWrites.removeAll(keepingCapacity: true)
+      for (id, write) in finished {
+        if let group = group(id) { step(group, .stored(write)) }
+      }
+    case .read(let blocks):
+      guard let group = group(result.job.group) else { return }
+      finishRead(group, result.job.purpose, blocks)
+    }
+  }
+
+  /// An operator asks for the lead to be handed over.
+  package func transferLeadership(of id: GroupID, to node: NodeID) {
+    if let group = group(id) { step(group, .transferRequested(node)) }
+  }
+
+  /// Carries out all that the events since the last turn have led to. Returns true when there is more to do at once.
+  package func turn(now: UInt64, wall: UInt64) -> Bool {
+    guard failure == nil else { return false }
+    advanceClock(now: now, wall: wall)
+    var isMore = false
+    for group in groups {
+      resumeHeld(group)
+      propose(group)
+      requestReads(group)
+      step(group, .turnEnded)
+    }
+    submitWrites()
+    for group in groups {
+      isMore = applyCommitted(group) || isMore
+      answerReads(group)
+      group.cache.trim(before: min(group.replica.log.floor, group.executor.applied.next))
+    }
+    guard failure == nil else { return false }
+    links.flush()
+    for sink in dirtySinks {
+      sink.isFlushDue = false
+      sink.flush()
+    }
+    dirtySinks.removeAll(keepingCapacity: true)
+    return isMore
+  }
+
+  // MARK: Core
+
+  func step(_ group: Group, _ event: LocalEvent) {
+    var list = takeEffects()
+    group.replica.step(event, into: &list)
+    carryOut(&list, group)
+  }
+
+  func takeEffects() -> [Effect] {
+    var list: [Effect] = []
+    swap(&list, &spareEffects)
+    return list
+  }
+
+  func carryOut(_ list: inout [Effect], _ group: Group) {
+    for effect in list { carryOut(effect, group) }
+    list.removeAll(keepingCapacity: true)
+    swap(&list, &spareEffects)
+  }
+
+  private func carryOut(_ effect: Effect, _ group: Group) {
+    switch effect {
+    case .append(let first, let count, let content): encode(group, first, count, content)
+    case .accept(let slice): accept(group, slice)
+    case .store(let write): group.writes.append(write)
+    case .send(let message, let node): send(group, message, to: node)
+    case .load(let node, let first, let maximumBytes):
+      submitRead(group, .follower(node), from: first, through: group.replica.log.durable, maximumBytes: maximumBytes)
+    case .commit(let index): group.commitTarget = index
+    case .proposalRefused(let refusal): refuseProposals(group, refusal)
+    case .readReady(let id, let index): readReady(group, id, index)
+    case .readRefused(let id, let refusal): readRefused(group, id, refusal)
+    case .roleChanged(let role, let term, let leader):
+      observe(.roleChanged(group.id, role, term: term, leader: leader))
+    case .protocolViolation(let node, let violation):
+      observe(.protocolViolation(group.id, node, violation.explanation))
+    }
+  }
+
+  // MARK: Entries
+
+  /// Encodes what the leader appends; from here on these bytes are the entry, everywhere.
+  private func encode(_ group: Group, _ first: EntryID, _ count: Int, _ content: AppendedContent) {
+    var block = EntryBlock(first: first.index, previousChain: group.cache.lastChain)
+    group.lastTimestamp = max(group.lastTimestamp, wall)
+    switch content {
+    case .noOperation: block.append(term: first.term, kind: .noOperation, timestamp: group.lastTimestamp)
+    case .configuration(let members):
+      codec.pack(members)
+      codec.packed.withUnsafeBytes {
+        block.append(term: first.term, kind: .configuration, timestamp: group.lastTimestamp, payload: $0)
+      }
+    case .proposal:
+      block.reserve(entries: count, bytes: group.proposals.bytes.count + count * (Replica.entryOverheadBytes + 16))
+      group.proposals.bytes.withUnsafeBytes { bytes in
+        for call in group.proposals.calls {
+          block.append(
+            term: first.term, kind: .command, timestamp: group.lastTimestamp, session: call.header.session,
+            sequence: call.header.sequence, method: UnsafeRawBufferPointer(rebasing: bytes[call.method]),
+            payload: UnsafeRawBufferPointer(rebasing: bytes[call.payload]))
+        }
+      }
+      awaitCommands(group, first)
+    }
+    group.cache.append(block)
+  }
+
+  private func accept(_ group: Group, _ slice: LogSlice) {
+    guard let block = group.received else { return }
+    let chain = block.chain(at: slice.first.previous)
+    group.cache.truncate(from: slice.first, chain: chain)
+    guard group.cache.lastChain == chain else {
+      failure = .diverged(group.id, slice.first.previous)
+      return
+    }
+    let taken = block.suffix(from: slice.first)
+    group.cache.append(taken)
+    if let header = taken.header(at: taken.last) { group.lastTimestamp = max(group.lastTimestamp, header.timestamp) }
+  }
+
+  // MARK: Disk
+
+  private func submitWrites() {
+    guard !isAppending else { return }
+    var writes: [LogWrite] = []
+    for group in groups where !group.writes.isEmpty {
+      var first: LogIndex?
+      for write in group.writes {
+        if let slice = write.entries { first = first.map { min($0, slice.first) } ?? slice.first }
+        appendWrites.append((group.id, write.id))
+      }
+      var hardState = group.writes[group.writes.count - 1].hardState
+      hardState.commit = min(group.replica.commit, group.cache.last)
+      group.writes.removeAll(keepingCapacity: true)
+      var entries: EntryBlock?
+      if let first, first <= group.cache.last {
+        entries = group.cache.joined(LogSlice(first: first, last: group.cache.last))
+        precondition(entries != nil, "entries that are not on the disk have left the memory")
+      }
+      writes.append(LogWrite(group: group.id, hardState: hardState, entries: entries))
+    }
+    guard !writes.isEmpty else { return }
+    isAppending = true
+    disk.submit(DiskJob(group: writes[0].group, purpose: .append, work: .append(writes)))
+  }
+
+  func submitRead(
+    _ group: Group, _ purpose: DiskJob.Purpose, from first: LogIndex, through last: LogIndex, maximumBytes: Int
+  ) {
+    disk.submit(
+      DiskJob(
+        group: group.id, purpose: purpose,
+        work: .read(
+          group.id, from: first, through: last, maximumBytes: maximumBytes, runs: group.replica.log.termRuns)))
+  }
+
+  private func finishRead(_ group: Group, _ purpose: DiskJob.Purpose, _ blocks: [EntryBlock]) {
+    switch purpose {
+    case .append: break
+    case .apply:
+      group.isLoadingToApply = false
+      applyLoaded(group, blocks)
+    case .follower(let node):
+      group.loaded = blocks
+      let slice = blocks.first.map { LogSlice(first: $0.first, last: (blocks.last ?? $0).last) }
+      // What was read may have been replaced meanwhile: only entries that are still in the log are sent.
+      let isCurrent = blocks.allSatisfy { block in
+        block.lastID.map { group.replica.log.contains($0) } ?? true
+      }
+      step(
+        group, .loaded(node, isCurrent ? slice : nil, bytes: blocks.reduce(0) { $0 + $1.bytes.count }))
+      group.loaded = []
+    }
+  }
+}
+
+extension [UInt8] {
+  /// `withUnsafeBytes` for a closure that throws one type.
+  func withUnsafeBytesTyped<Result>(
+    _ body: (UnsafeRawBufferPointer) throws(WireError) -> Result
+  ) throws(WireError) -> Result {
+    let outcome = withUnsafeBytes { bytes -> Swift.Result<Result, WireError> in
+      do throws(WireError) { return .success(try body(bytes)) } catch { return .failure(error) }
+    }
+    return try outcome.get()
+  }
+}
+
+extension ProtocolViolation {
+  var explanation: String {
+    switch self {
+    case .notAMember: "a message from a node that is no member"
+    case .secondLeader(let term): "a second leader in term \(term)"
+    case .conflictsWithCommitted(let index): "entries that would replace committed entry \(index)"
+    case .impossibleTerms: "entries whose terms cannot be"
+    case .gap: "entries that do not follow each other"
+    case .impossibleAcknowledgement: "an acknowledgement of what was never sent"
+    }
+  }
+}

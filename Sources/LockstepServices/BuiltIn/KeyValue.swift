@@ -1,0 +1,174 @@
+public import LockstepExecution
+import SwiftProtobuf
+
+/// The built-in service `lockstep.kv.v1.KeyValue`: an ordered map of texts.
+public struct KeyValue: Service {
+  public static let schema = Schema(
+    name: "lockstep.kv.v1.KeyValue", descriptorSet: PackageResources.key_value_descriptor)
+
+  public static let methods = Methods<KeyValue> {
+    Command("Put", put)
+    Query("Get", get)
+    Command("Delete", delete)
+    Command("CompareAndSet", compareAndSet)
+    Query("Range", range)
+  }
+
+  /// One reply to Range has at most so many items, and stops after so many bytes of keys and values; the caller asks
+  /// again from there.
+  static let maximumItems = 10_000
+  static let maximumRangeBytes = 1024 * 1024
+
+  private var map = TextMap<Versioned>()
+
+  public init() {}
+  public init(restoring snapshot: [UInt8]) throws(Status) { map = try TextMap(restoring: snapshot) }
+  public func snapshot(_ write: ([UInt8]) -> Void) { map.snapshot(write) }
+  public var digest: UInt64 { map.digest }
+
+  static func put(
+    _ state: inout KeyValue, _ request: Lockstep_Kv_V1_PutRequest, _ context: inout ApplyContext
+  ) throws(Status) -> Lockstep_Kv_V1_PutReply {
+    state.set(request.key, request.value, context)
+    return .with { $0.revision = context.index.rawValue }
+  }
+
+  static func get(
+    _ state: borrowing KeyValue, _ request: Lockstep_Kv_V1_GetRequest, _ context: QueryContext
+  ) throws(Status) -> Lockstep_Kv_V1_GetReply {
+    var reply = Lockstep_Kv_V1_GetReply()
+    if let known = state.map[request.key] {
+      reply.found = true
+      reply.value = known.text
+      reply.revision = known.revision
+    } else {
+      reply.revision = context.index.rawValue
+    }
+    return reply
+  }
+
+  static func delete(
+    _ state: inout KeyValue, _ request: Lockstep_Kv_V1_DeleteRequest, _ context: inout ApplyContext
+  ) throws(Status) -> Lockstep_Kv_V1_DeleteReply {
+    var reply = Lockstep_Kv_V1_DeleteReply()
+    reply.deleted = state.map.removeValue(forKey: request.key) != nil
+    reply.revision = context.index.rawValue
+    return reply
+  }
+
+  static func compareAndSet(
+    _ state: inout KeyValue, _ request: Lockstep_Kv_V1_CompareAndSetRequest, _ context: inout ApplyContext
+  ) throws(Status) -> Lockstep_Kv_V1_CompareAndSetReply {
+    var reply = Lockstep_Kv_V1_CompareAndSetReply()
+    let expected = request.hasExpected ? request.expected : nil
+    let current = state.map[request.key]?.text
+    reply.swapped = sameBytes(current, expected)
+    if reply.swapped {
+      state.set(request.key, request.value, context)
+      reply.current = request.value
+    } else if let current {
+      reply.current = current
+    }
+    reply.revision = context.index.rawValue
+    return reply
+  }
+
+  static func range(
+    _ state: borrowing KeyValue, _ request: Lockstep_Kv_V1_RangeRequest, _ context: QueryContext
+  ) throws(Status) -> Lockstep_Kv_V1_RangeReply {
+    let limit = request.limit == 0 ? maximumItems : min(Int(request.limit), maximumItems)
+    let bounds = RangeBounds(start: request.start, end: request.end, prefix: request.prefix)
+    var reply = Lockstep_Kv_V1_RangeReply()
+    var bytes = 0
+    state.map.scan(from: bounds.first) { key, value in
+      guard bounds.holds(key) else { return false }
+      guard reply.items.count < limit, bytes < maximumRangeBytes else {
+        reply.more = true
+        return false
+      }
+      let text = key.text
+      bytes += text.utf8.count + value.text.utf8.count
+      reply.items.append(
+        .with {
+          $0.key = text
+          $0.value = value.text
+          $0.revision = value.revision
+        })
+      return true
+    }
+    reply.revision = context.index.rawValue
+    return reply
+  }
+
+  private mutating func set(_ key: String, _ value: String, _ context: ApplyContext) {
+    map.updateValue(Versioned(text: value, revision: context.index.rawValue), forKey: key)
+  }
+
+  /// Swift's `==` takes different spellings of the same letters for one, by tables that change with its version.
+  private static func sameBytes(_ left: String?, _ right: String?) -> Bool {
+    switch (left, right) {
+    case (nil, nil): true
+    case (let left?, let right?): left.utf8.elementsEqual(right.utf8)
+    case (nil, _), (_, nil): false
+    }
+  }
+}
+
+/// A value and the revision of the command that wrote it.
+struct Versioned: StoredValue {
+  let text: String
+  let revision: UInt64
+
+  init(text: String, revision: UInt64) {
+    self.text = text
+    self.revision = revision
+  }
+
+  init(decoding bytes: UnsafeRawBufferPointer) throws(Status) {
+    guard bytes.count >= 8 else { throw Status(.dataLoss, "a stored value has \(bytes.count) bytes, must have 8 or more") }
+    revision = try UInt64(decoding: UnsafeRawBufferPointer(rebasing: bytes[..<8]))
+    text = try String(decoding: UnsafeRawBufferPointer(rebasing: bytes[8...]))
+  }
+
+  func encode(into bytes: inout [UInt8]) {
+    revision.encode(into: &bytes)
+    text.encode(into: &bytes)
+  }
+
+  func hash(into hasher: inout StableHasher) {
+    revision.hash(into: &hasher)
+    text.hash(into: &hasher)
+  }
+}
+
+/// The keys that a Range asks for, from `first` up to but not including `end`.
+private struct RangeBounds {
+  let first: TextKey
+  private let end: TextKey?
+
+  init(start: String, end: String, prefix: String) {
+    let ownStart = TextKey(start)
+    let ownEnd = end.isEmpty ? nil : TextKey(end)
+    let prefixStart = TextKey(prefix)
+    let prefixEnd = Self.key(after: prefix)
+    first = ownStart < prefixStart ? prefixStart : ownStart
+    if let ownEnd, let prefixEnd {
+      self.end = ownEnd < prefixEnd ? ownEnd : prefixEnd
+    } else {
+      self.end = ownEnd ?? prefixEnd
+    }
+  }
+
+  func holds(_ key: TextKey) -> Bool {
+    guard let end else { return true }
+    return key < end
+  }
+
+  /// The least key above all that start with the prefix: its last byte plus one, since UTF-8 has no byte 0xff.
+  private static func key(after prefix: String) -> TextKey? {
+    var bytes = Array(prefix.utf8)
+    guard let last = bytes.popLast() else { return nil }
+    bytes.append(last &+ 1)
+    return bytes.withUnsafeBytes { TextKey(bytes: $0) }
+  }
+}

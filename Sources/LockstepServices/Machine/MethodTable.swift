@@ -1,0 +1,39 @@
+/// Finds a method by the bytes of its full name, "package.Service/Method", without making a String of what arrives.
+struct MethodTable: Sendable {
+  private let names: [[UInt8]]
+  /// Open addressing: a place in `names`, or -1; at most half of the slots are taken.
+  private let slots: [Int32]
+
+  /// Names must differ from each other.
+  init(_ names: [String]) {
+    self.names = names.map { Array($0.utf8) }
+    var size = 8
+    while size < 2 * names.count { size *= 2 }
+    var slots = [Int32](repeating: -1, count: size)
+    for (place, name) in self.names.enumerated() {
+      var slot = name.withUnsafeBytes { Self.hash($0) } & (size - 1)
+      while slots[slot] >= 0 { slot = (slot + 1) & (size - 1) }
+      slots[slot] = Int32(place)
+    }
+    self.slots = slots
+  }
+
+  /// The place of this name in the list that the table was made of.
+  func find(_ name: UnsafeRawBufferPointer) -> Int? {
+    var slot = Self.hash(name) & (slots.count - 1)
+    while slots[slot] >= 0 {
+      let place = Int(slots[slot])
+      if names[place].count == name.count, names[place].elementsEqual(name) { return place }
+      slot = (slot + 1) & (slots.count - 1)
+    }
+    return nil
+  }
+
+  /// From the end of the name, where methods differ, and its length; so a hostile name costs no more than a good one.
+  private static func hash(_ name: UnsafeRawBufferPointer) -> Int {
+    var hasher = StableHasher()
+    hasher.combine(bytes: UnsafeRawBufferPointer(rebasing: name.suffix(16)))
+    hasher.combine(UInt64(name.count))
+    return Int(truncatingIfNeeded: hasher.finish())
+  }
+}

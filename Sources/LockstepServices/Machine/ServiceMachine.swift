@@ -1,0 +1,126 @@
+public import LockstepExecution
+
+/// A state machine that hosts services: one log, one order, one snapshot for all of them.
+///
+/// ```swift
+/// let machine = try ServiceMachine(services: [KeyValue.self, Counter.self])
+/// ```
+public struct ServiceMachine: StateMachine {
+  /// Where a method is carried out.
+  private struct Route: Sendable {
+    let host: Int
+    /// In the host's own list.
+    let method: Int
+    let fullName: String
+    let kind: MethodKind
+    let types: MessageTypes
+  }
+
+  /// In the order of the services' names, so that snapshot and digest do not depend on the order of the list.
+  private var hosts: [any HostedService]
+  private let names: [String]
+  private let routes: [Route]
+  private let table: MethodTable
+
+  /// All services in their first state; an error when a service's table of methods is not what its schema says.
+  public init(services: [any Service.Type]) throws(ServiceTableError) {
+    guard !services.isEmpty else { throw .noService }
+    hosts = services.map { Self.host($0) }
+    hosts.sort { $0.schema.name.utf8.lexicographicallyPrecedes($1.schema.name.utf8) }
+    names = hosts.map(\.schema.name)
+    for (left, right) in zip(names, names.dropFirst()) where left == right { throw .serviceTwice(service: left) }
+    var routes: [Route] = []
+    for (place, host) in hosts.enumerated() {
+      try SchemaCheck(host).run(host.schema)
+      for (number, method) in host.methods.enumerated() {
+        routes.append(
+          Route(
+            host: place, method: number, fullName: "\(names[place])/\(method.name)", kind: method.kind,
+            types: method.types))
+      }
+    }
+    self.routes = routes
+    table = MethodTable(routes.map(\.fullName))
+  }
+
+  private static func host<State: Service>(_: State.Type) -> any HostedService { Host<State>() }
+
+  public var schemas: [Schema] { hosts.map(\.schema) }
+
+  public var digest: UInt64 {
+    var hasher = StableHasher()
+    for (name, host) in zip(names, hosts) {
+      hasher.combine(name)
+      hasher.combine(host.digest)
+    }
+    return hasher.finish()
+  }
+
+  // MARK: Calls
+
+  public mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
+    for place in 0..<batch.count {
+      let command = batch[place]
+      do throws(Status) {
+        let route = try route(command.call)
+        replies.succeed(try hosts[route.host].apply(route.method, command))
+      } catch {
+        replies.fail(error)
+      }
+    }
+  }
+
+  public func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] {
+    let route = try route(call)
+    return try hosts[route.host].query(route.method, call.request, context)
+  }
+
+  public func validate(_ call: Call) throws(Status) {
+    let route = try route(call)
+    do throws(Status) {
+      try route.types.check(call.request)
+    } catch {
+      throw Status(error.code, "\(route.fullName): \(error.message)")
+    }
+  }
+
+  public func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind? { table.find(method).map { routes[$0].kind } }
+
+  private func route(_ call: Call) throws(Status) -> Route {
+    guard let place = table.find(call.method) else {
+      // Not all of a name of any length: it ends up in replies and logs.
+      let name = String(decoding: call.method.prefix(256), as: UTF8.self)
+      throw Status(.unimplemented, "there is no method \(name)")
+    }
+    return routes[place]
+  }
+
+  // MARK: Snapshots
+
+  public func snapshot(_ write: ([UInt8]) -> Void) {
+    ServiceSnapshot.begin(write)
+    for (name, host) in zip(names, hosts) { ServiceSnapshot.part(name, of: host, write) }
+  }
+
+  public func restored(from snapshot: [UInt8]) throws(Status) -> ServiceMachine {
+    let parts = try ServiceSnapshot.parts(of: snapshot)
+    guard parts.map(\.name) == names else {
+      throw Status(
+        .failedPrecondition,
+        "the snapshot is of \(Self.list(parts.map(\.name))), and this node hosts \(Self.list(names))")
+    }
+    var machine = self
+    for (place, part) in parts.enumerated() {
+      do throws(Status) {
+        machine.hosts[place] = try hosts[place].restored(from: part.bytes)
+      } catch {
+        throw Status(error.code, "\(part.name): \(error.message)")
+      }
+    }
+    return machine
+  }
+
+  private static func list(_ names: [String]) -> String {
+    names.isEmpty ? "no service" : names.joined(separator: ", ")
+  }
+}

@@ -1,0 +1,51 @@
+/// Why services cannot be hosted: what their tables of methods say is not what their schemas say. Found when a node
+/// starts, before anything is served.
+public enum ServiceTableError: Error, Hashable, Sendable, CustomStringConvertible {
+  case noService
+  case serviceTwice(service: String)
+  /// The schema's bytes are no descriptor set.
+  case unreadableSchema(service: String)
+  case notInSchema(service: String)
+  /// The schema has a method that the table has not.
+  case missingMethod(service: String, method: String)
+  /// The table names a method that is not in the schema.
+  case unknownMethod(service: String, method: String)
+  case methodTwice(service: String, method: String)
+  /// The table has a `Command` for a method that the schema marks with NO_SIDE_EFFECTS.
+  case commandForQuery(service: String, method: String)
+  /// The table has a `Query` for a method that the schema does not mark with NO_SIDE_EFFECTS.
+  case queryForCommand(service: String, method: String)
+  /// Streams are not served.
+  case streamingMethod(service: String, method: String)
+  case wrongRequest(service: String, method: String, schema: String, function: String)
+  case wrongReply(service: String, method: String, schema: String, function: String)
+
+  public var description: String {
+    switch self {
+    case .noService:
+      "there is no service to host"
+    case .serviceTwice(let service):
+      "\(service) is listed twice"
+    case .unreadableSchema(let service):
+      "the schema of \(service) is not a serialized google.protobuf.FileDescriptorSet"
+    case .notInSchema(let service):
+      "the schema of \(service) has no service of this name"
+    case .missingMethod(let service, let method):
+      "\(service)/\(method) is in the schema, but not in the table of methods"
+    case .unknownMethod(let service, let method):
+      "\(service)/\(method) is in the table of methods, but not in the schema"
+    case .methodTwice(let service, let method):
+      "\(service)/\(method) is in the table of methods twice"
+    case .commandForQuery(let service, let method):
+      "\(service)/\(method) has idempotency_level = NO_SIDE_EFFECTS in the schema, but is a Command in the table"
+    case .queryForCommand(let service, let method):
+      "\(service)/\(method) is a Query in the table, but lacks idempotency_level = NO_SIDE_EFFECTS in the schema"
+    case .streamingMethod(let service, let method):
+      "\(service)/\(method) streams, and streams are not served"
+    case .wrongRequest(let service, let method, let schema, let function):
+      "\(service)/\(method) takes a \(schema) in the schema, but its function takes a \(function)"
+    case .wrongReply(let service, let method, let schema, let function):
+      "\(service)/\(method) gives a \(schema) in the schema, but its function gives a \(function)"
+    }
+  }
+}

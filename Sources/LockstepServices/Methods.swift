@@ -1,0 +1,136 @@
+public import LockstepExecution
+public import SwiftProtobuf
+
+/// A method that changes the state: it goes through the log, and every replica carries it out.
+public struct Command<State: Service>: Sendable {
+  let method: Method<State>
+
+  /// - Parameters:
+  ///   - name: as the schema has it, without the service's name: `"Deposit"`.
+  ///   - body: a static function of the service. A thrown Status is the recorded reply, the same on every replica.
+  @inlinable
+  public init<Request: SwiftProtobuf.Message, Reply: SwiftProtobuf.Message>(
+    _ name: String, _ body: @escaping @Sendable (inout State, Request, inout ApplyContext) throws(Status) -> Reply
+  ) {
+    self.init(
+      name, MessageTypes(Request.self, Reply.self),
+      body: { (state, bytes, context) throws(Status) in
+        try stableBytes(of: body(&state, decoded(Request.self, bytes), &context))
+      })
+  }
+
+  @usableFromInline
+  init(
+    _ name: String, _ types: MessageTypes,
+    body: @escaping @Sendable (inout State, UnsafeRawBufferPointer, inout ApplyContext) throws(Status) -> [UInt8]
+  ) {
+    method = Method(name: name, types: types, body: .command(body))
+  }
+}
+
+/// A method that reads the state and changes nothing: it never goes through the log. The schema says so with
+/// `option idempotency_level = NO_SIDE_EFFECTS`.
+public struct Query<State: Service>: Sendable {
+  let method: Method<State>
+
+  /// - Parameters:
+  ///   - name: as the schema has it, without the service's name: `"Balance"`.
+  ///   - body: a static function of the service. A thrown Status is the reply.
+  @inlinable
+  public init<Request: SwiftProtobuf.Message, Reply: SwiftProtobuf.Message>(
+    _ name: String, _ body: @escaping @Sendable (borrowing State, Request, QueryContext) throws(Status) -> Reply
+  ) {
+    self.init(
+      name, MessageTypes(Request.self, Reply.self),
+      body: { (state, bytes, context) throws(Status) in
+        try stableBytes(of: body(state, decoded(Request.self, bytes), context))
+      })
+  }
+
+  @usableFromInline
+  init(
+    _ name: String, _ types: MessageTypes,
+    body: @escaping @Sendable (borrowing State, UnsafeRawBufferPointer, QueryContext) throws(Status) -> [UInt8]
+  ) {
+    method = Method(name: name, types: types, body: .query(body))
+  }
+}
+
+/// The methods of a service and the functions that carry them out.
+public struct Methods<State: Service>: Sendable {
+  let all: [Method<State>]
+
+  public init(@Builder _ methods: () -> [Method<State>]) { all = methods() }
+
+  @resultBuilder
+  public enum Builder {
+    public static func buildExpression(_ command: Command<State>) -> Method<State> { command.method }
+    public static func buildExpression(_ query: Query<State>) -> Method<State> { query.method }
+    public static func buildBlock(_ methods: Method<State>...) -> [Method<State>] { methods }
+  }
+}
+
+/// A method on bytes; made by `Command` and `Query`.
+public struct Method<State: Service>: Sendable {
+  enum Body: Sendable {
+    case command(@Sendable (inout State, UnsafeRawBufferPointer, inout ApplyContext) throws(Status) -> [UInt8])
+    case query(@Sendable (borrowing State, UnsafeRawBufferPointer, QueryContext) throws(Status) -> [UInt8])
+  }
+
+  let name: String
+  let types: MessageTypes
+  let body: Body
+
+  var kind: MethodKind {
+    switch body {
+    case .command: .command
+    case .query: .query
+    }
+  }
+}
+
+/// The messages that a function takes and gives, to be compared with the schema's.
+@usableFromInline
+struct MessageTypes: Sendable {
+  let request: String
+  let reply: String
+  /// Does this decode as the request?
+  let check: @Sendable (UnsafeRawBufferPointer) throws(Status) -> Void
+
+  @inlinable
+  init<Request: SwiftProtobuf.Message, Reply: SwiftProtobuf.Message>(_: Request.Type, _: Reply.Type) {
+    self.init(Request.protoMessageName, Reply.protoMessageName) { bytes throws(Status) in
+      _ = try decoded(Request.self, bytes)
+    }
+  }
+
+  @usableFromInline
+  init(_ request: String, _ reply: String, _ check: @escaping @Sendable (UnsafeRawBufferPointer) throws(Status) -> Void)
+  {
+    self.request = request
+    self.reply = reply
+    self.check = check
+  }
+}
+
+/// The texts are this module's own: a reply is recorded, and must not change with the library's wording.
+@inlinable
+func decoded<Request: SwiftProtobuf.Message>(_: Request.Type, _ bytes: UnsafeRawBufferPointer) throws(Status) -> Request {
+  do {
+    return try Request(serializedBytes: bytes.bytes)
+  } catch {
+    throw Status(.invalidArgument, "the request is not a \(Request.protoMessageName)")
+  }
+}
+
+/// The message's bytes, with the entries of maps in a fixed order: the same for equal messages on every replica.
+@inlinable
+func stableBytes<Reply: SwiftProtobuf.Message>(of reply: Reply) throws(Status) -> [UInt8] {
+  var options = BinaryEncodingOptions()
+  options.useDeterministicOrdering = true
+  do {
+    return try reply.serializedBytes(options: options)
+  } catch {
+    throw Status(.internal, "the \(Reply.protoMessageName) could not be encoded: a required field is not set")
+  }
+}

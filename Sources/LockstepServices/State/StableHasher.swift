@@ -1,0 +1,62 @@
+/// Sixty-four bits from bytes and numbers, the same in every process and on every machine; Swift's own `Hasher` is
+/// seeded anew in each. For digests that find a replica that went astray, not against somebody who chooses the bytes.
+///
+/// ```swift
+/// var hasher = StableHasher()
+/// hasher.combine("alice")
+/// hasher.combine(42 as UInt64)
+/// let hash = hasher.finish()
+/// ```
+public struct StableHasher: Sendable {
+  private var state: UInt64 = 0x9e37_79b9_7f4a_7c15
+
+  public init() {}
+
+  public mutating func combine(_ word: UInt64) {
+    state = Self.fold(state ^ word, 0xa076_1d64_78bd_642f) &+ 0xe703_7ed1_a0b4_28db
+  }
+
+  /// The bytes and their number, so that "ab", "c" differs from "a", "bc".
+  public mutating func combine(bytes: UnsafeRawBufferPointer) {
+    var place = 0
+    while place &+ 16 <= bytes.count {
+      let first = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self))
+      let second = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: place &+ 8, as: UInt64.self))
+      state = Self.fold(state ^ first, second ^ 0x8ebc_6af0_9c88_c6e3) &+ 0x5899_65cc_7537_4cc3
+      place &+= 16
+    }
+    if place &+ 8 <= bytes.count {
+      combine(UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self)))
+      place &+= 8
+    }
+    var rest: UInt64 = 0
+    while place < bytes.count {
+      rest = rest << 8 | UInt64(bytes[place])
+      place &+= 1
+    }
+    combine(rest)
+    combine(UInt64(bytes.count))
+  }
+
+  /// The text's UTF-8 bytes.
+  public mutating func combine(_ text: String) {
+    var text = text
+    text.withUTF8 { combine(bytes: UnsafeRawBufferPointer($0)) }
+  }
+
+  public func finish() -> UInt64 { Self.mixed(state) }
+
+  /// Both halves of the 128-bit product.
+  private static func fold(_ left: UInt64, _ right: UInt64) -> UInt64 {
+    let product = left.multipliedFullWidth(by: right)
+    return product.high ^ product.low
+  }
+
+  /// Every bit of the word in every bit of the result (the finalizer of SplitMix64).
+  static func mixed(_ word: UInt64) -> UInt64 {
+    var mixed = word
+    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+    return mixed ^ (mixed >> 31)
+  }
+}

@@ -1,0 +1,78 @@
+public import LockstepExecution
+public import SwiftProtobuf
+
+/// What a `TextMap` can hold: a value that is written to snapshots and counted in digests.
+///
+/// `String`, `Int64` and `UInt64` are such values, and a protobuf message becomes one by saying so:
+/// ```swift
+/// extension Bank_V1_Account: StoredValue {}
+/// ```
+public protocol StoredValue: Sendable {
+  /// Appends the value's bytes; the same for equal values, on every replica.
+  func encode(into bytes: inout [UInt8])
+
+  /// The value from exactly the bytes that `encode` appended, or `dataLoss` when they are no such value.
+  init(decoding bytes: UnsafeRawBufferPointer) throws(Status)
+
+  /// Feeds what makes this value differ from another; by default its bytes.
+  func hash(into hasher: inout StableHasher)
+}
+
+extension StoredValue {
+  public func hash(into hasher: inout StableHasher) {
+    var bytes: [UInt8] = []
+    encode(into: &bytes)
+    bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+  }
+}
+
+extension StoredValue where Self: FixedWidthInteger {
+  public func encode(into bytes: inout [UInt8]) {
+    withUnsafeBytes(of: littleEndian) { bytes.append(contentsOf: $0) }
+  }
+
+  public init(decoding bytes: UnsafeRawBufferPointer) throws(Status) {
+    guard bytes.count == MemoryLayout<Self>.size else {
+      throw Status(.dataLoss, "a stored number has \(bytes.count) bytes, must have \(MemoryLayout<Self>.size)")
+    }
+    self.init(littleEndian: bytes.loadUnaligned(as: Self.self))
+  }
+
+  public func hash(into hasher: inout StableHasher) { hasher.combine(UInt64(truncatingIfNeeded: self)) }
+}
+
+extension Int64: StoredValue {}
+extension UInt64: StoredValue {}
+
+extension String: StoredValue {
+  public func encode(into bytes: inout [UInt8]) { bytes.append(contentsOf: utf8) }
+
+  public init(decoding bytes: UnsafeRawBufferPointer) throws(Status) {
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      throw Status(.dataLoss, "a stored text is not UTF-8")
+    }
+    self = text
+  }
+
+  public func hash(into hasher: inout StableHasher) { hasher.combine(self) }
+}
+
+extension StoredValue where Self: SwiftProtobuf.Message {
+  public func encode(into bytes: inout [UInt8]) {
+    var options = BinaryEncodingOptions()
+    options.useDeterministicOrdering = true
+    // A stored message may lack required fields, so size alone is left to fail on: 2 GB, more than a request can bring.
+    guard let encoded: [UInt8] = try? serializedBytes(partial: true, options: options) else {
+      preconditionFailure("a stored \(Self.protoMessageName) is larger than 2 GB")
+    }
+    bytes.append(contentsOf: encoded)
+  }
+
+  public init(decoding bytes: UnsafeRawBufferPointer) throws(Status) {
+    do {
+      try self.init(serializedBytes: bytes.bytes, partial: true)
+    } catch {
+      throw Status(.dataLoss, "a stored \(Self.protoMessageName) does not decode")
+    }
+  }
+}

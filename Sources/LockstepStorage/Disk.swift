@@ -1,0 +1,70 @@
+/// What the log needs of a file system, and no more: a simulator implements it in memory. Every call blocks, so it is
+/// made on the disk thread.
+package protocol Disk: Sendable {
+  /// Opens a file that exists.
+  func open(_ path: String, for access: FileAccess) throws(DiskError) -> any DiskFile
+  /// Makes a file that must not exist yet. Its name is durable after `syncDirectory`.
+  func create(_ path: String) throws(DiskError) -> any DiskFile
+  /// The names in a directory, sorted; nil when it does not exist.
+  func list(_ directory: String) throws(DiskError) -> [String]?
+  /// Replaces `to` if it exists, in one step. Durable after `syncDirectory`.
+  func rename(_ from: String, to: String) throws(DiskError)
+  func remove(_ path: String) throws(DiskError)
+  /// Makes a directory whose parent exists.
+  func createDirectory(_ path: String) throws(DiskError)
+  func syncDirectory(_ path: String) throws(DiskError)
+  /// Locks a file until `release`, or until the process ends, however it ends. `exclusive` makes the file when there is
+  /// none; a shared lock (that of a reader) needs one. Throws `.heldElsewhere` at once when someone else has it.
+  func lock(_ path: String, exclusive: Bool) throws(DiskError) -> any DiskLock
+}
+
+package enum FileAccess: Sendable {
+  case reading
+  case readingAndWriting
+}
+
+package protocol DiskFile: AnyObject {
+  func size() throws(DiskError) -> Int
+  /// Fills the buffer from `offset` on; less only at the end of the file. Returns how many bytes were read.
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int
+  /// Writes all of the bytes or throws; after a throw any part of them may have been written.
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError)
+  /// Contents and size are durable when this returns. When it throws, nothing is known of what was written since the
+  /// last one, and a second try proves nothing.
+  func sync() throws(DiskError)
+  func close()
+}
+
+package protocol DiskLock: AnyObject {
+  func release()
+}
+
+/// What went wrong, in which operation, where.
+package struct DiskError: Error, Equatable, Sendable, CustomStringConvertible {
+  package enum Reason: Equatable, Sendable {
+    /// By the process with this number, when it is known.
+    case heldElsewhere(process: Int?)
+    case outOfSpace
+    case notFound
+    case other
+  }
+
+  package let operation: String
+  package let path: String
+  package let offset: Int?
+  package let reason: Reason
+  /// The system's words.
+  package let text: String
+
+  package init(operation: String, path: String, offset: Int? = nil, reason: Reason, text: String) {
+    self.operation = operation
+    self.path = path
+    self.offset = offset
+    self.reason = reason
+    self.text = text
+  }
+
+  package var description: String {
+    "\(operation) \(path)\(offset.map { " at byte \($0)" } ?? ""): \(text)"
+  }
+}

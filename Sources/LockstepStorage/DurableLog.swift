@@ -1,0 +1,249 @@
+package import LockstepConsensus
+package import LockstepWire
+
+/// One group's part of a write: term, vote and commit, and entries, which replace what the log has from their first
+/// index on.
+package struct LogWrite: Sendable {
+  package var group: GroupID
+  package var hardState: HardState
+  package var entries: EntryBlock?
+
+  package init(group: GroupID, hardState: HardState, entries: EntryBlock? = nil) {
+    self.group = group
+    self.hardState = hardState
+    self.entries = entries
+  }
+}
+
+/// The log of a node, for all its groups: what `append` has returned from is there after any crash. `Record` draws the
+/// records, `TailFinder` the files and what a crash leaves in them.
+///
+/// Not Sendable: it lives on the disk thread, and every call blocks. After a failed write or sync nothing is known of
+/// the disk, so every later call throws; the process ends, and its next start finds out.
+package final class DurableLog {
+  private let files: LogFiles
+  private let options: LogOptions
+  private var book: LedgerBook
+  private let reader: LogReader
+  private var buffer = RecordBuffer()
+  private var failure: StorageError?
+
+  // The segment that is being written, and where its next record goes.
+  private var file: any DiskFile
+  private var position: LogPosition
+  private var extent: Int
+  private var salt: UInt64
+  private var next: SegmentMaker
+
+  // Of the record written last.
+  private var sequence: UInt64
+  private var link: UInt64
+  private var isSealed: Bool
+
+  init(replay: LogReplay, end: LogEnd, options: LogOptions) throws(StorageError) {
+    files = replay.files
+    self.options = options
+    book = replay.book
+    reader = LogReader(files: files)
+    let (disk, path) = (files.disk, files.path(end.position.segment))
+    file = try onDisk { () throws(DiskError) in try disk.open(path, for: .readingAndWriting) }
+    position = end.position
+    extent = end.extent
+    salt = files.salt(end.position.segment)
+    sequence = replay.sequence
+    link = replay.link
+    isSealed = true
+    let number = end.position.segment + 1
+    if let prepared = end.next {
+      next = try SegmentMaker(files: files, number: number, existing: prepared.size)
+    } else {
+      next = SegmentMaker(files: files, number: number, size: options.segmentBytes)
+    }
+  }
+
+  /// Bytes left in the segment that is being written.
+  package var room: Int { extent - position.offset }
+
+  /// Writes all of this with one write and one sync; durable, all of it, when this returns. Entries are copied once.
+  package func append(_ writes: [LogWrite]) throws(StorageError) {
+    if let failure { throw .stopped("\(failure)") }
+    guard !writes.isEmpty else { return }
+    var headers: [LogBatchHeader] = []
+    headers.reserveCapacity(writes.count)
+    for write in writes {
+      let block = write.entries.flatMap { $0.isEmpty ? nil : $0 }
+      headers.append(
+        LogBatchHeader(
+          group: write.group, hardState: write.hardState, first: block?.first ?? .zero,
+          previousChain: block?.previousChain ?? 0))
+    }
+    try check(writes, headers)
+    try stopping { () throws(StorageError) in
+      let place = try write(writes, headers)
+      for (write, header) in zip(writes, headers) {
+        book.take(header, write.entries, at: place, spacing: options.indexSpacing)
+      }
+    }
+  }
+
+  /// Writes the word that everything so far was synced, without a sync of its own. For idle moments of the disk: until
+  /// then a damaged last batch cannot be told from a torn one.
+  package func seal() throws(StorageError) {
+    if let failure { throw .stopped("\(failure)") }
+    guard !isSealed else { return }
+    try stopping { () throws(StorageError) in
+      RecordHeader(kind: .seal, sequence: sequence, offset: position.offset, link: link)
+        .write(to: buffer.base, salt: salt)
+      try onDisk { () throws(DiskError) in try file.write(buffer.bytes(RecordHeader.size), at: position.offset) }
+      isSealed = true
+    }
+  }
+
+  /// A step of making the next segment, for idle moments: writes and syncs about `maximumBytes`. True when it is there.
+  /// A full disk is no harm yet: it is thrown, and the log goes on in the space that it has.
+  package func prepareNextSegment(maximumBytes: Int = 1 << 20) throws(StorageError) -> Bool {
+    if let failure { throw .stopped("\(failure)") }
+    do throws(StorageError) { return try next.step(maximumBytes: maximumBytes) } catch {
+      if case .outOfSpace = error { next.abandon() } else { failure = error }
+      throw error
+    }
+  }
+
+  /// Entries of a group that were stored, in order, from `from` on: at most `maximumBytes` of them, but one at least.
+  /// Of several entries that the log has had at an index it is the one with the term that `termAt` says.
+  package func read(
+    group: GroupID, from: LogIndex, through: LogIndex, maximumBytes: Int, termAt: (LogIndex) -> Term?
+  ) throws(StorageError) -> [EntryBlock] {
+    if let failure { throw .stopped("\(failure)") }
+    guard let ledger = book[group], from <= min(through, ledger.tail.last.index), let wanted = termAt(from) else {
+      return []
+    }
+    let blocks = try reader.read(
+      ledger, from: from, through: min(through, ledger.tail.last.index), maximumBytes: maximumBytes, until: position,
+      termAt: termAt)
+    guard !blocks.isEmpty else {
+      throw .refused(path: files.directory, reason: "entry \(from) of term \(wanted) is not in the log")
+    }
+    return blocks
+  }
+
+  /// The term of an entry of the log; zero at index zero, nil beyond the last.
+  package func term(of group: GroupID, at index: LogIndex) -> Term? {
+    index == .zero ? .zero : book[group]?.term(at: index)
+  }
+
+  /// Seals, syncs and closes. The lock on the directory is not the log's.
+  package func close() throws(StorageError) {
+    defer {
+      file.close()
+      next.close()
+      failure = failure ?? .stopped("it was closed")
+    }
+    guard failure == nil else { return }
+    try seal()
+    try stopping { () throws(StorageError) in try onDisk { () throws(DiskError) in try file.sync() } }
+  }
+
+  private func stopping(_ body: () throws(StorageError) -> Void) throws(StorageError) {
+    do throws(StorageError) { try body() } catch {
+      if case .invalidWrite = error { throw error }
+      failure = error
+      throw error
+    }
+  }
+
+  /// Refuses what recovery would refuse. Several writes may belong to one group; each follows the one before.
+  private func check(_ writes: [LogWrite], _ headers: [LogBatchHeader]) throws(StorageError) {
+    var staged: [(group: GroupID, tail: GroupTail)] = []
+    for (write, header) in zip(writes, headers) {
+      let known = staged.lastIndex { $0.group == write.group }
+      let ledger = book[write.group]
+      let tail =
+        known.map { staged[$0].tail } ?? ledger?.tail ?? GroupTail(lastChain: book.origin(of: write.group))
+      var entries: (first: Term, last: Term, count: Int)?
+      var previous: (term: Term?, chain: UInt64?) = (nil, nil)
+      if let block = write.entries, let first = block.terms.first, let last = block.terms.last {
+        entries = (first, last, block.count)
+        if block.first.previous == tail.last.index {
+          previous = (tail.last.term, tail.lastChain)
+        } else if known == nil, let ledger {
+          previous = ledger.previous(to: block.first)
+        }
+      }
+      if let problem = tail.problem(
+        with: header, entries: entries, previousTerm: previous.term, previousChain: previous.chain)
+      {
+        throw .invalidWrite("group \(write.group): \(problem)")
+      }
+      var after = tail
+      after.take(header, last: write.entries?.lastID, chain: write.entries?.lastChain ?? 0)
+      if let known { staged[known].tail = after } else { staged.append((write.group, after)) }
+    }
+    let added = staged.count { !book.place(of: $0.group).isThere }
+    guard book.ledgers.count + added <= LedgerBook.maximumGroups else {
+      throw .invalidWrite("more than \(LedgerBook.maximumGroups) groups")
+    }
+  }
+
+  /// Builds the record and makes it durable. Returns where it stands.
+  private func write(_ writes: [LogWrite], _ headers: [LogBatchHeader]) throws(StorageError) -> LogPosition {
+    var sizes: [(header: Int, entries: Int)] = []
+    sizes.reserveCapacity(writes.count)
+    var length = 0
+    for (write, header) in zip(writes, headers) {
+      let size = (header: header.packedSize, entries: write.entries?.bytes.count ?? 0)
+      sizes.append(size)
+      length += Varint.size(UInt64(size.header + size.entries)) + size.header + size.entries
+    }
+    guard length <= RecordHeader.maximumBody else { throw .invalidWrite("a batch of \(length) bytes") }
+    let whole = RecordHeader.size + RecordHeader.padded(length)
+    // The last place of a segment belongs to its end record.
+    if position.offset + whole + RecordHeader.size > extent { try rotate(for: whole) }
+    buffer.reserve(whole)
+    var target = buffer.base + RecordHeader.size
+    for place in writes.indices {
+      target += Varint.write(UInt64(sizes[place].header + sizes[place].entries), to: target)
+      target += headers[place].write(to: target)
+      writes[place].entries?.bytes.withUnsafeBytes { bytes in
+        if let base = bytes.baseAddress { target.copyMemory(from: base, byteCount: bytes.count) }
+      }
+      target += sizes[place].entries
+    }
+    var header = RecordHeader(
+      kind: .batch, sequence: sequence &+ 1, offset: position.offset, bodyLength: length, link: link)
+    let checksum = buffer.finish(&header, salt: salt)
+    try onDisk { () throws(DiskError) in
+      try file.write(buffer.bytes(whole), at: position.offset)
+      try file.sync()
+    }
+    defer { position.offset += whole }
+    (sequence, link, isSealed) = (header.sequence, checksum, false)
+    return position
+  }
+
+  /// Ends this segment and begins the next. The new header is durable before the old segment ends, and the end is
+  /// durable before the new segment gets a batch: so an ended segment always has a sound one behind it.
+  private func rotate(for whole: Int) throws(StorageError) {
+    let ending = RecordHeader(kind: .end, sequence: sequence &+ 1, offset: position.offset, link: link)
+    let number = next.number
+    let newSalt = files.salt(number)
+    var (header, body) = files.header(
+      segment: number, sequence: sequence &+ 2, link: ending.checksum(salt: salt), extent: 0, groups: book.states)
+    let begin = RecordHeader.size + RecordHeader.padded(body.count)
+    let (newFile, size) = try next.take(atLeast: begin + whole + RecordHeader.size)
+    header.extent = size
+    let checksum = buffer.fill(&header, body: body, salt: newSalt)
+    try onDisk { () throws(DiskError) in
+      try newFile.write(buffer.bytes(header.length), at: 0)
+      try newFile.sync()
+      ending.write(to: buffer.base, salt: salt)
+      try file.write(buffer.bytes(RecordHeader.size), at: position.offset)
+      try file.sync()
+    }
+    file.close()
+    file = newFile
+    position = LogPosition(segment: number, offset: header.length)
+    (extent, salt, sequence, link) = (size, newSalt, header.sequence, checksum)
+    next = SegmentMaker(files: files, number: number + 1, size: options.segmentBytes)
+  }
+}

@@ -1,0 +1,57 @@
+internal import LockstepWire
+
+// DIR/identity: one record (see Record) of kind identity, number 1, whose body is an Identity message and whose extent
+// is the size of the file. It is never written to, only replaced: DIR/identity.new is written and synced, renamed, the
+// directory synced. A crash leaves the old one or the new one, and perhaps an identity.new, which is removed.
+
+/// Reads and replaces the identity of a directory.
+struct IdentityFile {
+  static let name = "identity"
+  let disk: any Disk
+  let directory: String
+
+  private var path: String { "\(directory)/\(Self.name)" }
+  private static let salt = Checksum.of(Array("lockstep identity".utf8))
+
+  func read() throws(StorageError) -> DiskIdentity {
+    let path = path
+    let file = try onDisk { () throws(DiskError) in try disk.open(path, for: .reading) }
+    defer { file.close() }
+    let window = try FileWindow(file)
+    func damaged(_ offset: Int, _ reason: String) -> StorageError {
+      .damaged(file: path, offset: offset, reason: reason)
+    }
+    guard let bytes = try window.bytes(at: 0, count: RecordHeader.size),
+      let header = RecordHeader(parsing: bytes, at: 0, salt: Self.salt), header.kind == .identity
+    else { throw damaged(0, "no valid header in \(window.size) bytes") }
+    guard header.extent == window.size, header.length == window.size,
+      let body = try window.bytes(at: RecordHeader.size, count: header.paddedBody)
+    else {
+      throw damaged(
+        min(window.size, header.extent), "the file has \(window.size) bytes, it was made with \(header.extent)")
+    }
+    guard Checksum.of(body, seed: Self.salt) == header.bodyChecksum else {
+      throw damaged(RecordHeader.size, "the checksum is wrong")
+    }
+    do throws(WireError) {
+      return try DiskIdentity(decoding: UnsafeRawBufferPointer(rebasing: body[..<header.bodyLength]))
+    } catch { throw damaged(RecordHeader.size, "\(error)") }
+  }
+
+  func replace(with identity: DiskIdentity) throws(StorageError) {
+    let body = identity.encoded()
+    let length = RecordHeader.size + RecordHeader.padded(body.count)
+    var header = RecordHeader(kind: .identity, sequence: 1, offset: 0, link: 0, extent: length)
+    var buffer = RecordBuffer(capacity: length)
+    _ = buffer.fill(&header, body: body, salt: Self.salt)
+    let (path, new) = (path, path + LogFiles.unfinished)
+    do throws(DiskError) {
+      let file = try disk.create(new)
+      defer { file.close() }
+      try file.write(buffer.bytes(length), at: 0)
+      try file.sync()
+      try disk.rename(new, to: path)
+      try disk.syncDirectory(directory)
+    } catch { throw StorageError(error) }
+  }
+}

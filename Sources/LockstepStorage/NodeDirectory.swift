@@ -1,0 +1,231 @@
+package import LockstepConsensus
+package import LockstepWire
+
+// The directory of a node, and the order in which it is made:
+//
+//   DIR/lock             held while a process works here
+//   DIR/log-0000000001   first, under log-0000000001.new until it is whole: zeros behind a segment header
+//   DIR/identity         last, by rename: with it the node exists
+//   DIR/log-…            the further segments of the log
+//
+// A crash before the identity is there leaves a lock, a log without a batch, files that end in .new: they are removed
+// and the making starts again. Whatever else is there without an identity is refused: a log with data whose identity is
+// gone must not be taken for a new node, which would vote again in terms in which it has voted.
+
+/// A node's directory, locked: who the node is, and what it has seen of its peers.
+package final class NodeDirectory {
+  package let path: String
+  package private(set) var identity: DiskIdentity
+  package let disk: any Disk
+  private let lock: any DiskLock
+  private var failure: StorageError?
+
+  private static let lockName = "lock"
+
+  private init(disk: any Disk, path: String, identity: DiskIdentity, lock: any DiskLock) {
+    self.disk = disk
+    self.path = path
+    self.identity = identity
+    self.lock = lock
+  }
+
+  package var cluster: [UInt8] { identity.cluster }
+  package var node: NodeID { identity.node }
+  package var diskID: [UInt8] { identity.disk }
+  /// One more at each start.
+  package var incarnation: UInt64 { identity.incarnation }
+  package var peers: [DiskIdentity.Peer] { identity.peers }
+
+  var files: LogFiles { LogFiles(disk: disk, directory: path, identity: identity) }
+
+  /// Opens the directory of a node, or makes it when there is none or an empty one. A new incarnation is durable when
+  /// this returns.
+  ///
+  /// - Parameters:
+  ///   - cluster: 16 bytes; nil takes the directory's own, and `cluster(of: members)` for a new one.
+  ///   - members: those that the cluster began with. Their addresses may change from start to start, their ids not.
+  ///   - newDiskID: 16 random bytes for a new directory: under an old node id, they tell the peers of a lost disk.
+  package static func open(
+    disk: any Disk, path: String, cluster: [UInt8]?, node: NodeID, members: [DiskIdentity.Member],
+    newDiskID: () -> [UInt8], options: LogOptions = LogOptions()
+  ) throws(StorageError) -> NodeDirectory {
+    let members = members.sorted { $0.node < $1.node }
+    if try onDisk({ () throws(DiskError) in try disk.list(path) }) == nil {
+      try onDisk { () throws(DiskError) in try disk.createDirectory(path) }
+    }
+    let lock = try onDisk { () throws(DiskError) in try disk.lock("\(path)/\(lockName)", exclusive: true) }
+    do throws(StorageError) {
+      let names = try onDisk { () throws(DiskError) in try disk.list(path) } ?? []
+      for name in names where isUnfinished(name) {
+        try onDisk { () throws(DiskError) in try disk.remove("\(path)/\(name)") }
+      }
+      let file = IdentityFile(disk: disk, directory: path)
+      var identity: DiskIdentity
+      if names.contains(IdentityFile.name) {
+        identity = try file.read()
+        try admit(identity, path: path, cluster: cluster, node: node, members: members, names: names)
+      } else {
+        try clear(disk: disk, path: path, names: names)
+        identity = DiskIdentity(
+          cluster: cluster ?? Self.cluster(of: members), node: node, disk: newDiskID(), incarnation: 0,
+          initialMembers: members, peers: [])
+        guard identity.cluster.count == 16, identity.disk.count == 16, node.rawValue > 0 else {
+          throw .refused(path: path, reason: "a cluster and a disk have 16 bytes, a node a number above 0")
+        }
+        try makeLog(LogFiles(disk: disk, directory: path, identity: identity), options)
+      }
+      identity.initialMembers = members
+      identity.incarnation &+= 1
+      try file.replace(with: identity)
+      return NodeDirectory(disk: disk, path: path, identity: identity, lock: lock)
+    } catch {
+      lock.release()
+      throw error
+    }
+  }
+
+  /// A cluster's id when nobody has given it one: the same on all nodes that are started with the same members.
+  package static func cluster(of members: [DiskIdentity.Member]) -> [UInt8] {
+    var bytes: [UInt8] = []
+    for member in members.sorted(by: { $0.node < $1.node }) {
+      bytes += Array("\(member.node)=\(member.address)\n".utf8)
+    }
+    return [1, 2].flatMap { seed in
+      withUnsafeBytes(of: Checksum.of(bytes, seed: seed).littleEndian) { [UInt8]($0) }
+    }
+  }
+
+  /// What is known of a peer that has said who it is.
+  package enum PeerVerdict: Equatable, Sendable {
+    /// It is what it was; a later incarnation has been stored.
+    case accepted
+    /// Another disk under the old id: what the old one has promised is lost, so it must not vote.
+    case otherDisk
+    /// A start before one that was seen: an old copy of the directory.
+    case olderIncarnation(seen: UInt64)
+  }
+
+  /// Holds what a peer says against what was seen of it; anything new is durable when this returns.
+  package func recordPeer(_ node: NodeID, disk: [UInt8], incarnation: UInt64) throws(StorageError) -> PeerVerdict {
+    if let failure { throw .stopped("\(failure)") }
+    var changed = identity
+    if let place = changed.peers.firstIndex(where: { $0.node == node }) {
+      let known = changed.peers[place]
+      guard known.disk == disk else { return .otherDisk }
+      guard incarnation >= known.incarnation else { return .olderIncarnation(seen: known.incarnation) }
+      if incarnation == known.incarnation { return .accepted }
+      changed.peers[place].incarnation = incarnation
+    } else {
+      changed.peers.append(DiskIdentity.Peer(node: node, disk: disk, incarnation: incarnation))
+      changed.peers.sort { $0.node < $1.node }
+    }
+    do throws(StorageError) {
+      try IdentityFile(disk: self.disk, directory: path).replace(with: changed)
+    } catch {
+      failure = error
+      throw error
+    }
+    identity = changed
+    return .accepted
+  }
+
+  /// Gives the directory back. The log must have been closed.
+  package func close() {
+    failure = failure ?? .stopped("the directory was closed")
+    lock.release()
+  }
+
+  /// The identity of a stopped node, for a reader that changes nothing.
+  static func read(
+    disk: any Disk, path: String
+  ) throws(StorageError) -> (files: LogFiles, lock: any DiskLock) {
+    guard let names = try onDisk({ () throws(DiskError) in try disk.list(path) }), names.contains(lockName) else {
+      throw .refused(path: path, reason: "not the directory of a node")
+    }
+    let lock = try onDisk { () throws(DiskError) in try disk.lock("\(path)/\(lockName)", exclusive: false) }
+    do throws(StorageError) {
+      guard names.contains(IdentityFile.name) else {
+        throw .refused(path: path, reason: "the identity is missing")
+      }
+      let identity = try IdentityFile(disk: disk, directory: path).read()
+      return (LogFiles(disk: disk, directory: path, identity: identity), lock)
+    } catch {
+      lock.release()
+      throw error
+    }
+  }
+
+  private static func admit(
+    _ identity: DiskIdentity, path: String, cluster: [UInt8]?, node: NodeID, members: [DiskIdentity.Member],
+    names: [String]
+  ) throws(StorageError) {
+    guard identity.node == node else {
+      throw .refused(path: path, reason: "the directory of node \(identity.node), not of node \(node)")
+    }
+    if let cluster, cluster != identity.cluster {
+      throw .refused(path: path, reason: "a node of cluster \(hex(identity.cluster)), not of \(hex(cluster))")
+    }
+    let known = identity.initialMembers.map(\.node)
+    guard known == members.map(\.node) else {
+      throw .refused(
+        path: path,
+        reason: "the cluster began with the members \(list(known)), not with \(list(members.map(\.node)))")
+    }
+    guard identity.incarnation < .max else { throw .refused(path: path, reason: "no incarnation is left") }
+    guard names.contains(LogFiles.name(1)) else {
+      throw .refused(
+        path: "\(path)/\(LogFiles.name(1))", reason: "the log is missing, and the identity says that there was one")
+    }
+  }
+
+  private static func isUnfinished(_ name: String) -> Bool {
+    name.hasSuffix(LogFiles.unfinished) && (name.hasPrefix("log-") || name.hasPrefix(IdentityFile.name))
+  }
+
+  /// Without an identity: removes what an interrupted making has left, refuses anything more.
+  private static func clear(disk: any Disk, path: String, names: [String]) throws(StorageError) {
+    let harmless = [lockName, "lost+found"]
+    for name in names where !isUnfinished(name) && !harmless.contains(name) {
+      guard name == LogFiles.name(1) else {
+        throw .refused(path: "\(path)/\(name)", reason: "found without an identity: not a new directory")
+      }
+      guard try holdsNoBatch(disk, "\(path)/\(name)") else {
+        throw .refused(
+          path: "\(path)/\(IdentityFile.name)", reason: "the identity is missing, and there is a log with data")
+      }
+      try onDisk { () throws(DiskError) in try disk.remove("\(path)/\(name)") }
+    }
+  }
+
+  /// True for a segment with nothing behind its header, as the making of a directory leaves it.
+  private static func holdsNoBatch(_ disk: any Disk, _ path: String) throws(StorageError) -> Bool {
+    let file = try onDisk { () throws(DiskError) in try disk.open(path, for: .reading) }
+    defer { file.close() }
+    let window = try FileWindow(file)
+    guard let bytes = try window.bytes(at: 0, count: RecordHeader.size) else { return false }
+    // Its salt is not known without the identity; the length alone says where nothing may follow.
+    let length = Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 24, as: UInt32.self)))
+    guard length <= window.size - RecordHeader.size else { return false }
+    return try window.lastNonZero(from: RecordHeader.size + length) == nil
+  }
+
+  private static func makeLog(_ files: LogFiles, _ options: LogOptions) throws(StorageError) {
+    let parent = files.directory.lastIndex(of: "/").map { String(files.directory[..<$0]) } ?? "."
+    try onDisk { () throws(DiskError) in try files.disk.syncDirectory(parent.isEmpty ? "/" : parent) }
+    var (header, body) = files.header(segment: 1, sequence: 1, link: 0, extent: 0, groups: [])
+    let room = 2 * RecordHeader.size + RecordHeader.padded(body.count)
+    var maker = SegmentMaker(files: files, number: 1, size: max(room, options.firstSegmentBytes))
+    header.extent = maker.size
+    var buffer = RecordBuffer()
+    _ = buffer.fill(&header, body: body, salt: files.salt(1))
+    let first = [UInt8](buffer.bytes(header.length))
+    while try !maker.step(maximumBytes: 4 << 20, finishing: { file throws(DiskError) in try file.write(first, at: 0) }) {}
+    maker.close()
+  }
+
+  private static func list(_ nodes: [NodeID]) -> String { nodes.map(\.description).joined(separator: ", ") }
+
+  private static func hex(_ bytes: [UInt8]) -> String {
+    bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+  }
+}

@@ -1,0 +1,169 @@
+internal import Glibc
+
+/// The real disk. The only file that calls the system.
+package struct PosixDisk: Disk {
+  package init() {}
+
+  package func open(_ path: String, for access: FileAccess) throws(DiskError) -> any DiskFile {
+    let flags = access == .reading ? O_RDONLY : O_RDWR
+    return PosixFile(try descriptor("open", path, flags | O_CLOEXEC), path: path)
+  }
+
+  package func create(_ path: String) throws(DiskError) -> any DiskFile {
+    PosixFile(try descriptor("create", path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC), path: path)
+  }
+
+  package func list(_ directory: String) throws(DiskError) -> [String]? {
+    guard let stream = opendir(directory) else {
+      if errno == ENOENT { return nil }
+      throw failure("list", directory)
+    }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while true {
+      errno = 0
+      guard let entry = readdir(stream) else {
+        if errno != 0 { throw failure("list", directory) }
+        return names.sorted()
+      }
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+  }
+
+  package func rename(_ from: String, to: String) throws(DiskError) {
+    if Glibc.rename(from, to) != 0 { throw failure("rename to \(to)", from) }
+  }
+
+  package func remove(_ path: String) throws(DiskError) {
+    if unlink(path) != 0 { throw failure("remove", path) }
+  }
+
+  package func createDirectory(_ path: String) throws(DiskError) {
+    if mkdir(path, 0o755) != 0 { throw failure("create directory", path) }
+  }
+
+  package func syncDirectory(_ path: String) throws(DiskError) {
+    let directory = try descriptor("open directory", path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    defer { Glibc.close(directory) }
+    if fsync(directory) != 0 { throw failure("sync directory", path) }
+  }
+
+  package func lock(_ path: String, exclusive: Bool) throws(DiskError) -> any DiskLock {
+    let flags = exclusive ? O_RDWR | O_CREAT : O_RDONLY
+    let file = try descriptor("lock", path, flags | O_CLOEXEC)
+    // flock and not fcntl: a record lock would be lost with the first close of any descriptor of the file.
+    while flock(file, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0 {
+      if errno == EINTR { continue }
+      defer { Glibc.close(file) }
+      guard errno == EWOULDBLOCK else { throw failure("lock", path) }
+      let holder = holder(of: file)
+      throw DiskError(
+        operation: "lock", path: path, reason: .heldElsewhere(process: holder),
+        text: "held by \(holder.map { "process \($0)" } ?? "another process")")
+    }
+    return PosixLock(file)
+  }
+
+  /// The kernel's own list says who holds a lock, as `1: FLOCK  ADVISORY  WRITE 4711 08:01:131074 0 EOF`.
+  private func holder(of file: CInt) -> Int? {
+    var status = stat()
+    guard fstat(file, &status) == 0, let list = fopen("/proc/locks", "re") else { return nil }
+    defer { fclose(list) }
+    var line = [CChar](repeating: 0, count: 256)
+    while fgets(&line, CInt(line.count), list) != nil {
+      let text = line.withUnsafeBufferPointer { String(cString: $0.baseAddress.unsafelyUnwrapped) }
+      let words = text.split(separator: " ")
+      guard words.count > 5, words[1] == "FLOCK", let process = Int(words[4]), process > 0 else { continue }
+      if words[5].hasSuffix(":\(status.st_ino)") { return process }
+    }
+    return nil
+  }
+
+  private func descriptor(_ operation: String, _ path: String, _ flags: CInt) throws(DiskError) -> CInt {
+    while true {
+      let file = Glibc.open(path, flags, 0o644)
+      if file >= 0 { return file }
+      if errno != EINTR { throw failure(operation, path) }
+    }
+  }
+}
+
+private func failure(_ operation: String, _ path: String, at offset: Int? = nil) -> DiskError {
+  let code = errno
+  let reason: DiskError.Reason =
+    switch code {
+    case ENOSPC, EDQUOT, EFBIG: .outOfSpace
+    case ENOENT: .notFound
+    default: .other
+    }
+  return DiskError(
+    operation: operation, path: path, offset: offset, reason: reason, text: String(cString: strerror(code)))
+}
+
+private final class PosixFile: DiskFile {
+  private var file: CInt
+  private let path: String
+
+  init(_ file: CInt, path: String) {
+    self.file = file
+    self.path = path
+  }
+
+  deinit { close() }
+
+  func size() throws(DiskError) -> Int {
+    var status = stat()
+    guard fstat(file, &status) == 0 else { throw failure("size of", path) }
+    return Int(status.st_size)
+  }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int {
+    var done = 0
+    while done < buffer.count {
+      let count = pread(file, buffer.baseAddress.map { $0 + done }, buffer.count - done, off_t(offset + done))
+      if count == 0 { break }
+      if count > 0 {
+        done += count
+      } else if errno != EINTR {
+        throw failure("read", path, at: offset + done)
+      }
+    }
+    return done
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError) {
+    var done = 0
+    while done < bytes.count {
+      let count = pwrite(file, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
+      if count > 0 {
+        done += count
+      } else if count == 0 || errno != EINTR {
+        throw failure("write", path, at: offset + done)
+      }
+    }
+  }
+
+  func sync() throws(DiskError) {
+    // Not repeated, not even after EINTR: what a failed sync has left undone, a second one does not say.
+    if fdatasync(file) != 0 { throw failure("sync", path) }
+  }
+
+  func close() {
+    if file >= 0 { Glibc.close(file) }
+    file = -1
+  }
+}
+
+private final class PosixLock: DiskLock {
+  private var file: CInt
+  init(_ file: CInt) { self.file = file }
+  deinit { release() }
+
+  func release() {
+    if file >= 0 { Glibc.close(file) }
+    file = -1
+  }
+}

@@ -1,0 +1,106 @@
+internal import LockstepWire
+
+/// Makes segment files ahead of their use, a step at a time: zeros are written and synced under a name that recovery
+/// removes, then the file gets its own name. A sync of a batch has only data to write then, no sizes or block lists.
+struct SegmentMaker {
+  private enum State {
+    case idle
+    case filling(any DiskFile, done: Int)
+    case ready(any DiskFile, size: Int)
+  }
+
+  let files: LogFiles
+  let number: UInt64
+  private(set) var size: Int
+  private var state = State.idle
+
+  init(files: LogFiles, number: UInt64, size: Int) {
+    self.files = files
+    self.number = number
+    self.size = RecordHeader.padded(size)
+  }
+
+  /// With a segment that stands prepared since an earlier start.
+  init(files: LogFiles, number: UInt64, existing size: Int) throws(StorageError) {
+    let path = files.path(number)
+    self.init(files: files, number: number, size: size)
+    let file = try onDisk { () throws(DiskError) in try files.disk.open(path, for: .readingAndWriting) }
+    state = .ready(file, size: size)
+  }
+
+  private var unfinished: String { files.path(number) + LogFiles.unfinished }
+
+  /// Does about `maximumBytes` of the work. True when the segment is there; false when more is to be done.
+  mutating func step(
+    maximumBytes: Int, finishing: (any DiskFile) throws(DiskError) -> Void = { _ in }
+  ) throws(StorageError) -> Bool {
+    do throws(DiskError) {
+      switch state {
+      case .ready: return true
+      case .idle:
+        state = .filling(try files.disk.create(unfinished), done: 0)
+        return false
+      case .filling(let file, let done):
+        let count = min(size - done, max(maximumBytes, RecordHeader.size))
+        try Self.zero(file, done..<done + count)
+        if done + count == size { try finishing(file) }
+        try file.sync()
+        state = .filling(file, done: done + count)
+        if done + count < size { return false }
+        try files.disk.rename(unfinished, to: files.path(number))
+        try files.disk.syncDirectory(files.directory)
+        state = .ready(file, size: size)
+        return true
+      }
+    } catch { throw StorageError(error) }
+  }
+
+  /// The finished segment, at least this large.
+  mutating func take(atLeast needed: Int) throws(StorageError) -> (file: any DiskFile, size: Int) {
+    if case .filling(_, done: 0) = state { size = max(size, RecordHeader.padded(needed)) }
+    if case .idle = state { size = max(size, RecordHeader.padded(needed)) }
+    while try !step(maximumBytes: 4 << 20) {}
+    guard case .ready(let file, let current) = state else { throw .stopped("no segment was made") }
+    guard current < needed else { return (file, current) }
+    // Made for smaller batches, or cut short while nothing was in it.
+    let larger = RecordHeader.padded(max(needed, size))
+    do throws(DiskError) {
+      try Self.zero(file, current..<larger)
+      try file.sync()
+    } catch { throw StorageError(error) }
+    state = .ready(file, size: larger)
+    return (file, larger)
+  }
+
+  /// Gives up what is not finished; it is in the way of the next try otherwise.
+  mutating func abandon() {
+    guard case .filling(let file, _) = state else { return }
+    file.close()
+    do throws(DiskError) { try files.disk.remove(unfinished) } catch { return }
+    state = .idle
+  }
+
+  func close() {
+    switch state {
+    case .idle: break
+    case .filling(let file, _), .ready(let file, _): file.close()
+    }
+  }
+
+  static func zero(_ file: any DiskFile, _ range: Range<Int>) throws(DiskError) {
+    guard !range.isEmpty else { return }
+    let zeros = [UInt8](repeating: 0, count: min(range.count, 1 << 20))
+    var place = range.lowerBound
+    while place < range.upperBound {
+      let count = min(zeros.count, range.upperBound - place)
+      var failure: DiskError?
+      zeros.withUnsafeBytes { bytes in
+        do throws(DiskError) { try file.write(UnsafeRawBufferPointer(rebasing: bytes[..<count]), at: place) } catch {
+          failure = error
+        }
+      }
+      if let failure { throw failure }
+      place += count
+    }
+  }
+}

@@ -1,0 +1,50 @@
+import LockstepConsensus
+import Testing
+
+/// Runs a script on a fresh cluster and shows what it broke.
+func script(
+  _ count: Int, limits: Limits = TestCluster.smallLimits, preferredLeader: Int? = nil,
+  sourceLocation: SourceLocation = #_sourceLocation, _ body: (TestCluster) -> Void
+) {
+  let cluster = TestCluster(count, limits: limits, preferredLeader: preferredLeader)
+  body(cluster)
+  #expect(cluster.failures == [], sourceLocation: sourceLocation)
+}
+
+extension TestCluster {
+  /// Lets this node win an election that the others take part in: their patience with an old leader runs out, and their
+  /// own candidacies are lost on the way.
+  func elect(_ number: Int, with others: [Int]? = nil, sourceLocation: SourceLocation = #_sourceLocation) {
+    let candidate = self[number]
+    let voters = others.map { $0.map { self[$0] } } ?? nodes.filter { $0.isUp && $0.id != candidate.id }
+    for voter in voters {
+      for _ in 0..<limits.electionTicks { step(voter, .tick) }
+      turn(voter)
+      for peer in nodes {
+        network[voter.id, peer.id].queue.removeAll {
+          if case .vote = $0.message { true } else { false }
+        }
+      }
+    }
+    for _ in 0..<3 * limits.electionTicks where candidate.role == .follower { step(candidate, .tick) }
+    settle()
+    #expect(candidate.isLeader, "node \(number) is \(String(describing: candidate.role))", sourceLocation: sourceLocation)
+  }
+
+  /// Proposes and comes to rest.
+  func write(_ number: Int, _ count: Int = 1) {
+    for _ in 0..<count { propose(self[number]) }
+    settle()
+  }
+
+  func hold(_ from: Int, _ to: Int) { network[self[from].id, self[to].id].isHeld = true }
+  func release(_ from: Int, _ to: Int) { network[self[from].id, self[to].id].isHeld = false }
+  func cut(_ from: Int, _ to: Int) { network[self[from].id, self[to].id].isCut = true }
+  func lose(_ from: Int, _ to: Int) { network[self[from].id, self[to].id].queue = [] }
+  func queue(_ from: Int, _ to: Int) -> [Message] { network[self[from].id, self[to].id].queue.map(\.message) }
+
+  /// The terms of a node's log.
+  func terms(_ number: Int) -> [UInt64] { self[number].entries.map(\.term.rawValue) }
+
+  var areLogsEqual: Bool { nodes.allSatisfy { $0.entries == nodes[0].entries && $0.commit == nodes[0].commit } }
+}
