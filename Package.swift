@@ -58,6 +58,10 @@ let package = Package(
         logging, arguments, "LockstepConsensus", "LockstepExecution", "LockstepWire", "LockstepStorage",
         "LockstepTransport", "LockstepDriver",
       ]),
+    module(
+      "LockstepServices", ["Lockstep", "LockstepConsensus", "LockstepExecution", protobuf],
+      resources: [.embedInCode("Generated/key_value.descriptor"), .embedInCode("Generated/counter.descriptor")]),
     module("LockstepReflection", ["CProtobufC"]),
+    .executableTarget(name: "scratch", dependencies: nio + ["Lockstep", "LockstepServices", "LockstepTransport", "LockstepWire", protobuf], path: "tools/scratch", swiftSettings: settings),
   ]
 )

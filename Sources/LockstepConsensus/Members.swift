@@ -8,6 +8,8 @@ package struct Members: Hashable, Sendable {
   package let learners: [NodeID]
   /// Voters that store the log and apply nothing.
   package let witnesses: [NodeID]
+  /// All who receive the log; put together once, because every message that arrives is held against it.
+  package let all: [NodeID]
 
   package init(
     voters: [NodeID], outgoingVoters: [NodeID] = [], learners: [NodeID] = [], witnesses: [NodeID] = []
@@ -16,13 +18,11 @@ package struct Members: Hashable, Sendable {
     self.outgoingVoters = Self.sortedUnique(outgoingVoters)
     self.learners = Self.sortedUnique(learners)
     self.witnesses = Self.sortedUnique(witnesses)
+    all = Self.sortedUnique(voters + outgoingVoters + learners + witnesses)
   }
 
   package var isJoint: Bool { !outgoingVoters.isEmpty }
   package var quorum: Quorum { Quorum(incoming: voters, outgoing: outgoingVoters) }
-
-  /// All who receive the log.
-  package var all: [NodeID] { Self.sortedUnique(voters + outgoingVoters + learners + witnesses) }
 
   package func isVoter(_ node: NodeID) -> Bool { voters.contains(node) || outgoingVoters.contains(node) }
 

@@ -179,8 +179,10 @@ package struct Replica: Sendable {
     if isUp { linksUp.append(node) }
     guard let place = progress.firstIndex(where: { $0.node == node }) else { return }
     progress[place].isLinkUp = isUp
-    // TCP loses only with the connection: whatever was under way has to be found out again.
-    progress[place].probe(from: progress[place].match.next)
+    // TCP loses only with the connection: whatever was under way has to be found out again. Before the first
+    // acknowledgement of the term the guess stands: to begin at match + 1 then would be to send the whole log.
+    let peer = progress[place]
+    progress[place].probe(from: peer.match > .zero ? peer.match.next : peer.next)
     progress[place].isMessageDue = true
   }
 
@@ -276,8 +278,12 @@ package struct Replica: Sendable {
 
   private mutating func storeWhatIsNew(_ effects: inout [Effect]) {
     guard isHardStateDirty || unstoredFrom != nil else { return }
+    // Of this write a power cut may leave the hard state without the entries, and then the disk still has those that
+    // they replace: only what is on the disk already may be called committed there.
+    var storedState = hardState
+    storedState.commit = min(hardState.commit, log.durable)
     let write = Write(
-      id: nextWrite, hardState: hardState, entries: unstoredFrom.map { LogSlice(first: $0, last: log.last) })
+      id: nextWrite, hardState: storedState, entries: unstoredFrom.map { LogSlice(first: $0, last: log.last) })
     nextWrite = WriteID(nextWrite.rawValue + 1)
     log.writeBegan(write.id)
     if isHardStateDirty { hardStateWrite = write.id }

@@ -1,5 +1,5 @@
 package import LockstepConsensus
-package import LockstepWire
+internal import LockstepWire
 
 /// What recovery found, for the log of the program and for `lockstep log verify`.
 package struct RecoveryReport: Sendable, Equatable {
@@ -11,6 +11,8 @@ package struct RecoveryReport: Sendable, Equatable {
   package var droppedBytes = 0
   /// For people: what was dropped, cleared or put right, file by file.
   package var notices: [String] = []
+
+  package init() {}
 }
 
 /// A configuration entry that has not been replaced.

@@ -26,7 +26,6 @@ import Testing
     }
     guard Self.seeds.count > 1 else { return }
     // The runs were about something.
-    print(total)
     #expect(total.elections > Self.seeds.count)
     #expect(total.committed > 20 * Self.seeds.count)
     #expect(total.reads > 5 * Self.seeds.count)

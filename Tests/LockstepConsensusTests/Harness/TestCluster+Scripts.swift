@@ -26,9 +26,24 @@ extension TestCluster {
         }
       }
     }
-    for _ in 0..<3 * limits.electionTicks where candidate.role == .follower { step(candidate, .tick) }
+    candidate.effects = []
+    while !candidate.effects.contains(where: { if case .roleChanged(.preCandidate, _, _) = $0 { true } else { false } }),
+      candidate.role != .leader
+    { step(candidate, .tick) }
     settle()
     #expect(candidate.isLeader, "node \(number) is \(String(describing: candidate.role))", sourceLocation: sourceLocation)
+  }
+
+  /// Restarts a node from a disk with entries of these terms. Entries of a term and index are the same on all nodes.
+  func place(_ number: Int, log terms: [UInt64], term: UInt64, vote: Int? = nil, commit: UInt64 = 0) {
+    let node = self[number]
+    crash(node)
+    node.disk.hardState = HardState(
+      term: Term(term), vote: vote.map { NodeID(UInt64($0)) }, commit: LogIndex(commit))
+    node.disk.entries = terms.enumerated().map { place, term in
+      TestEntry(term: Term(term), payload: term << 32 | UInt64(place), bytes: 50, members: nil)
+    }
+    start(node)
   }
 
   /// Proposes and comes to rest.

@@ -1,0 +1,114 @@
+import LockstepConsensus
+import Testing
+
+/// What the core knows of its log, against a plain array of terms.
+@Suite("log") struct LogTests {
+  /// The same log twice: as the core keeps it, and as it is.
+  private struct Pair {
+    var log = Log()
+    var terms: [UInt64] = []
+    var sizes: [Int] = []
+    var lastTerm: UInt64 = 1
+
+    mutating func append(_ count: Int, _ generator: inout Generator) {
+      lastTerm = (terms.last ?? 1) + UInt64(generator.below(2))
+      let added = (0..<count).map { _ in generator.below(50) }
+      log.append(term: Term(lastTerm), sizes: added)
+      terms += Array(repeating: lastTerm, count: count)
+      sizes += added
+    }
+
+    mutating func truncate(_ index: Int) {
+      log.truncate(from: LogIndex(UInt64(index)))
+      guard index <= terms.count else { return }
+      terms.removeSubrange((index - 1)...)
+      sizes.removeSubrange((index - 1)...)
+    }
+  }
+
+  @Test("terms, sizes and slices agree with a plain array under appends, truncations and trims", arguments: 1...UInt64(30))
+  func model(seed: UInt64) {
+    var generator = Generator(seed: seed)
+    var pair = Pair()
+    for _ in 0..<60 {
+      switch generator.below(5) {
+      case 0: pair.truncate(1 + generator.below(pair.terms.count + 2))
+      case 1:
+        pair.log.trim(
+          maximumEntries: 1 + generator.below(8), maximumBytes: generator.below(200), keeping: pair.log.last.next)
+      default: pair.append(generator.below(6), &generator)
+      }
+      compare(pair, &generator)
+    }
+  }
+
+  private func compare(_ pair: Pair, _ generator: inout Generator) {
+    let (log, terms) = (pair.log, pair.terms)
+    #expect(log.last.rawValue == UInt64(terms.count))
+    #expect(log.term(at: .zero) == .zero && log.term(at: log.last.next) == nil && log.term(at: LogIndex(.max)) == nil)
+    for (place, term) in terms.enumerated() { #expect(log.term(at: LogIndex(UInt64(place) + 1)) == Term(term)) }
+    let index = generator.below(terms.count + 3)
+    let limit = UInt64(generator.below(6))
+    let expected = (1...max(1, index)).last { $0 <= min(index, terms.count) && terms[$0 - 1] <= limit }
+    let found = log.lastEntry(atOrBefore: LogIndex(UInt64(index)), withTermAtMost: Term(limit))
+    #expect(found.index.rawValue == UInt64(expected ?? 0))
+    guard log.floor <= log.last else { return }
+    let first = Int(log.floor.rawValue) + generator.below(terms.count - Int(log.floor.rawValue) + 1)
+    let bytes = generator.below(150)
+    var last = first
+    while last < terms.count, pair.sizes[first - 1...last].reduce(0, +) <= bytes { last += 1 }
+    let slice = log.slice(from: LogIndex(UInt64(first)), maximumBytes: bytes)
+    #expect(slice == LogSlice(first: LogIndex(UInt64(first)), last: LogIndex(UInt64(last))))
+    #expect(log.bytes(slice) == pair.sizes[first - 1...last - 1].reduce(0, +))
+  }
+
+  @Test("scenario 12: entries are compared by term, then by index, and by nothing else") func comparison() {
+    for a in 0..<UInt64(6) {
+      for b in 0..<UInt64(6) {
+        for c in 0..<UInt64(6) {
+          for d in 0..<UInt64(6) {
+            let (one, other) = (EntryID(term: Term(a), index: LogIndex(b)), EntryID(term: Term(c), index: LogIndex(d)))
+            #expect((one < other) == (a * 6 + b < c * 6 + d))
+            #expect((one >= other) == (a * 6 + b >= c * 6 + d))
+          }
+        }
+      }
+    }
+  }
+
+  @Test("scenario 17: a write makes nothing durable that was truncated meanwhile, however the terms came and went")
+  func staleWrite() {
+    var log = Log()
+    log.append(term: Term(1), sizes: [1, 1, 1])
+    log.writeBegan(WriteID(1))
+    log.truncate(from: LogIndex(2))
+    log.append(term: Term(2), sizes: [1, 1])
+    log.writeBegan(WriteID(2))
+    log.truncate(from: LogIndex(2))
+    log.append(term: Term(1), sizes: [1, 1])
+    log.writeBegan(WriteID(3))
+    #expect(log.writeFinished(WriteID(1)) && log.durable == LogIndex(1))
+    #expect(!log.writeFinished(WriteID(1)) && !log.writeFinished(WriteID(2)) && log.durable == LogIndex(1))
+    #expect(log.writeFinished(WriteID(3)) && log.durable == LogIndex(3))
+  }
+
+  @Test("identifiers saturate instead of trapping") func saturation() {
+    #expect(Term(.max).next == Term(.max) && LogIndex(.max).next == LogIndex(.max))
+    #expect(LogIndex.zero.previous == .zero && LogIndex(.max).advanced(by: 5) == LogIndex(.max))
+    #expect(LogIndex(.max).distance(after: .zero) == .max && LogIndex(1).distance(after: LogIndex(5)) == 0)
+  }
+
+  @Test("limits that contradict each other are named") func limits() {
+    #expect(Limits().problem == nil && TestCluster.smallLimits.problem == nil)
+    let wrong: [(inout Limits) -> Void] = [
+      { $0.heartbeatTicks = 0 }, { $0.electionTicks = 14 }, { $0.electionTicks = 1_000_001 }, { $0.appendBytes = 0 },
+      { $0.windowMessages = 0 }, { $0.windowBytes = 1 }, { $0.cacheEntries = 0 }, { $0.cacheBytes = 1 },
+      { $0.uncommittedBytes = 1 }, { $0.waitingReads = 0 },
+    ]
+    for change in wrong {
+      var limits = Limits()
+      change(&limits)
+      #expect(limits.problem != nil)
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import Lockstep
+import LockstepReflection
+
+/// One call as a person writes it: a line of `call -`, or the arguments of `call`.
+struct CallRequest: Equatable, Sendable {
+  var method: String
+  var request: JSONValue
+  var acknowledgement: Acknowledgement
+  var consistency: Consistency
+  var timeout: Duration
+
+  var options: CallOptions {
+    CallOptions(acknowledgement: acknowledgement, consistency: consistency, timeout: timeout)
+  }
+
+  /// Why a line is not a call, in words that name what is wrong.
+  struct Malformed: Error, Equatable, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+  }
+
+  init(method: String, request: JSONValue, defaults: CallOptions) {
+    self.method = method
+    self.request = request
+    acknowledgement = defaults.acknowledgement
+    consistency = defaults.consistency
+    timeout = defaults.timeout
+  }
+
+  /// From `{"method":"package.Service/Method","request":{…},"ack":"quorum","read":"linearizable","timeout":"2s"}`. All
+  /// but the method may be missing: then the request is an empty message, and the rest as in `defaults`.
+  init(line: [UInt8], defaults: CallOptions) throws(Malformed) {
+    let json: JSONValue
+    do throws(JSONSyntaxError) { json = try JSONValue(parsing: line) } catch {
+      throw Malformed("the line is not JSON: column \(error.column): \(error.reason)")
+    }
+    guard let members = json.object else { throw Malformed("the line is not a JSON object") }
+    self.init(method: "", request: .object([]), defaults: defaults)
+    var hasMethod = false
+    for member in members {
+      switch member.key {
+      case "method":
+        method = try Self.text(member)
+        hasMethod = true
+      case "request": request = member.value
+      case "ack":
+        let text = try Self.text(member)
+        guard let level = Acknowledgement(rawValue: text) else {
+          throw Malformed("\"ack\": " + Acknowledgement.problem(text))
+        }
+        acknowledgement = level
+      case "read":
+        let text = try Self.text(member)
+        guard let level = Consistency(text) else { throw Malformed("\"read\": " + ReadLevelText.problem(text)) }
+        consistency = level
+      case "timeout": timeout = try Self.duration(member)
+      default:
+        throw Malformed("unknown key \"\(member.key)\"; a call has method, request, ack, read and timeout")
+      }
+    }
+    if !hasMethod { throw Malformed("\"method\" is missing") }
+  }
+
+  private static func text(_ member: JSONValue.Member) throws(Malformed) -> String {
+    guard let text = member.value.string else { throw Malformed("\"\(member.key)\" is not a string") }
+    return text
+  }
+
+  private static func duration(_ member: JSONValue.Member) throws(Malformed) -> Duration {
+    let text: String
+    switch member.value {
+    case .string(let value), .number(let value): text = value
+    default: throw Malformed("\"timeout\" is neither a string nor a number of seconds")
+    }
+    guard let duration = TimeoutText.parse(text) else { throw Malformed("\"timeout\": " + TimeoutText.problem(text)) }
+    return duration
+  }
+}

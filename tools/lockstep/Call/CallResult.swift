@@ -1,0 +1,50 @@
+import Lockstep
+import LockstepExecution
+import LockstepReflection
+
+/// What became of a call.
+enum CallResult: Sendable {
+  case success(Reply, message: JSONValue)
+  case failure(CallFailure)
+
+  static func failure(_ code: Status.Code, _ message: String, applied: CallFailure.Applied = .no) -> CallResult {
+    .failure(CallFailure(Status(code, message), applied: applied))
+  }
+
+  /// The object that `call -` and `call --json` print.
+  var envelope: JSONValue {
+    switch self {
+    case .success(let reply, let message): Self.envelope(reply, message)
+    case .failure(let failure): Self.envelope(failure)
+    }
+  }
+
+  private static func envelope(_ reply: Reply, _ message: JSONValue) -> JSONValue {
+    var members: [JSONValue.Member] = [
+      .init(key: "ok", value: true), .init(key: "reply", value: message), .init(key: "index", value: .init(reply.index)),
+      .init(key: "term", value: .init(reply.term)), .init(key: "node", value: .init(reply.node)),
+    ]
+    if let level = reply.acknowledgement {
+      members.append(.init(key: "ack", value: .init(level.rawValue)))
+      members.append(.init(key: "holders", value: .array(reply.holders.map { JSONValue($0) })))
+      // Only the leader's disk has it: nothing else in the reply would tell a reader who does not know the levels.
+      if level == .leader { members.append(.init(key: "mayBeLost", value: true)) }
+    }
+    return .object(members)
+  }
+
+  private static func envelope(_ failure: CallFailure) -> JSONValue {
+    var members: [JSONValue.Member] = [
+      .init(key: "ok", value: false), .init(key: "code", value: .init(failure.status.code.name)),
+      .init(key: "message", value: .init(failure.status.message)),
+      .init(key: "applied", value: .init(failure.applied.rawValue)),
+    ]
+    for (key, value) in [("index", failure.index), ("term", failure.term), ("node", failure.node)] where value != 0 {
+      members.append(.init(key: key, value: .init(value)))
+    }
+    return .object(members)
+  }
+
+  /// One line for a person.
+  static func text(_ failure: CallFailure) -> String { "\(failure.status) (applied: \(failure.applied.rawValue))" }
+}

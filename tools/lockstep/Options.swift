@@ -1,0 +1,104 @@
+import ArgumentParser
+import Glibc
+import Lockstep
+
+/// Which cluster is meant.
+struct ClusterOptions: ParsableArguments {
+  static let variable = "LOCKSTEP_ENDPOINTS"
+  static let defaults = "127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403"
+
+  @Option(
+    help: ArgumentHelp(
+      "Nodes of the cluster, in the order in which they are tried. (default: $\(variable), else \(defaults))",
+      valueName: "host:port,..."))
+  var endpoints: EndpointList?
+
+  /// What the flag says, else the environment, else the ports of `lockstep up`.
+  func resolved(environment: String? = getenv(variable).map { String(cString: $0) }) throws -> [Endpoint] {
+    if let endpoints { return endpoints.list }
+    guard let environment, !environment.isEmpty else { return try EndpointList(Self.defaults).list }
+    do { return try EndpointList(environment).list } catch {
+      throw CommandFailure.usage("the environment variable \(Self.variable): \(error)")
+    }
+  }
+
+  func client() throws -> Client { Client(endpoints: try resolved()) }
+}
+
+/// `HOST:PORT,HOST:PORT`.
+struct EndpointList: ExpressibleByArgument, Equatable {
+  struct Malformed: Error, Equatable, CustomStringConvertible {
+    let description: String
+  }
+
+  let list: [Endpoint]
+
+  init(_ text: String) throws(Malformed) {
+    var list: [Endpoint] = []
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+      let name = String(part.drop { $0 == " " })
+      guard let endpoint = Endpoint(name), endpoint.port > 0 else {
+        throw Malformed(description: "'\(part)' is not HOST:PORT, as in 127.0.0.1:7401")
+      }
+      list.append(endpoint)
+    }
+    self.list = list
+  }
+
+  init?(argument: String) {
+    guard let list = try? EndpointList(argument) else { return nil }
+    self = list
+  }
+}
+
+/// How calls are to be made that do not say it themselves.
+struct CallDefaults: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "When a command is answered: leader (durable there), quorum (durable on a majority), all (on every voter), applied (on every voter).",
+      valueName: "level"))
+  var ack: Acknowledgement = .quorum
+
+  @Option(
+    help: ArgumentHelp(
+      "What a query must see: linearizable, lease, session, bounded:DURATION, at:INDEX or any.", valueName: "level"),
+    transform: { text in
+      guard let level = Consistency(text) else { throw ValidationError(ReadLevelText.problem(text)) }
+      return level
+    })
+  var read: Consistency = .linearizable
+
+  @Option(
+    help: ArgumentHelp("After this long the call fails: 250ms, 5s, 2m.", valueName: "duration"),
+    transform: { text in
+      guard let duration = TimeoutText.parse(text) else { throw ValidationError(TimeoutText.problem(text)) }
+      return duration
+    })
+  var timeout: Duration = .seconds(5)
+
+  var callOptions: CallOptions {
+    CallOptions(acknowledgement: ack, consistency: read, timeout: timeout)
+  }
+}
+
+extension Acknowledgement: ExpressibleByArgument {
+  static func problem(_ text: String) -> String {
+    "'\(text)' is no level of acknowledgement; there are \(allCases.map(\.rawValue).joined(separator: ", "))"
+  }
+}
+
+enum ReadLevelText {
+  static func problem(_ text: String) -> String {
+    "'\(text)' is no level of reading; there are linearizable, lease, session, bounded:DURATION (as in bounded:500ms), "
+      + "at:INDEX and any"
+  }
+}
+
+enum TimeoutText {
+  static func parse(_ text: String) -> Duration? {
+    guard let duration = Duration(parsing: text), duration > .zero else { return nil }
+    return duration
+  }
+
+  static func problem(_ text: String) -> String { "'\(text)' is no time to wait; write it like 250ms, 5s or 2m" }
+}

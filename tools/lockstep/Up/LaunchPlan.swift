@@ -1,0 +1,39 @@
+import Lockstep
+
+/// What is to be run: every node's command line.
+struct LaunchPlan: Equatable, Sendable {
+  var nodes: Int
+  var basePort: Int
+  var program: String
+  /// The tool itself is told to be a node; a user's own program is nothing else.
+  var isOwnProgram: Bool
+  var directory: String
+  var cluster: String
+  var leader: Int?
+
+  static let host = "127.0.0.1"
+  private static let peerPorts = 100
+
+  func endpoint(of node: Int) -> Endpoint { Endpoint(host: Self.host, port: basePort + node) }
+  func peerEndpoint(of node: Int) -> Endpoint { Endpoint(host: Self.host, port: basePort + Self.peerPorts + node) }
+  var endpoints: [Endpoint] { (1...nodes).map(endpoint) }
+
+  func arguments(of node: Int) -> [String] {
+    let members = (1...nodes).map { "\($0)=\(peerEndpoint(of: $0))" }.joined(separator: ",")
+    var arguments = isOwnProgram ? ["node"] : []
+    arguments += ["--id", "\(node)", "--dir", "\(directory)/\(node)", "--listen", "\(endpoint(of: node))"]
+    arguments += ["--peer-listen", "\(peerEndpoint(of: node))", "--members", members]
+    if let leader { arguments += ["--leader", "\(leader)"] }
+    return arguments + ["--cluster", cluster, "--stop-on-stdin-close"]
+  }
+
+  /// What is wrong with the ports, or nil.
+  static func portProblem(basePort: Int, nodes: Int) -> String? {
+    let highest = basePort + peerPorts + nodes
+    guard basePort >= 1, highest <= 65_535 else {
+      return "--base-port \(basePort) with \(nodes) nodes needs ports from \(basePort + 1) to \(highest); "
+        + "there are those from 1 to 65535"
+    }
+    return nil
+  }
+}
