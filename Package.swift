@@ -35,6 +35,9 @@ let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "sw
 let package = Package(
   name: "lockstep",
   products: [
+    .library(name: "Lockstep", targets: ["Lockstep"]),
+    .library(name: "LockstepServices", targets: ["LockstepServices"]),
+    .executable(name: "lockstep", targets: ["LockstepTool"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
@@ -62,6 +65,15 @@ let package = Package(
       "LockstepServices", ["Lockstep", "LockstepConsensus", "LockstepExecution", protobuf],
       resources: [.embedInCode("Generated/key_value.descriptor"), .embedInCode("Generated/counter.descriptor")]),
     module("LockstepReflection", ["CProtobufC"]),
-    .executableTarget(name: "scratch", dependencies: nio + ["Lockstep", "LockstepServices", "LockstepTransport", "LockstepWire", protobuf], path: "tools/scratch", swiftSettings: settings),
+    .executableTarget(
+      name: "LockstepTool",
+      dependencies: nio + [
+        arguments, "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection", "LockstepServices",
+        "LockstepStorage", "LockstepTransport", "LockstepWire",
+      ], path: "tools/lockstep", swiftSettings: settings),
+    // A user's own program, as the README shows it.
+    .executableTarget(
+      name: "bank", dependencies: ["LockstepServices", protobuf], path: "Tests/Bank", exclude: ["bank.proto"],
+      resources: [.embedInCode("bank.descriptor")], swiftSettings: settings),
   ]
 )

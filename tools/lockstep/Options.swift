@@ -1,6 +1,6 @@
-import ArgumentParser
+public import ArgumentParser
 import Glibc
-import Lockstep
+public import Lockstep
 
 /// Which cluster is meant.
 struct ClusterOptions: ParsableArguments {

@@ -43,6 +43,14 @@ enum Output {
 /// What the operating system says of an error number.
 func systemMessage(_ number: Int32) -> String { String(cString: strerror(number)) }
 
+/// A pipe whose ends no other program inherits.
+func makePipe() -> (read: Int32, write: Int32)? {
+  var ends: [Int32] = [-1, -1]
+  guard pipe(&ends) == 0 else { return nil }
+  for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+  return (ends[0], ends[1])
+}
+
 /// Runs `body` on a thread of its own, where blocking is no harm: the threads of tasks and event loops are few.
 func startThread(_ body: @escaping @Sendable () -> Void) {
   final class Work {

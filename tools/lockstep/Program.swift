@@ -20,7 +20,7 @@ struct Program: AsyncParsableCommand {
     ])
 
   static func main() async {
-    exit(await run(Array(CommandLine.arguments.dropFirst())))
+    Glibc.exit(await run(Array(CommandLine.arguments.dropFirst())))
   }
 
   /// Runs one command to its end; what it returns is the exit code.

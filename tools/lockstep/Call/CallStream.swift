@@ -1,6 +1,7 @@
 import Dispatch
 import Glibc
 import Lockstep
+import LockstepReflection
 import Synchronization
 
 /// `call -`: lines in, lines out, in the same order.
@@ -29,12 +30,19 @@ final class CallStream: Sendable {
     self.caller = caller
     self.defaults = defaults
     self.input = input
-    places = DispatchSemaphore(value: concurrency)
-    let unwritten = DispatchSemaphore(value: concurrency + Self.waitingResults)
+    places = Self.semaphore(concurrency)
+    let unwritten = Self.semaphore(concurrency + Self.waitingResults)
     self.unwritten = unwritten
     output = OrderedOutput(
       write: { Output.write($0, to: file) },
       onWritten: { count in for _ in 0..<count { unwritten.signal() } })
+  }
+
+  /// A semaphore must not be freed below the value that it was made with, which may happen when the output breaks.
+  private static func semaphore(_ value: Int) -> DispatchSemaphore {
+    let semaphore = DispatchSemaphore(value: 0)
+    for _ in 0..<value { semaphore.signal() }
+    return semaphore
   }
 
   /// Returns when the input has ended and every line is answered.

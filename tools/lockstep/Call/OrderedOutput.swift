@@ -15,6 +15,13 @@ final class OrderedOutput: Sendable {
     var total: Int?
     var written = 0
     var isWakeDue = false
+
+    mutating func append(_ line: String) {
+      ready.append(contentsOf: line.utf8)
+      ready.append(UInt8(ascii: "\n"))
+      readyCount += 1
+      next += 1
+    }
   }
 
   private let state = Mutex(State())
@@ -77,14 +84,5 @@ final class OrderedOutput: Sendable {
       }
       if isDone { return true }
     }
-  }
-}
-
-extension OrderedOutput.State {
-  fileprivate mutating func append(_ line: String) {
-    ready.append(contentsOf: line.utf8)
-    ready.append(UInt8(ascii: "\n"))
-    readyCount += 1
-    next += 1
   }
 }

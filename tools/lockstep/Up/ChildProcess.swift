@@ -33,9 +33,9 @@ struct ChildProcess {
 
   /// Starts `program`. Its stdout and stderr go to `log`; it gets no other file of ours.
   static func start(_ program: String, arguments: [String], log: Int32) throws(StartFailure) -> ChildProcess {
-    var ends: [Int32] = [-1, -1]
-    guard pipe2(&ends, O_CLOEXEC) == 0 else { throw StartFailure(description: "no pipe: \(systemMessage(errno))") }
-    defer { close(ends[0]) }
+    guard let (input, output) = makePipe() else { throw StartFailure(description: "no pipe: \(systemMessage(errno))") }
+    defer { close(input) }
+    keepOwnFiles()
     var actions = posix_spawn_file_actions_t()
     var attributes = posix_spawnattr_t()
     posix_spawn_file_actions_init(&actions)
@@ -44,11 +44,9 @@ struct ChildProcess {
       posix_spawn_file_actions_destroy(&actions)
       posix_spawnattr_destroy(&attributes)
     }
-    posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO)
+    posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO)
     posix_spawn_file_actions_adddup2(&actions, log, STDOUT_FILENO)
     posix_spawn_file_actions_adddup2(&actions, log, STDERR_FILENO)
-    // Files that this process inherited without wanting them, a pipe of a test for instance, end here.
-    posix_spawn_file_actions_addclosefrom_np(&actions, 3)
     // A group of its own: Ctrl-C on the terminal reaches the launcher alone, which then stops the nodes in its own way.
     // Ignored and blocked signals would be inherited.
     var all = sigset_t()
@@ -65,10 +63,23 @@ struct ChildProcess {
     var id: pid_t = 0
     let code = posix_spawn(&id, program, &actions, &attributes, &strings, environ)
     guard code == 0 else {
-      close(ends[1])
+      close(output)
       throw StartFailure(description: "'\(program)' cannot be run: \(systemMessage(code))")
     }
-    return ChildProcess(id: id, input: ends[1])
+    return ChildProcess(id: id, input: output)
+  }
+
+  /// Files that this process itself inherited, a pipe of its caller for instance, or that a library opened, are not
+  /// passed on: a child would hold them open beyond the end of this process.
+  private static func keepOwnFiles() {
+    guard let directory = opendir("/proc/self/fd") else { return }
+    defer { closedir(directory) }
+    while let entry = readdir(directory) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+        pointer.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }
+      }
+      if let file = Int32(name), file > STDERR_FILENO { _ = fcntl(file, F_SETFD, FD_CLOEXEC) }
+    }
   }
 
   /// Calls `body` when the process has ended. It stays a zombie until `reap`, so that its number cannot become another

@@ -16,10 +16,8 @@ private func handle(_ signal: Int32) {
 enum StopSignals {
   /// To be called once in a process.
   static func onSignal(_ body: @escaping @Sendable (Int32) -> Void) throws(CommandFailure) {
-    var ends: [Int32] = [-1, -1]
-    guard pipe2(&ends, O_CLOEXEC) == 0 else { throw .failed("no pipe for signals: \(systemMessage(errno))") }
-    let input = ends[0]
-    signalPipe = ends[1]
+    guard let (input, output) = makePipe() else { throw .failed("no pipe for signals: \(systemMessage(errno))") }
+    signalPipe = output
     for number in [SIGINT, SIGTERM, SIGHUP] {
       var action = sigaction()
       action.__sigaction_handler.sa_handler = handle

@@ -1,0 +1,88 @@
+import ArgumentParser
+import FoundationEssentials
+import LockstepReflection
+import LockstepStorage
+
+struct LogCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "log",
+    abstract: "Read a stopped node's log. Nothing is changed.",
+    subcommands: [LogInspect.self, LogVerify.self])
+}
+
+/// What both subcommands take.
+struct LogOptions: ParsableArguments {
+  @Argument(help: "A node's directory, like lockstep-data/1. The node must not be running.")
+  var dir: String
+
+  @Flag(help: "Print JSON objects, one a line.")
+  var json = false
+
+  /// Opens the log, hands it to `body`, and makes an error of the storage one of the command.
+  func read(_ body: (LogInspector) throws(StorageError) -> LogInspector.Summary) throws(CommandFailure) {
+    if FileManager.default.fileExists(atPath: "\(dir)/cluster"),
+      !FileManager.default.fileExists(atPath: "\(dir)/identity")
+    {
+      throw .usage("'\(dir)' holds a whole cluster; name one of its nodes, like '\(dir)/1'")
+    }
+    do throws(StorageError) {
+      let inspector = try LogInspector(disk: PosixDisk(), path: dir)
+      defer { inspector.close() }
+      let summary = try body(inspector)
+      if json {
+        Output.line(LogText.json(summary))
+      } else {
+        Output.write(LogText.text(summary))
+      }
+    } catch {
+      if json { Output.line(LogText.json(error)) }
+      throw .failed("\(error)")
+    }
+  }
+}
+
+struct LogVerify: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify",
+    abstract: "Check every checksum and the chain of hashes over all entries.",
+    discussion: """
+      Exit code 1 when something does not hold; the message names the file and the byte. With --json:
+        {"ok":true,"node":1,"entries":1200,...}
+        {"ok":false,"file":"...","offset":8192,"error":"..."}
+      """)
+
+  @OptionGroup var options: LogOptions
+
+  func run() throws {
+    try options.read { inspector throws(StorageError) in try inspector.verify() }
+  }
+}
+
+struct LogInspect: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "inspect",
+    abstract: "List the entries, in the order in which they were written, and check them on the way.",
+    discussion: """
+      An entry that was replaced by another leader's is listed too, before the one that replaced it. The last line sums \
+      up. Exit code 1 where something does not hold.
+      """)
+
+  @OptionGroup var options: LogOptions
+
+  func run() throws {
+    let json = options.json
+    if !json { Output.write(LogText.heading + "\n") }
+    try options.read { inspector throws(StorageError) in
+      try inspector.walk { record in
+        var text = ""
+        for batch in record.batches {
+          for entry in batch.entries {
+            text += json ? LogText.json(entry, batch, record).text() : LogText.text(entry, batch)
+            text += "\n"
+          }
+        }
+        Output.write(text)
+      }
+    }
+  }
+}

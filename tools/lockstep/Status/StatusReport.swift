@@ -1,0 +1,146 @@
+import Lockstep
+import LockstepReflection
+import LockstepWire
+
+/// What the nodes said, set in relation. A number that is not known is nil, and never 0.
+struct StatusReport: Sendable {
+  struct Lag: Equatable, Sendable {
+    var entries: UInt64?
+    var milliseconds: UInt64?
+  }
+
+  struct Lags: Equatable, Sendable {
+    /// In the node's log, synced or not.
+    var received: Lag
+    var durable: Lag
+    var applied: Lag
+  }
+
+  struct Row: Sendable {
+    let endpoint: Endpoint
+    let status: NodeStatus?
+    let error: String?
+    let lags: Lags
+
+    var group: GroupStatus? { status?.groups.first }
+  }
+
+  let rows: [Row]
+  /// The node that says that it leads, in the newest term in which one does.
+  let leader: UInt64?
+
+  init(_ answers: [StatusSurvey.Answer]) {
+    let groups = answers.compactMap { answer in answer.status.flatMap { node in node.groups.first.map { (node.node, $0) } } }
+    let leading = groups.filter { $0.1.role == "leader" }.max { $0.1.term < $1.1.term }
+    leader = leading?.0
+    rows = answers.map { answer in
+      var error: String?
+      if case .failure(let failure) = answer.result { error = failure.status.message }
+      return Row(
+        endpoint: answer.endpoint, status: answer.status, error: error,
+        lags: Self.lags(of: answer.status?.groups.first, behind: leading?.1))
+    }
+  }
+
+  var isAnyReachable: Bool { rows.contains { $0.status != nil } }
+
+  // MARK: Lags
+
+  static func lags(of group: GroupStatus?, behind leader: GroupStatus?) -> Lags {
+    guard let group, let leader else { return Lags(received: Lag(), durable: Lag(), applied: Lag()) }
+    return Lags(
+      received: lag(group.lastIndex, group.lastTimestamp, behind: leader),
+      durable: lag(group.durableIndex, group.durableTimestamp, behind: leader),
+      applied: lag(group.appliedIndex, group.appliedTimestamp, behind: leader))
+  }
+
+  /// How far a place in a node's log is behind the end of the leader's. The two were asked one after the other, so a
+  /// follower may seem to be ahead: then it is level.
+  private static func lag(_ index: UInt64, _ timestamp: UInt64, behind leader: GroupStatus) -> Lag {
+    // The leader's log is never empty: it begins its term with an entry.
+    guard leader.lastIndex > 0 else { return Lag() }
+    guard index < leader.lastIndex else { return Lag(entries: 0, milliseconds: 0) }
+    let entries = leader.lastIndex - index
+    guard timestamp > 0, leader.lastTimestamp > 0 else { return Lag(entries: entries) }
+    let nanoseconds = leader.lastTimestamp > timestamp ? leader.lastTimestamp - timestamp : 0
+    return Lag(entries: entries, milliseconds: nanoseconds / 1_000_000)
+  }
+}
+
+// MARK: JSON
+
+extension StatusReport {
+  var json: JSONValue {
+    .object(["nodes": .array(rows.map(\.json)), "leader": leader.map { JSONValue($0) } ?? .null])
+  }
+}
+
+extension StatusReport.Row {
+  var json: JSONValue {
+    guard let status else {
+      return .object([
+        "id": .null, "endpoint": .init(endpoint.description), "error": .init(error ?? "no answer"),
+      ])
+    }
+    var members: [JSONValue.Member] = [
+      .init(key: "id", value: known(status.node)), .init(key: "endpoint", value: .init(endpoint.description)),
+    ]
+    members += group.map(json) ?? []
+    members += [
+      .init(key: "incarnation", value: known(status.incarnation)),
+      .init(key: "cluster", value: status.cluster.isEmpty ? .null : .init(hexadecimal(status.cluster))),
+      .init(key: "version", value: status.version.isEmpty ? .null : .init(status.version)),
+      .init(key: "uptimeMilliseconds", value: .init(status.uptimeMilliseconds)),
+      .init(key: "connections", value: .init(status.connections)),
+      .init(key: "residentBytes", value: known(status.residentBytes)),
+    ]
+    return .object(members)
+  }
+
+  private func json(_ group: GroupStatus) -> [JSONValue.Member] {
+    [
+      .init(key: "role", value: group.role.isEmpty ? .null : .init(group.role)),
+      .init(key: "term", value: .init(group.term)),
+      .init(key: "leader", value: known(group.leader)),
+      .init(key: "lastIndex", value: .init(group.lastIndex)),
+      .init(key: "durableIndex", value: .init(group.durableIndex)),
+      .init(key: "commitIndex", value: .init(group.commitIndex)),
+      .init(key: "appliedIndex", value: .init(group.appliedIndex)),
+      .init(
+        key: "lag",
+        value: .object([
+          "received": lags.received.json, "durable": lags.durable.json, "applied": lags.applied.json,
+        ])),
+      .init(key: "digest", value: .init(hexadecimal(group.digest))),
+      .init(key: "voters", value: .array(group.voters.map { JSONValue($0) })),
+      .init(key: "peers", value: .array(group.peers.map(json))),
+    ]
+  }
+
+  private func json(_ peer: PeerStatus) -> JSONValue {
+    .object([
+      "id": .init(peer.node), "matchIndex": .init(peer.matchIndex), "state": .init(peer.state),
+      "connected": .init(peer.isConnected),
+    ])
+  }
+}
+
+extension StatusReport.Lag {
+  fileprivate var json: JSONValue {
+    .object([
+      "entries": entries.map { JSONValue($0) } ?? .null, "milliseconds": milliseconds.map { JSONValue($0) } ?? .null,
+    ])
+  }
+}
+
+/// On the wire, 0 stands for a number that the node does not know.
+private func known(_ value: UInt64) -> JSONValue { value == 0 ? .null : .init(value) }
+
+func hexadecimal(_ value: UInt64) -> String {
+  let digits = String(value, radix: 16)
+  return String(repeating: "0", count: 16 - digits.count) + digits
+}
+
+func hexadecimal(_ bytes: [UInt8]) -> String {
+  bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+}

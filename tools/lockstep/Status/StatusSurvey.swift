@@ -1,0 +1,42 @@
+import Lockstep
+import LockstepWire
+
+/// Asks every node of itself, all at the same time: a connection to each, which is kept from one question to the next.
+struct StatusSurvey: Sendable {
+  struct Answer: Sendable {
+    let endpoint: Endpoint
+    let result: Result<NodeStatus, CallFailure>
+
+    var status: NodeStatus? { try? result.get() }
+  }
+
+  private let clients: [(endpoint: Endpoint, client: Client)]
+  private let timeout: Duration
+
+  init(endpoints: [Endpoint], timeout: Duration) {
+    clients = endpoints.map { ($0, Client(endpoints: [$0])) }
+    self.timeout = timeout
+  }
+
+  /// In the order of the endpoints.
+  func ask() async -> [Answer] {
+    await withTaskGroup(of: (Int, Answer).self) { group in
+      for (position, (endpoint, client)) in clients.enumerated() {
+        group.addTask {
+          do throws(CallFailure) {
+            return (position, Answer(endpoint: endpoint, result: .success(try await client.status(timeout: timeout))))
+          } catch {
+            return (position, Answer(endpoint: endpoint, result: .failure(error)))
+          }
+        }
+      }
+      var answers: [(Int, Answer)] = []
+      for await answer in group { answers.append(answer) }
+      return answers.sorted { $0.0 < $1.0 }.map(\.1)
+    }
+  }
+
+  func close() async {
+    for (_, client) in clients { await client.close() }
+  }
+}

@@ -1,0 +1,63 @@
+import Lockstep
+import LockstepWire
+
+/// A status report for people: aligned, a line a node.
+struct StatusTable {
+  private static let heading = [
+    "NODE", "ENDPOINT", "ROLE", "TERM", "LAST", "DURABLE", "COMMIT", "APPLIED", "RECEIVED LAG", "DURABLE LAG",
+    "APPLIED LAG", "DIGEST",
+  ]
+  static let unknown = "unknown"
+
+  private let report: StatusReport
+  private let isColoured: Bool
+
+  init(_ report: StatusReport, isColoured: Bool) {
+    self.report = report
+    self.isColoured = isColoured
+  }
+
+  /// Lines, each with its newline.
+  var text: String {
+    let answered = report.rows.filter { $0.status != nil }
+    let lines = [Self.heading] + answered.map(cells)
+    let widths = Self.heading.indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
+    var result = ""
+    for (position, cells) in lines.enumerated() {
+      var line = ""
+      for (cell, width) in zip(cells, widths) {
+        line += cell + String(repeating: " ", count: width - cell.count + 2)
+      }
+      while line.last == " " { line.removeLast() }
+      result += paint(line, position == 0 ? nil : answered[position - 1]) + "\n"
+    }
+    for row in report.rows where row.status == nil {
+      let line = "\(row.endpoint): unreachable: \(row.error ?? "no answer")"
+      result += (isColoured ? "\u{1b}[31m\(line)\u{1b}[0m" : line) + "\n"
+    }
+    return result + "leader: \(report.leader.map(String.init) ?? Self.unknown)\n"
+  }
+
+  private func cells(_ row: StatusReport.Row) -> [String] {
+    let node = row.status.flatMap { $0.node == 0 ? nil : String($0.node) } ?? Self.unknown
+    guard let group = row.group else {
+      return [node, row.endpoint.description] + Array(repeating: Self.unknown, count: Self.heading.count - 2)
+    }
+    return [
+      node, row.endpoint.description, group.role.isEmpty ? Self.unknown : group.role, "\(group.term)",
+      "\(group.lastIndex)", "\(group.durableIndex)", "\(group.commitIndex)", "\(group.appliedIndex)",
+      Self.text(row.lags.received), Self.text(row.lags.durable), Self.text(row.lags.applied), hexadecimal(group.digest),
+    ]
+  }
+
+  static func text(_ lag: StatusReport.Lag) -> String {
+    guard let entries = lag.entries else { return unknown }
+    return "\(entries) (\(lag.milliseconds.map { "\($0) ms" } ?? unknown))"
+  }
+
+  private func paint(_ line: String, _ row: StatusReport.Row?) -> String {
+    guard isColoured else { return line }
+    guard let row else { return "\u{1b}[1m\(line)\u{1b}[0m" }
+    return row.status?.node == report.leader ? "\u{1b}[32m\(line)\u{1b}[0m" : line
+  }
+}

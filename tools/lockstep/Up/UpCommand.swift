@@ -1,0 +1,117 @@
+import ArgumentParser
+import Glibc
+
+struct UpCommand: AsyncParsableCommand {
+  static let supportedNodes = 1...64
+
+  static let configuration = CommandConfiguration(
+    commandName: "up",
+    abstract: "Run a local cluster: real processes, supervised, in the foreground.",
+    discussion: """
+      Node i serves clients on 127.0.0.1:(base+i) and peers on 127.0.0.1:(base+100+i), keeps its data in DIR/i and its \
+      log in DIR/node-i.log. Started again on the same directory, the cluster goes on where it stopped.
+
+      When a leader serves, stdout gets one line:
+        READY leader=1 endpoints=127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403
+      With --json it gets an object a line, for each event:
+        {"event":"started","node":1,"pid":4711,"listen":"127.0.0.1:7401"}
+        {"event":"ready","leader":1,"endpoints":["127.0.0.1:7401",...]}
+        {"event":"exited","node":1,"pid":4711,"code":null,"signal":9}
+
+      A node that ends is started again after 100 ms, doubling up to 5 s and back to 100 ms after 10 s of life, unless \
+      its exit code says that this would not help. Ctrl-C or SIGTERM stops all nodes and exits with 0; a node that takes \
+      longer than 10 s is killed, and so are all when asked twice. The nodes stop too when the launcher is killed. When \
+      no node can run, the exit code is 1.
+      """)
+
+  @Option(help: "How many nodes. (default: as many as the directory's cluster has, else 3)")
+  var nodes: Int?
+
+  @Option(help: ArgumentHelp("Where the data lies. (default: ./lockstep-data)", valueName: "dir"))
+  var dir: String?
+
+  @Option(help: ArgumentHelp("The node that leads when it can.", valueName: "id"))
+  var leader: Int?
+
+  @Option(help: ArgumentHelp("The ports are counted from here.", valueName: "port"))
+  var basePort = 7400
+
+  @Option(
+    help: ArgumentHelp(
+      "A node program of yours, run with the flags of 'lockstep node'. (default: this program, as 'lockstep node')",
+      valueName: "path"))
+  var binary: String?
+
+  @Flag(help: "Keep the data in a temporary directory, which is removed at the end.")
+  var ephemeral = false
+
+  @Flag(help: "Leave a node that ends where it is.")
+  var noRestart = false
+
+  @Flag(help: "Print events as JSON, one a line.")
+  var json = false
+
+  func validate() throws {
+    if ephemeral, dir != nil { throw ValidationError("--ephemeral chooses its own directory; leave out --dir.") }
+    if dir == "" { throw ValidationError("--dir has no name.") }
+    guard let nodes else { return }
+    guard Self.supportedNodes.contains(nodes) else {
+      throw ValidationError("--nodes \(nodes) is not between 1 and \(Self.supportedNodes.upperBound).")
+    }
+  }
+
+  func run() async throws {
+    let program = try binary.map(Self.checkedProgram) ?? Self.ownProgram()
+    let path = ephemeral ? try ClusterDirectory.temporary() : dir ?? "lockstep-data"
+    let directory = try ClusterDirectory(path: path, nodes: nodes)
+    let launcher: Launcher
+    do {
+      launcher = try prepare(program, directory)
+    } catch {
+      if ephemeral { try directory.remove() }
+      throw error
+    }
+    Output.error("lockstep: \(directory.nodes) nodes, data and logs (node-*.log) in \(directory.path)")
+    do {
+      try await launcher.run()
+    } catch {
+      // The logs say why it failed, and are left for that.
+      if ephemeral { Output.error("lockstep: the temporary directory \(directory.path) is kept for its logs") }
+      throw error
+    }
+    if ephemeral { try directory.remove() }
+  }
+
+  private func prepare(_ program: String, _ directory: ClusterDirectory) throws(CommandFailure) -> Launcher {
+    if let problem = LaunchPlan.portProblem(basePort: basePort, nodes: directory.nodes) { throw .usage(problem) }
+    if let leader, !(1...directory.nodes).contains(leader) {
+      throw .usage("--leader \(leader) is none of the nodes 1 to \(directory.nodes)")
+    }
+    let plan = LaunchPlan(
+      nodes: directory.nodes, basePort: basePort, program: program, isOwnProgram: binary == nil,
+      directory: directory.path, cluster: directory.name, leader: leader)
+    let json = json
+    return Launcher(plan: plan, directory: directory, restarts: !noRestart) { event in
+      // When nobody reads the events any more, the cluster runs on.
+      if json { Output.line(event.json) } else if let text = event.text { Output.line(text) }
+    }
+  }
+
+  private static func ownProgram() throws(CommandFailure) -> String {
+    var path = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink("/proc/self/exe", &path, path.count)
+    guard count > 0, count < path.count else {
+      throw .failed("this program cannot find its own file (/proc/self/exe): \(systemMessage(errno))")
+    }
+    return String(decoding: path[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  private static func checkedProgram(_ path: String) throws(CommandFailure) -> String {
+    var information = stat()
+    guard stat(path, &information) == 0 else { throw .usage("--binary '\(path)': \(systemMessage(errno))") }
+    guard information.st_mode & S_IFMT == S_IFREG, access(path, X_OK) == 0 else {
+      throw .usage("--binary '\(path)' is not a program that may be run")
+    }
+    return path
+  }
+}
