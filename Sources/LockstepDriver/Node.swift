@@ -115,6 +115,13 @@ package final class Node {
   package func diskFinished(_ result: DiskResult) {
     guard failure == nil else { return }
     switch result.outcome {
+    case .failed(.refused):
+      // Entries that were to be sent to a follower are not in the log any more: another leader has replaced them.
+      if case .follower = result.job.purpose, let group = group(result.job.group) {
+        finishRead(group, result.job.purpose, [])
+      } else if case .failed(let error) = result.outcome {
+        failure = .storage(error)
+      }
     case .failed(let error):
       // "A failed sync is fatal": nothing may be promised any more, and a retry would lie.
       failure = .storage(error)

@@ -105,8 +105,9 @@ struct MessageTypes: Sendable {
   }
 
   @usableFromInline
-  init(_ request: String, _ reply: String, _ check: @escaping @Sendable (UnsafeRawBufferPointer) throws(Status) -> Void)
-  {
+  init(
+    _ request: String, _ reply: String, _ check: @escaping @Sendable (UnsafeRawBufferPointer) throws(Status) -> Void
+  ) {
     self.request = request
     self.reply = reply
     self.check = check
@@ -115,7 +116,9 @@ struct MessageTypes: Sendable {
 
 /// The texts are this module's own: a reply is recorded, and must not change with the library's wording.
 @inlinable
-func decoded<Request: SwiftProtobuf.Message>(_: Request.Type, _ bytes: UnsafeRawBufferPointer) throws(Status) -> Request {
+func decoded<Request: SwiftProtobuf.Message>(
+  _: Request.Type, _ bytes: UnsafeRawBufferPointer
+) throws(Status) -> Request {
   do {
     return try Request(serializedBytes: bytes.bytes)
   } catch {

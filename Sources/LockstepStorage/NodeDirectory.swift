@@ -219,8 +219,11 @@ package final class NodeDirectory {
     var buffer = RecordBuffer()
     _ = buffer.fill(&header, body: body, salt: files.salt(1))
     let first = [UInt8](buffer.bytes(header.length))
-    while try !maker.step(maximumBytes: 4 << 20, finishing: { file throws(DiskError) in try file.write(first, at: 0) }) {}
-    maker.close()
+    defer { maker.close() }
+    var isMade = false
+    while !isMade {
+      isMade = try maker.step(maximumBytes: 4 << 20) { file throws(DiskError) in try file.write(first, at: 0) }
+    }
   }
 
   private static func list(_ nodes: [NodeID]) -> String { nodes.map(\.description).joined(separator: ", ") }

@@ -58,8 +58,12 @@ struct RecordHeader: Equatable {
 
   /// Reads the header that claims to stand at `offset`; nil when its checksum or its place says otherwise.
   init?(parsing bytes: UnsafeRawBufferPointer, at offset: Int, salt: UInt64) {
-    func load32(_ place: Int) -> UInt32 { UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: UInt32.self)) }
-    func load64(_ place: Int) -> UInt64 { UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self)) }
+    func load32(_ place: Int) -> UInt32 {
+      UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: UInt32.self))
+    }
+    func load64(_ place: Int) -> UInt64 {
+      UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self))
+    }
     guard bytes.count >= Self.size, load32(0) == Self.magic else { return nil }
     let covered = UnsafeRawBufferPointer(rebasing: bytes[..<56])
     guard load64(56) == Checksum.of(covered, seed: salt), load64(16) == UInt64(offset) else { return nil }
@@ -129,7 +133,8 @@ struct RecordBuffer: ~Copyable {
   /// back; the record's bytes are `bytes(header.length)`.
   mutating func finish(_ header: inout RecordHeader, salt: UInt64) -> UInt64 {
     let body = base + RecordHeader.size
-    (body + header.bodyLength).initializeMemory(as: UInt8.self, repeating: 0, count: header.paddedBody - header.bodyLength)
+    let padding = header.paddedBody - header.bodyLength
+    (body + header.bodyLength).initializeMemory(as: UInt8.self, repeating: 0, count: padding)
     header.bodyChecksum = Checksum.of(UnsafeRawBufferPointer(start: body, count: header.paddedBody), seed: salt)
     return header.write(to: base, salt: salt)
   }
@@ -138,7 +143,9 @@ struct RecordBuffer: ~Copyable {
   mutating func fill(_ header: inout RecordHeader, body: [UInt8], salt: UInt64) -> UInt64 {
     header.bodyLength = body.count
     reserve(header.length)
-    body.withUnsafeBytes { (base + RecordHeader.size).copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(base), byteCount: $0.count) }
+    body.withUnsafeBytes { bytes in
+      if let start = bytes.baseAddress { (base + RecordHeader.size).copyMemory(from: start, byteCount: bytes.count) }
+    }
     return finish(&header, salt: salt)
   }
 

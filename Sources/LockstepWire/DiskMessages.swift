@@ -118,7 +118,7 @@ extension SegmentHeader {
   }
 
   package init(decoding bytes: UnsafeRawBufferPointer) throws(WireError) {
-    self = try Codec(maximumMessage: bytes.count).unpack(
+    self = try diskCodec(for: bytes).unpack(
       bytes, as: lockstep__wire__v1__segment_header__descriptor_pointer(), Lockstep__Wire__V1__SegmentHeader.self
     ) { message throws(WireError) in
       var groups: [GroupState] = []
@@ -166,7 +166,7 @@ extension DiskIdentity {
   }
 
   package init(decoding bytes: UnsafeRawBufferPointer) throws(WireError) {
-    self = try Codec(maximumMessage: bytes.count).unpack(
+    self = try diskCodec(for: bytes).unpack(
       bytes, as: lockstep__wire__v1__identity__descriptor_pointer(), Lockstep__Wire__V1__Identity.self
     ) { message throws(WireError) in
       guard message.format == Self.format else {
@@ -187,6 +187,9 @@ extension DiskIdentity {
     }
   }
 }
+
+/// A list of small messages takes many times its bytes when it is unpacked, and a start must not fail for that.
+private func diskCodec(for bytes: UnsafeRawBufferPointer) -> Codec { Codec(maximumMessage: 8 * bytes.count) }
 
 // What borrowed arrays of messages take.
 
@@ -228,8 +231,9 @@ private func withPointers<Message>(
 ) {
   var messages = messages
   messages.withUnsafeMutableBufferPointer { buffer in
-    var pointers = buffer.indices.map { place in buffer.baseAddress.map { $0 + place } }
-    pointers.withUnsafeMutableBufferPointer { (all: inout UnsafeMutableBufferPointer<UnsafeMutablePointer<Message>?>) in body(all) }
+    var pointers: [UnsafeMutablePointer<Message>?] = []
+    for place in buffer.indices { pointers.append(buffer.baseAddress.map { $0 + place }) }
+    pointers.withUnsafeMutableBufferPointer { body($0) }
   }
 }
 

@@ -1,3 +1,4 @@
+import Lockstep
 import LockstepServices
 import SwiftProtobuf
 
@@ -77,5 +78,5 @@ struct Bank: Service {
 
 @main
 struct BankNode {
-  static func main() async throws { try await NodeCommand.run(services: [Bank.self]) }
+  static func main() async { await NodeCommand.run(services: [Bank.self]) }
 }

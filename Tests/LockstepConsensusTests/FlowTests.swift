@@ -27,7 +27,8 @@ import Testing
     // The follower has 60 entries of terms 2, 4 and 6 where the leader has terms 3 and 5.
     let shared: [UInt64] = [1, 1, 1]
     var follower = Solo(
-      2, term: 6, log: shared + Array(repeating: 2, count: 20) + Array(repeating: 4, count: 20)
+      2, term: 6,
+      log: shared + Array(repeating: 2, count: 20) + Array(repeating: 4, count: 20)
         + Array(repeating: 6, count: 20))
     var leader = Solo.leader(
       term: 7, log: shared + Array(repeating: 3, count: 30) + Array(repeating: 5, count: 35))

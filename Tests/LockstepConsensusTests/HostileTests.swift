@@ -27,7 +27,9 @@ import Testing
       .readIndex(.init(term: Term(term), id: ReadID(1))),
       .readIndexReply(.init(term: Term(term), id: ReadID(1), index: nil)),
     ]
-    for message in messages { #expect(node.receive(message, from: 2) == [.protocolViolation(NodeID(2), .impossibleTerms)]) }
+    for message in messages {
+      #expect(node.receive(message, from: 2) == [.protocolViolation(NodeID(2), .impossibleTerms)])
+    }
     #expect(node.append(term: term).violations == [.impossibleTerms])
     #expect(node.term == 5 && node.role == .follower)
   }

@@ -26,7 +26,7 @@ import Testing
     }
   }
 
-  @Test("terms, sizes and slices agree with a plain array under appends, truncations and trims", arguments: 1...UInt64(30))
+  @Test("terms, sizes and slices agree with a plain array under every change", arguments: 1...UInt64(30))
   func model(seed: UInt64) {
     var generator = Generator(seed: seed)
     var pair = Pair()

@@ -11,10 +11,12 @@ import Testing
     #expect(node.receive(.ask(4, last: (9, 4)), from: 2).grants(to: 2) == [])
   }
 
-  @Test("figure 2: \"If RPC request or response contains term T > currentTerm: set currentTerm = T\"",
+  @Test(
+    "figure 2: \"If RPC request or response contains term T > currentTerm: set currentTerm = T\"",
     arguments: [
       // From a candidate the leader itself has sent: it does not listen to others in its own time (section 6).
-      Message.ask(9, isTransfer: true), .vote(granted: false, 9), .vote(granted: false, 9, isPreVote: true), .rejected(9, previous: 1),
+      Message.ask(9, isTransfer: true), .vote(granted: false, 9), .vote(granted: false, 9, isPreVote: true),
+      .rejected(9, previous: 1),
       .accepted(9, 1),
     ])
   func higherTerm(message: Message) {
@@ -28,7 +30,7 @@ import Testing
     #expect(candidate.role == .follower && candidate.term == 9)
   }
 
-  @Test("5.2: \"a follower increments its current term and transitions to candidate state. It then votes for itself\"")
+  @Test("5.2: it \"increments its current term and transitions to candidate state. It then votes for itself\"")
   func candidacy() {
     var node = Solo(term: 3, log: [2, 3])
     let effects = node.campaign()
@@ -81,7 +83,8 @@ import Testing
     #expect(node.store().grants(to: 3) == [2])
   }
 
-  @Test("figure 2: \"Updated on stable storage before responding to RPCs\": a vote waits for its write") func storedVote() {
+  @Test("figure 2: \"Updated on stable storage before responding to RPCs\": a vote waits for its write")
+  func storedVote() {
     var node = Solo()
     #expect(node.receive(.ask(1), from: 2).messages.isEmpty)
     #expect(node.receive(.ask(1), from: 2).messages.isEmpty)
@@ -95,7 +98,7 @@ import Testing
     #expect(node.receive(.ask(1), from: 2).grants(to: 2) == [1])
   }
 
-  @Test("5.2: \"If the leader's term is at least as large as the candidate's current term, [it] returns to follower state\"")
+  @Test("5.2: a leader whose \"term is at least as large as the candidate's current term\" ends the candidacy")
   func candidateHearsLeader() {
     var node = Solo(term: 3)
     node.campaign()
@@ -110,7 +113,8 @@ import Testing
     #expect(node.role == .follower)
   }
 
-  @Test("5.2: \"election timeouts are chosen randomly from a fixed interval\", from one to two time-outs") func timeouts() {
+  @Test("5.2: \"election timeouts are chosen randomly from a fixed interval\", from one to two time-outs")
+  func timeouts() {
     let ticks = TestCluster.smallLimits.electionTicks
     var counts = Array(repeating: 0, count: 2 * ticks)
     for seed in 1...UInt64(400) {
@@ -128,7 +132,7 @@ import Testing
     #expect(counts[..<ticks].allSatisfy { $0 == 0 } && counts[ticks...].allSatisfy { $0 > 0 })
   }
 
-  @Test("5.2: a split vote ends \"when election timeouts [run out] and a new election\" begins") func splitVote() {
+  @Test("5.2: a split vote ends when the candidates time out and begin anew") func splitVote() {
     var node = Solo()
     node.campaign()
     node.store()
@@ -143,7 +147,8 @@ import Testing
     #expect(node.role == .preCandidate)
   }
 
-  @Test("5.2: a leader sends \"periodic heartbeats\", and a follower that hears them does not campaign") func heartbeats() {
+  @Test("5.2: a leader sends \"periodic heartbeats\", and a follower that hears them does not campaign")
+  func heartbeats() {
     var leader = Solo.leader()
     var beats = 0
     var follower = Solo(3)
@@ -158,7 +163,8 @@ import Testing
     #expect(beats >= 30 && follower.role == .follower && leader.role == .leader)
   }
 
-  @Test("5.4.1: \"the voter denies its vote if its own log is more up-to-date than that of the candidate\"",
+  @Test(
+    "5.4.1: a voter denies its vote \"if its own log is more up-to-date than that of the candidate\"",
     arguments: [
       ((3, 3), true), ((4, 3), true), ((1, 4), true), ((2, 3), false), ((9, 2), false), ((0, 0), false),
     ] as [((UInt64, UInt64), Bool)])
@@ -205,7 +211,8 @@ import Testing
     #expect(asking.role == .follower && asking.term == 7)
   }
 
-  @Test("6: \"if a server receives a RequestVote RPC within the minimum election timeout of hearing from a current leader, it does not update its term or grant its vote\"",
+  @Test(
+    "6: \"within the minimum election timeout of hearing from a current leader\" no vote is granted and no term updated",
     arguments: [true, false])
   func leaderRecent(isPreVote: Bool) {
     let ticks = TestCluster.smallLimits.electionTicks
@@ -225,7 +232,7 @@ import Testing
     #expect(leader.role == .leader && leader.term == 1)
   }
 
-  @Test("thesis 6.2: \"a leader steps down if an election timeout elapses without a successful round of heartbeats to a majority of its cluster\"")
+  @Test("thesis 6.2: a leader steps down \"without a successful round of heartbeats to a majority of its cluster\"")
   func checkQuorum() {
     let ticks = TestCluster.smallLimits.electionTicks
     var deserted = Solo.leader(of: 5)
@@ -245,7 +252,8 @@ import Testing
     #expect(followed.role == .leader)
   }
 
-  @Test("8: \"having each leader commit a blank no-op entry into the log at the start of its term\"") func noOperation() {
+  @Test("8: \"having each leader commit a blank no-op entry into the log at the start of its term\"")
+  func noOperation() {
     var node = Solo(of: 1, term: 4, log: [2, 4])
     node.campaign()
     let effects = node.store()
@@ -267,7 +275,8 @@ import Testing
     #expect(candidate.role == .candidate)
   }
 
-  @Test("the preferred leader campaigns first at the start, and the others when it does not come") func preferredAtStart() {
+  @Test("the preferred leader campaigns first at the start, and the others when it does not come")
+  func preferredAtStart() {
     script(3, preferredLeader: 2) { cluster in
       cluster.pass(2 * cluster.limits.electionTicks / 3)
       #expect(cluster.leader?.id == NodeID(2))

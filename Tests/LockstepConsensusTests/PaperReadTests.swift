@@ -7,7 +7,7 @@ import Testing
     effects.compactMap { if case .readReady(_, let index) = $0 { index.rawValue } else { nil } }
   }
 
-  @Test("6.4: \"If the leader has not yet marked an entry from its current term committed, it waits until it has done so\"")
+  @Test("6.4: a leader that has not \"marked an entry from its current term committed\" waits")
   func waitsForOwnTerm() {
     var leader = Solo.leader(of: 3, term: 4, log: [3, 3])
     #expect(leader.step(.readRequested(ReadID(1))).appends(to: 2).allSatisfy { $0.readRound == 0 })
@@ -17,7 +17,7 @@ import Testing
     #expect(ready(leader.receive(.accepted(4, 3, round: 1), from: 2)) == [3])
   }
 
-  @Test("6.4: it \"issues a new round of heartbeats and waits for their acknowledgments from a majority\"", arguments: 2...5)
+  @Test("6.4: \"a new round of heartbeats\" and \"their acknowledgments from a majority\"", arguments: 2...5)
   func round(count: UInt64) {
     var leader = Solo.leader(of: count)
     for peer in 2...count { leader.receive(.accepted(1, 1), from: peer) }
@@ -75,7 +75,8 @@ import Testing
     #expect(ready(node.step(.readRequested(ReadID(2)))) == [2])
   }
 
-  @Test("6.4: \"the follower would issue a request to the leader that just asked for a current readIndex\"") func follower() {
+  @Test("6.4: \"the follower would issue a request to the leader that just asked for a current readIndex\"")
+  func follower() {
     var node = Solo(term: 1)
     node.append(term: 1, [1, 1], commit: 1)
     node.store()
@@ -93,7 +94,8 @@ import Testing
     #expect(node.receive(answer, from: 2).isEmpty)
   }
 
-  @Test("a forwarded read is refused when the leader refuses it, is lost, or was never known") func followerRefusals() {
+  @Test("a forwarded read is refused when the leader refuses it, is lost, or was never known")
+  func followerRefusals() {
     var node = Solo(term: 1)
     #expect(node.step(.readRequested(ReadID(1))) == [.readRefused(ReadID(1), .noLeader)])
     node.append(term: 1)
@@ -159,7 +161,7 @@ import Testing
     #expect(node.store().grants(to: 3) == [2])
   }
 
-  @Test("3.10: \"If leadership transfer does not complete after about an election timeout, the prior leader aborts the transfer\"")
+  @Test("3.10: if it \"does not complete after about an election timeout, the prior leader aborts the transfer\"")
   func transferAborts() {
     var leader = Solo.leader(of: 3)
     leader.step(.transferRequested(NodeID(3)))

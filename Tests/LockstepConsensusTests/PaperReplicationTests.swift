@@ -3,7 +3,8 @@ import Testing
 
 /// Replication and commitment, rule by rule. Quotations are from the Raft paper unless they name the thesis.
 @Suite("paper: replication") struct PaperReplicationTests {
-  @Test("figure 2, AppendEntries 2: \"Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm\"",
+  @Test(
+    "figure 2, AppendEntries 2: false without \"an entry at prevLogIndex whose term matches prevLogTerm\"",
     arguments: [(3, 3), (2, 2), (9, 9)] as [(UInt64, UInt64)])
   func previousMissing(previous: (UInt64, UInt64)) {
     var node = Solo(term: 9, log: [1, 1])
@@ -16,7 +17,7 @@ import Testing
     #expect(node.last == 2 && node.commit == 0 && effects.accepted.isEmpty)
   }
 
-  @Test("figure 2, AppendEntries 3: \"If an existing entry conflicts with a new one, delete the existing entry and all that follow it\"")
+  @Test("figure 2, AppendEntries 3: on a conflict \"delete the existing entry and all that follow it\"")
   func conflict() {
     var node = Solo(term: 4, log: [1, 2, 2, 2])
     let effects = node.append(term: 4, after: (1, 1), [2, 3])
@@ -43,7 +44,8 @@ import Testing
     #expect(effects.accepted == [LogSlice(first: LogIndex(3), last: LogIndex(4))])
   }
 
-  @Test("figure 2, AppendEntries 5: \"set commitIndex = min(leaderCommit, index of last new entry)\"") func commitIndex() {
+  @Test("figure 2, AppendEntries 5: \"set commitIndex = min(leaderCommit, index of last new entry)\"")
+  func commitIndex() {
     var node = Solo(term: 2, log: [1, 1, 1, 1])
     #expect(node.append(term: 2, after: (2, 1), commit: 4).commits == [2])
     #expect(node.append(term: 2, after: (2, 1), [1], commit: 4).commits == [3])
@@ -60,7 +62,8 @@ import Testing
     #expect(node.store().matches(to: 2) == [3])
   }
 
-  @Test("an acknowledgement goes no further than the log is known to be the leader's") func acknowledgedWhenVerified() {
+  @Test("an acknowledgement goes no further than the log is known to be the leader's")
+  func acknowledgedWhenVerified() {
     var node = Solo(term: 2, log: [1, 1, 1, 1])
     #expect(node.append(term: 2, after: (2, 1)).matches(to: 2) == [2])
     // A new term, a new leader: what was verified with the one before says nothing.
@@ -68,7 +71,7 @@ import Testing
     #expect(node.store().matches(to: 3) == [1])
   }
 
-  @Test("figure 2, leaders: \"a majority of matchIndex[i] >= N, and log[N].term == currentTerm: set commitIndex = N\"")
+  @Test("figure 2: \"a majority of matchIndex[i] >= N, and log[N].term == currentTerm: set commitIndex = N\"")
   func commitByMajority() {
     var leader = Solo.leader(of: 5)
     leader.step(.proposed(sizes: [1, 1]))
@@ -79,7 +82,8 @@ import Testing
     #expect(leader.receive(.accepted(1, 3), from: 5).commits == [])
   }
 
-  @Test("5.4.2: \"Only log entries from the leader's current term are committed by counting replicas\"") func ownTermOnly() {
+  @Test("5.4.2: \"Only log entries from the leader's current term are committed by counting replicas\"")
+  func ownTermOnly() {
     var leader = Solo.leader(of: 3, term: 4, log: [1, 2, 2])
     #expect(leader.receive(.accepted(4, 3), from: 2).commits == [])
     #expect(leader.receive(.accepted(4, 3), from: 3).commits == [])
@@ -110,7 +114,8 @@ import Testing
     #expect(leader.replica.log.durable == LogIndex(1))
   }
 
-  @Test("thesis 10.2.1: \"the leader can send [the next] without waiting for acknowledgements\"") func pipelining() {
+  @Test("thesis 10.2.2: pipelining: an append does not wait for the acknowledgement of the one before")
+  func pipelining() {
     var leader = Solo.leader(of: 2)
     leader.receive(.accepted(1, 1), from: 2)
     for index in 2...UInt64(4) {
@@ -119,7 +124,7 @@ import Testing
     }
   }
 
-  @Test("5.3: \"the follower can include the term of the conflicting entry and the first index it stores for that term\"")
+  @Test("5.3: a rejection names \"the term of the conflicting entry and the first index it stores for that term\"")
   func hint() {
     var node = Solo(term: 9, log: [1, 1, 4, 4, 4, 6, 6])
     func hint(_ index: UInt64, _ term: UInt64) -> EntryID? {
@@ -143,12 +148,14 @@ import Testing
     // A rejection that comes twice is answered once.
     #expect(leader.receive(.rejected(5, previous: 4, hint: (4, 2)), from: 2).appends(to: 2).isEmpty)
     leader.receive(.accepted(5, 2), from: 2)
+    let state = leader.replica.progress[0].state
     leader.receive(.rejected(5, previous: 2, hint: (0, 0)), from: 2)
     leader.receive(.rejected(5, previous: 1, hint: (0, 0)), from: 2)
+    #expect(leader.replica.progress[0].state == state)
     #expect(leader.replica.progress[0].match == LogIndex(2) && leader.replica.progress[0].next > LogIndex(2))
   }
 
-  @Test("5.3: \"the leader includes [the highest committed index] in future AppendEntries RPCs (including heartbeats)\"")
+  @Test("5.3: the commit index goes with \"future AppendEntries RPCs (including heartbeats)\"")
   func commitIsTold() {
     var leader = Solo.leader(of: 3)
     leader.receive(.accepted(1, 1), from: 2)

@@ -33,7 +33,8 @@ import Testing
     }
   }
 
-  @Test("an election is won when a quorum said yes, lost when none can come about any more, else pending") func outcome() {
+  @Test("an election is won when a quorum said yes, lost when none can come about any more, else pending")
+  func outcome() {
     for quorum in quorums {
       // Each of six nodes: yes, no or silent.
       for code in 0..<729 {

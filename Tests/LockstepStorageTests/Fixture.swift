@@ -114,7 +114,9 @@ final class Fixture {
   func append(_ count: Int, term: Int = 1, size: Int = 40) throws {
     let next = (model[1]?.ids.count ?? 0) + 1
     let block = entries(1, from: next, terms: Array(repeating: term, count: count), size: size)
-    try append([Self.write(1, term: term, block)])
+    let known = model[1]?.hardState
+    let vote = known?.term == Term(UInt64(term)) ? known?.vote?.rawValue : nil
+    try append([Self.write(1, term: term, vote: vote, block)])
   }
 
   /// What the log says that it holds, every entry read from the disk.
@@ -168,4 +170,9 @@ func blamed(_ error: any Error) -> String? {
   case .refused(let path, _): return path
   case .disk, .outOfSpace, .locked, .invalidWrite, .stopped: return nil
   }
+}
+
+/// For the else of `guard case`: not the error that was asked for.
+func unexpected(_ error: (any Error)?) {
+  Issue.record("not the expected error: \(String(describing: error))")
 }

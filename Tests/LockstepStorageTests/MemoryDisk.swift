@@ -146,7 +146,8 @@ final class MemoryDisk: Disk, @unchecked Sendable {
 
   func list(_ directory: String) throws(DiskError) -> [String]? {
     guard directories.contains(directory) else { return nil }
-    return names.keys.filter { $0.hasPrefix(directory + "/") }.map { String($0.dropFirst(directory.count + 1)) }.sorted()
+    let inside = names.keys.filter { $0.hasPrefix(directory + "/") }
+    return inside.map { String($0.dropFirst(directory.count + 1)) }.sorted()
   }
 
   func rename(_ from: String, to: String) throws(DiskError) {

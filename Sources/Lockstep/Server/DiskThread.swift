@@ -39,8 +39,9 @@ final class DiskThread: @unchecked Sendable {
   func submit(_ item: Item) {
     condition.lock()
     queue.append(item)
-    condition.signal()
     condition.unlock()
+    // After the unlock: the thread that wakes would only wait for the lock.
+    condition.signal()
   }
 
   /// Finishes what was submitted, then syncs and closes.

@@ -1,6 +1,7 @@
-public import LockstepExecution
+import Glibc
 import LockstepConsensus
 import LockstepDriver
+public import LockstepExecution
 import LockstepStorage
 import LockstepTransport
 import LockstepWire
@@ -147,7 +148,8 @@ public final class Server: Sendable {
     _ done: @escaping (ServerFailure?) -> Void
   ) {
     func failure(_ endpoint: Endpoint, _ error: any Error) -> ServerFailure {
-      ServerFailure(.listen, "cannot listen on \(endpoint): \(error)")
+      let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
+      return ServerFailure(.listen, "cannot listen on \(endpoint): \(reason)")
     }
     peers.bind(configuration.peerListen) { result in
       if case .failure(let error) = result {

@@ -53,6 +53,7 @@ final class ServerLoop {
   }
 
   func stop() {
+    guard !isStopped else { return }
     isStopped = true
     ticks?.stop()
     peers.stop()

@@ -24,7 +24,8 @@ public struct Counter: Service {
     let value = state.values[request.name] ?? 0
     let (sum, overflow) = value.addingReportingOverflow(request.delta)
     guard !overflow else {
-      throw Status(.outOfRange, "counter \"\(request.name)\" is \(value): adding \(request.delta) does not fit in 64 bits")
+      throw Status(
+        .outOfRange, "counter \"\(request.name)\" is \(value): adding \(request.delta) does not fit in 64 bits")
     }
     state.values[request.name] = sum
     return .with {

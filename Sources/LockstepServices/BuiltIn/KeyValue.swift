@@ -125,7 +125,9 @@ struct Versioned: StoredValue {
   }
 
   init(decoding bytes: UnsafeRawBufferPointer) throws(Status) {
-    guard bytes.count >= 8 else { throw Status(.dataLoss, "a stored value has \(bytes.count) bytes, must have 8 or more") }
+    guard bytes.count >= 8 else {
+      throw Status(.dataLoss, "a stored value has \(bytes.count) bytes, must have 8 or more")
+    }
     revision = try UInt64(decoding: UnsafeRawBufferPointer(rebasing: bytes[..<8]))
     text = try String(decoding: UnsafeRawBufferPointer(rebasing: bytes[8...]))
   }

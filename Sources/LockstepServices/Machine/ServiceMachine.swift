@@ -84,7 +84,9 @@ public struct ServiceMachine: StateMachine {
     }
   }
 
-  public func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind? { table.find(method).map { routes[$0].kind } }
+  public func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind? {
+    table.find(method).map { routes[$0].kind }
+  }
 
   private func route(_ call: Call) throws(Status) -> Route {
     guard let place = table.find(call.method) else {

@@ -127,8 +127,8 @@ struct ClusterChecks {
 
   mutating func stepped(_ node: TestNode) {
     guard let replica = node.replica else { return }
-    if replica.log.last.rawValue != UInt64(node.entries.count) || replica.log.lastID.term != node.entries.last?.term ?? .zero
-    {
+    let lastTerm = node.entries.last?.term ?? .zero
+    if replica.log.last.rawValue != UInt64(node.entries.count) || replica.log.lastID.term != lastTerm {
       fail("node \(node.id): the core believes in \(replica.log.lastID), its driver has \(node.entries.count) entries")
     }
     if replica.log.durable.rawValue > node.disk.entries.count {

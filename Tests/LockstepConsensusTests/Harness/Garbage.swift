@@ -22,14 +22,15 @@ enum Garbage {
     switch generator.below(12) {
     case 0: return append(replica.log.lastID, LogSlice(first: .zero, last: LogIndex(.max)), [])
     case 1: return append(replica.log.lastID, LogSlice(first: farIndex, last: farIndex), [entry])
-    case 2: return append(EntryID(term: term, index: farIndex), LogSlice(first: LogIndex(1), last: LogIndex(1)), [entry])
+    case 2:
+      let previous = EntryID(term: term, index: farIndex)
+      return append(previous, LogSlice(first: LogIndex(1), last: LogIndex(1)), [entry])
     case 3:
       let last = EntryID(term: Term(far), index: replica.log.last)
       return append(last, LogSlice(first: replica.log.last.next, last: replica.log.last), [])
     case 4:
-      message = .append(
-        .init(
-          term: Term(far), previous: .zero, entries: .init(first: LogIndex(1), last: .zero), commit: .zero, readRound: 0))
+      let none = LogSlice(first: LogIndex(1), last: .zero)
+      message = .append(.init(term: Term(far), previous: .zero, entries: none, commit: .zero, readRound: 0))
     case 5: message = .vote(.init(term: Term(far), last: replica.log.lastID, isPreVote: false, isTransfer: true))
     case 6: message = .voteReply(.init(term: Term(far), isGranted: false, isPreVote: generator.below(2) == 0))
     case 7: message = .voteReply(.init(term: Term(far), isGranted: true, isPreVote: generator.below(2) == 0))
@@ -81,7 +82,9 @@ enum Garbage {
     case 4: message = .voteReply(.init(term: someTerm(), isGranted: flip(), isPreVote: flip()))
     case 5: message = .timeoutNow(term: someTerm())
     case 6: message = .readIndex(.init(term: someTerm(), id: ReadID(generator.next())))
-    default: message = .readIndexReply(.init(term: someTerm(), id: ReadID(number(near: 0)), index: flip() ? someIndex() : nil))
+    default:
+      let index = flip() ? someIndex() : nil
+      message = .readIndexReply(.init(term: someTerm(), id: ReadID(number(near: 0)), index: index))
     }
     return TestEnvelope(message: message, entries: [])
   }

@@ -142,7 +142,9 @@ extension [Effect] {
 
   /// The votes that were granted to this peer.
   func grants(to peer: UInt64) -> [UInt64] {
-    sent(to: peer).compactMap { if case .voteReply(let reply) = $0, reply.isGranted { reply.term.rawValue } else { nil } }
+    sent(to: peer).compactMap {
+      if case .voteReply(let reply) = $0, reply.isGranted { reply.term.rawValue } else { nil }
+    }
   }
   func appends(to peer: UInt64) -> [AppendRequest] {
     sent(to: peer).compactMap { if case .append(let request) = $0 { request } else { nil } }

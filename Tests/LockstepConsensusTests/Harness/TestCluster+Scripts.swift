@@ -27,11 +27,12 @@ extension TestCluster {
       }
     }
     candidate.effects = []
-    while !candidate.effects.contains(where: { if case .roleChanged(.preCandidate, _, _) = $0 { true } else { false } }),
-      candidate.role != .leader
-    { step(candidate, .tick) }
+    func hasBegun() -> Bool {
+      candidate.effects.contains { if case .roleChanged(.preCandidate, _, _) = $0 { true } else { false } }
+    }
+    while !hasBegun(), !candidate.isLeader { step(candidate, .tick) }
     settle()
-    #expect(candidate.isLeader, "node \(number) is \(String(describing: candidate.role))", sourceLocation: sourceLocation)
+    #expect(candidate.isLeader, "\(summary)", sourceLocation: sourceLocation)
   }
 
   /// Restarts a node from a disk with entries of these terms. Entries of a term and index are the same on all nodes.
@@ -57,6 +58,18 @@ extension TestCluster {
   func cut(_ from: Int, _ to: Int) { network[self[from].id, self[to].id].isCut = true }
   func lose(_ from: Int, _ to: Int) { network[self[from].id, self[to].id].queue = [] }
   func queue(_ from: Int, _ to: Int) -> [Message] { network[self[from].id, self[to].id].queue.map(\.message) }
+
+  /// What every node is and has, for a failure.
+  var summary: String {
+    nodes.map { node in
+      guard let replica = node.replica else { return "\(node.id) is down" }
+      let peers = replica.progress.map {
+        "\($0.node): \($0.state.rawValue) \($0.match)<\($0.next), link \($0.isLinkUp), window \($0.windowCount)"
+      }
+      return "\(node.id) \(replica.role.kind) term \(replica.term) last \(replica.log.lastID) commit \(replica.commit)"
+        + " \(peers)"
+    }.joined(separator: "; ")
+  }
 
   /// The terms of a node's log.
   func terms(_ number: Int) -> [UInt64] { self[number].entries.map(\.term.rawValue) }

@@ -71,10 +71,12 @@ struct LogInspect: ParsableCommand {
 
   func run() throws {
     let json = options.json
-    if !json { Output.write(LogText.heading + "\n") }
+    var isFirst = true
     try options.read { inspector throws(StorageError) in
       try inspector.walk { record in
         var text = ""
+        if isFirst, !json { text = LogText.heading + "\n" }
+        isFirst = false
         for batch in record.batches {
           for entry in batch.entries {
             text += json ? LogText.json(entry, batch, record).text() : LogText.text(entry, batch)

@@ -30,15 +30,18 @@ struct StatusReport: Sendable {
   let leader: UInt64?
 
   init(_ answers: [StatusSurvey.Answer]) {
-    let groups = answers.compactMap { answer in answer.status.flatMap { node in node.groups.first.map { (node.node, $0) } } }
-    let leading = groups.filter { $0.1.role == "leader" }.max { $0.1.term < $1.1.term }
-    leader = leading?.0
+    let groups = answers.compactMap(\.status).compactMap { node in node.groups.first.map { (node: node, group: $0) } }
+    let leading = groups.filter { $0.group.role == "leader" }.max { $0.group.term < $1.group.term }
+    leader = leading?.node.node
     rows = answers.map { answer in
       var error: String?
       if case .failure(let failure) = answer.result { error = failure.status.message }
       return Row(
         endpoint: answer.endpoint, status: answer.status, error: error,
-        lags: Self.lags(of: answer.status?.groups.first, behind: leading?.1))
+        // Indexes of two clusters have nothing to do with each other.
+        lags: Self.lags(
+          of: answer.status?.groups.first,
+          behind: answer.status?.cluster == leading?.node.cluster ? leading?.group : nil))
     }
   }
 

@@ -1,5 +1,7 @@
 import Glibc
 import Lockstep
+import LockstepWire
+import Synchronization
 
 /// Runs a cluster's nodes as processes: starts them, starts them again, stops them. All state is changed by one loop
 /// over events; threads and tasks only report.
@@ -39,6 +41,7 @@ final class Launcher {
   private let events: AsyncStream<Event>
   private let report: AsyncStream<Event>.Continuation
   private var nodes: [Int: Node] = [:]
+  private let running = RunningNodes()
   private var phase = Phase.starting
   private var watch: Task<Void, Never>?
   /// Set when the cluster is stopped because it cannot start.
@@ -108,6 +111,7 @@ final class Launcher {
       let process = try ChildProcess.start(plan.program, arguments: plan.arguments(of: number), log: log)
       (node.process, node.startedAt, node.logOffset) = (process, .now, offset)
       nodes[number] = node
+      running.started(UInt64(number), at: node.startedAt)
       emit(.started(node: number, process: process.id, listen: plan.endpoint(of: number)))
       let report = report
       process.onExit { report.yield(.ended(node: number)) }
@@ -123,6 +127,7 @@ final class Launcher {
   private func ended(_ number: Int) {
     guard var node = nodes[number], let process = node.process else { return }
     let termination = process.reap()
+    running.ended(UInt64(number))
     node.process = nil
     emit(.exited(node: number, process: process.id, termination))
     if case .stopping = phase {
@@ -156,7 +161,7 @@ final class Launcher {
   private func checkHope() {
     let isHopeless: Bool
     switch phase {
-    case .starting: isHopeless = nodes.values.allSatisfy { $0.policy.isHopeless && ($0.policy.isOver ? $0.process == nil : true) }
+    case .starting: isHopeless = nodes.values.allSatisfy { $0.policy.isHopeless }
     case .ready: isHopeless = nodes.values.allSatisfy { $0.policy.isOver }
     case .stopping: isHopeless = false
     }
@@ -189,12 +194,15 @@ final class Launcher {
   }
 
   private func watchForLeader() {
-    let (endpoints, preferred, report) = (plan.endpoints, plan.leader.map(UInt64.init), report)
+    let (endpoints, preferred, report, running) = (plan.endpoints, plan.leader.map(UInt64.init), report, running)
     watch = Task {
       let survey = StatusSurvey(endpoints: endpoints, timeout: .milliseconds(500))
       var readiness = Readiness(preferred: preferred)
       while !Task.isCancelled {
-        let nodes = await survey.ask().compactMap(\.status)
+        let answers = await survey.ask()
+        let nodes = zip(1..., answers).compactMap { id, answer in
+          answer.status.flatMap { running.includes($0, as: id, now: .now) ? $0 : nil }
+        }
         if let leader = readiness.observe(nodes, now: .now) {
           report.yield(.leads(leader))
           break
@@ -203,5 +211,20 @@ final class Launcher {
       }
       await survey.close()
     }
+  }
+}
+
+/// Since when each node's process runs. An answer on a node's port need not be that node's: when another cluster holds
+/// the port, the node is about to fail.
+final class RunningNodes: Sendable {
+  private let starts = Mutex<[UInt64: ContinuousClock.Instant]>([:])
+
+  func started(_ node: UInt64, at time: ContinuousClock.Instant) { starts.withLock { $0[node] = time } }
+  func ended(_ node: UInt64) { starts.withLock { $0[node] = nil } }
+
+  /// Whether this can be the word of the process that runs as that node: nobody is up for longer than since his start.
+  func includes(_ status: NodeStatus, as node: UInt64, now: ContinuousClock.Instant) -> Bool {
+    guard status.node == node, let start = starts.withLock({ $0[node] }) else { return false }
+    return .milliseconds(status.uptimeMilliseconds) <= start.duration(to: now)
   }
 }

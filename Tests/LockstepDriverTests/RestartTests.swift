@@ -1,0 +1,139 @@
+import Foundation
+import LockstepConsensus
+import LockstepStorage
+import LockstepWire
+import Testing
+
+@testable import LockstepDriver
+
+/// A directory that goes when the test does.
+private final class Directory {
+  let path = FileManager.default.temporaryDirectory.appendingPathComponent("lockstep-\(UUID().uuidString)").path
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+@Suite("From the disk")
+struct RestartTests {
+  private var options: LogOptions {
+    var options = LogOptions()
+    options.segmentBytes = 1 << 20
+    return options
+  }
+
+  /// A node alone, as its directory has it; closes the directory after `body`.
+  private func start(
+    _ directory: Directory, limits: (inout DriverLimits) -> Void = { _ in }, core: (inout Limits) -> Void = { _ in },
+    _ body: (TestNode) throws -> Void
+  ) throws {
+    let place = try NodeDirectory.open(
+      disk: PosixDisk(), path: directory.path, cluster: testCluster, node: NodeID(1),
+      members: [DiskIdentity.Member(node: NodeID(1), address: "127.0.0.1:1")],
+      newDiskID: { [UInt8](repeating: 9, count: 16) }, options: options)
+    let (log, groups, _) = try DurableLog.open(place, options: options)
+    let worker = DiskWorker(log: log)
+    try body(
+      TestNode(configuration(1, of: 1, limits: limits, core: core), recovered: groups, worker: worker))
+    try worker.close()
+    place.close()
+  }
+
+  private func settle(_ node: TestNode, _ clock: inout UInt64, wall: UInt64, ticks: Int = 1) {
+    for _ in 0..<ticks {
+      clock += World.tickLength
+      node.node.tick(now: clock, wall: wall)
+      while node.node.turn(now: clock, wall: wall) || node.answerDisk() {}
+    }
+  }
+
+  private func lead(_ node: TestNode, _ clock: inout UInt64, wall: UInt64) throws {
+    for _ in 0..<60 where !node.isLeader { settle(node, &clock, wall: wall) }
+    try #require(node.isLeader)
+  }
+
+  @Test("restart: the machine is made again from the disk, in pieces, once each, and time goes on from there")
+  func pieces() throws {
+    let directory = Directory()
+    var clock: UInt64 = 1
+    let wall: UInt64 = 1_700_000_000_000_000_000
+    var digest: UInt64 = 0
+    try start(directory) { node in
+      try lead(node, &clock, wall: wall)
+      let sink = FakeSink()
+      for id in 1...300 as ClosedRange<UInt64> {
+        try node.call(sink, id, Array(repeating: UInt8(id & 0x7f), count: 100))
+        if id.isMultiple(of: 7) { settle(node, &clock, wall: wall) }
+      }
+      settle(node, &clock, wall: wall)
+      #expect(sink.replies.count == 300)
+      digest = node.tape.digest
+    }
+    for _ in 0..<2 {
+      try start(directory, limits: { $0.applyBytes = 1000 }) { node in
+        // The clock of the machine is a day behind now.
+        let earlier = wall - 86_400_000_000_000
+        let sink = FakeSink()
+        try lead(node, &clock, wall: earlier)
+        settle(node, &clock, wall: earlier, ticks: 3)
+        #expect(node.tape.lines.count == 300 && node.tape.digest == digest)
+        let last = node.replica.log.last
+        let stamp = try #require(node.group.cache.block(containing: last)?.header(at: last)?.timestamp)
+        #expect(stamp >= wall, "the leader's first entry after the start has no earlier time stamp than the last before")
+        try node.call(sink, 1, method: "t/Read")
+        settle(node, &clock, wall: earlier)
+        #expect(sink.reply(1)?.payload == Array("300 lines".utf8))
+        #expect(node.journal.events.contains { if case .caughtUp = $0 { true } else { false } })
+      }
+    }
+  }
+
+  @Test("restart: reads wait until all is applied again that was answered before")
+  func readsWait() throws {
+    let directory = Directory()
+    var clock: UInt64 = 1
+    try start(directory) { node in
+      try lead(node, &clock, wall: 5)
+      let sink = FakeSink()
+      for id in 1...50 as ClosedRange<UInt64> { try node.call(sink, id, Array(repeating: 4, count: 200)) }
+      settle(node, &clock, wall: 5)
+    }
+    try start(directory, limits: { $0.applyBytes = 500 }) { node in
+      let sink = FakeSink()
+      while !node.isLeader {
+        clock += World.tickLength
+        node.node.tick(now: clock, wall: 5)
+        _ = node.node.turn(now: clock, wall: 5)
+        node.answerDisk()
+      }
+      try node.call(sink, 1, method: "t/Read")
+      var turns = 0
+      while sink.replies.isEmpty, turns < 1000 {
+        turns += 1
+        _ = node.node.turn(now: clock, wall: 5)
+        node.answerDisk()
+      }
+      #expect(sink.reply(1)?.payload == Array("50 lines".utf8))
+    }
+  }
+
+  @Test("restart: entries that have left the memory are read from the disk for the machine")
+  func smallCache() throws {
+    let directory = Directory()
+    var clock: UInt64 = 1
+    let small: (inout Limits) -> Void = {
+      $0.cacheEntries = 4
+      $0.cacheBytes = 2000
+      $0.windowBytes = 1000
+      $0.appendBytes = 500
+    }
+    try start(directory, core: small) { node in
+      try lead(node, &clock, wall: 5)
+      let sink = FakeSink()
+      for id in 1...400 as ClosedRange<UInt64> {
+        try node.call(sink, id, Array(repeating: 4, count: 100))
+        settle(node, &clock, wall: 5)
+      }
+      #expect(sink.replies.count == 400 && node.tape.lines.count == 400)
+      #expect(node.group.cache.blocks.reduce(0) { $0 + $1.bytes.count } < 20_000)
+    }
+  }
+}

@@ -1,0 +1,205 @@
+import LockstepConsensus
+import LockstepExecution
+import LockstepStorage
+import LockstepWire
+
+@testable import LockstepDriver
+
+/// The same numbers in every run.
+struct SplitMix: RandomNumberGenerator {
+  var state: UInt64
+  init(_ seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
+  mutating func oneIn(_ count: Int) -> Bool { below(count) == 0 }
+}
+
+/// A machine that writes down what it is given: `t/Add` is a command, `t/Read` a query. A command "!" fails, and a
+/// request that begins with 255 is none.
+struct Tape: StateMachine {
+  private(set) var lines: [[UInt8]] = []
+  private(set) var times: [UInt64] = []
+
+  mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
+    for place in 0..<batch.count {
+      let request = [UInt8](batch[place].call.request)
+      lines.append(request)
+      times.append(batch[place].context.time)
+      if request == [33] {
+        replies.fail(Status(.aborted, "as asked"))
+      } else {
+        replies.succeed(Array("line \(lines.count)".utf8))
+      }
+    }
+  }
+
+  func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] {
+    if call.request.first == 33 { throw Status(.notFound, "as asked") }
+    return Array("\(lines.count) lines".utf8)
+  }
+
+  func validate(_ call: Call) throws(Status) {
+    if call.request.first == 255 { throw Status(.invalidArgument, "no request of this machine") }
+  }
+
+  func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind? {
+    switch String(decoding: method, as: UTF8.self) {
+    case "t/Add": .command
+    case "t/Read": .query
+    default: nil
+    }
+  }
+
+  func snapshot(_ write: ([UInt8]) -> Void) { for line in lines { write(line) } }
+  func restored(from snapshot: [UInt8]) throws(Status) -> Tape { Tape() }
+
+  var digest: UInt64 {
+    var sum: UInt64 = 14_695_981_039_346_656_037
+    for line in lines { for byte in line + [0] { sum = (sum ^ UInt64(byte)) &* 1_099_511_628_211 } }
+    return sum
+  }
+
+  var schemas: [Schema] { [] }
+}
+
+final class FakeLinks: PeerLinks {
+  struct Frame {
+    let kind: FrameKind
+    let payload: [UInt8]
+    let to: NodeID
+  }
+
+  /// Handed over, in order.
+  var frames: [Frame] = []
+  var down: [NodeID] = []
+  private(set) var flushes = 0
+
+  func send(_ kind: FrameKind, header: [UInt8], body: UnsafeRawBufferPointer, to node: NodeID) {
+    guard isConnected(node) else { return }
+    frames.append(Frame(kind: kind, payload: header + [UInt8](body), to: node))
+  }
+
+  func isConnected(_ node: NodeID) -> Bool { !down.contains(node) }
+  func flush() { flushes += 1 }
+
+  func count(_ kind: FrameKind) -> Int { frames.count { $0.kind == kind } }
+}
+
+/// Jobs wait here until a test lets them be answered.
+final class FakeDisk: DiskQueue {
+  var jobs: [DiskJob] = []
+  func submit(_ job: DiskJob) { jobs.append(job) }
+}
+
+/// One client's end.
+final class FakeSink: ReplySink {
+  var isFlushDue = false
+  private(set) var replies: [CallReply] = []
+  private(set) var flushes = 0
+  private let codec = Codec(maximumMessage: 1 << 24)
+
+  func send(_ kind: FrameKind, _ payload: [UInt8]) {
+    precondition(kind == .callReply)
+    let reply = payload.withUnsafeBytes { try? codec.unpackReply($0) }
+    if let reply { replies.append(reply) }
+  }
+
+  func flush() { flushes += 1 }
+
+  func reply(_ id: UInt64) -> CallReply? { replies.first { $0.id == id } }
+}
+
+final class Journal {
+  var events: [NodeEvent] = []
+
+  var violations: Int {
+    events.count { if case .protocolViolation = $0 { true } else { false } }
+  }
+}
+
+/// One node with a disk and links that do as they are told.
+final class TestNode {
+  let id: NodeID
+  let links = FakeLinks()
+  let disk = FakeDisk()
+  let journal = Journal()
+  let node: Node
+  /// Where the bytes go; without one, writes succeed and are forgotten.
+  let worker: DiskWorker?
+
+  init(_ configuration: Node.Configuration, recovered: [RecoveredGroup] = [], worker: DiskWorker? = nil) throws {
+    id = configuration.id
+    self.worker = worker
+    let journal = journal
+    node = try Node(
+      configuration, recovered: recovered, machines: [(.first, Tape())], links: links, disk: disk,
+      observe: { journal.events.append($0) })
+  }
+
+  var group: Group { node.groups[0] }
+  var replica: Replica { group.replica }
+  var tape: Tape { group.executor.machine as? Tape ?? Tape() }
+  var isLeader: Bool { replica.role == .leader }
+
+  /// Answers the oldest job. False when there is none.
+  @discardableResult
+  func answerDisk() -> Bool {
+    guard !disk.jobs.isEmpty else { return false }
+    let job = disk.jobs.removeFirst()
+    node.diskFinished(worker?.run(job) ?? DiskResult(job: job, outcome: .appended))
+    return true
+  }
+
+  func call(
+    _ sink: FakeSink, _ id: UInt64, _ payload: [UInt8] = [1], method: String = "t/Add",
+    _ change: (inout CallHeader) -> Void = { _ in }
+  ) throws {
+    var header = CallHeader(id: id)
+    change(&header)
+    let bytes = packed(header, method: method, payload)
+    try bytes.withUnsafeBytesTyped { (bytes) throws(WireError) in try node.receiveCall(bytes, sink: sink) }
+  }
+
+  func receive(_ message: Message, from peer: NodeID, entries: EntryBlock? = nil, previousChain: UInt64 = 0) throws {
+    let codec = Codec(maximumMessage: 1 << 20)
+    let kind = codec.pack(message, group: .first, previousChain: previousChain)
+    try receive(kind, codec.packed + (entries?.bytes ?? []), from: peer)
+  }
+
+  func receive(_ kind: FrameKind, _ bytes: [UInt8], from peer: NodeID) throws {
+    try bytes.withUnsafeBytesTyped { (bytes) throws(WireError) in try node.receive(kind, bytes, from: peer) }
+  }
+}
+
+func packed(_ header: CallHeader, method: String, _ payload: [UInt8]) -> [UInt8] {
+  let codec = Codec(maximumMessage: 1 << 20)
+  Array(method.utf8).withUnsafeBytes { method in
+    payload.withUnsafeBytes { codec.pack(header, method: method, payload: $0) }
+  }
+  return codec.packed
+}
+
+let testCluster = [UInt8](repeating: 7, count: 16)
+
+func configuration(
+  _ id: UInt64, of count: UInt64, limits: (inout DriverLimits) -> Void = { _ in },
+  core: (inout Limits) -> Void = { _ in }
+) -> Node.Configuration {
+  var driver = DriverLimits()
+  limits(&driver)
+  var tuned = Limits()
+  tuned.electionTicks = 10
+  tuned.heartbeatTicks = 2
+  core(&tuned)
+  return Node.Configuration(
+    id: NodeID(id), members: Members(voters: (1...count).map { NodeID($0) }), preferredLeader: nil,
+    cluster: testCluster, limits: tuned, driver: driver, seed: 4711 + id)
+}

@@ -1,0 +1,116 @@
+import LockstepConsensus
+import LockstepExecution
+
+/// A machine that keeps what it is given, answers with what it has counted, and fails on demand.
+struct Recorder: StateMachine {
+  struct Applied: Hashable {
+    let method: String
+    let index: UInt64
+    let session: UInt64?
+    let time: UInt64
+    let random: UInt64
+  }
+
+  private(set) var applied: [Applied] = []
+  private(set) var batches: [Int] = []
+
+  mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
+    batches.append(batch.count)
+    for place in 0..<batch.count {
+      let command = batch[place]
+      var context = command.context
+      applied.append(
+        Applied(
+          method: command.call.methodName, index: context.index.rawValue, session: context.session, time: context.time,
+          random: context.nextRandom()))
+      switch command.call.methodName {
+      case "fail": replies.fail(Status(.aborted, "as asked"))
+      case "ok": replies.fail(Status(.ok, "not a failure"))
+      default: replies.succeed([UInt8(truncatingIfNeeded: applied.count)])
+      }
+    }
+  }
+
+  func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] {
+    guard call.methodName != "fail" else { throw Status(.notFound, "as asked") }
+    return [UInt8(truncatingIfNeeded: context.index.rawValue), UInt8(truncatingIfNeeded: context.time)]
+  }
+
+  func validate(_ call: Call) throws(Status) {}
+  func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind? { .command }
+  func snapshot(_ write: ([UInt8]) -> Void) {}
+  func restored(from snapshot: [UInt8]) throws(Status) -> Recorder { Recorder() }
+  var digest: UInt64 { UInt64(applied.count) }
+  var schemas: [Schema] { [] }
+}
+
+/// An executor over a `Recorder`, and a log that is written in short words.
+struct Bench {
+  enum Word {
+    case command(String, session: UInt64 = 0, sequence: UInt64 = 0)
+    case open
+    case nothing
+  }
+
+  typealias Answer = (index: UInt64, reply: Replies.Reply?)
+
+  private(set) var executor = Executor(group: .first, machine: Recorder())
+  var recorder: Recorder? { executor.machine as? Recorder }
+
+  /// Applies these words as the next entries, in one go.
+  @discardableResult
+  mutating func apply(_ words: Word..., timestamp: UInt64 = 7) -> [Answer] { apply(words, timestamp: timestamp) }
+
+  @discardableResult
+  mutating func apply(_ words: [Word], timestamp: UInt64 = 7) -> [Answer] {
+    let names = words.map { word -> [UInt8] in
+      if case .command(let name, _, _) = word { Array(name.utf8) } else { [] }
+    }
+    var answers: [Answer] = []
+    withExtendedLifetime(names) {
+      let entries = words.indices.map { place in
+        entry(words[place], executor.applied.advanced(by: place + 1), timestamp, names[place].withUnsafeBytes { $0 })
+      }
+      executor.apply(entries) { answers.append(($0.index.rawValue, $1)) }
+    }
+    return answers
+  }
+
+  private func entry(
+    _ word: Word, _ index: LogIndex, _ timestamp: UInt64, _ method: UnsafeRawBufferPointer
+  ) -> Executor.Entry {
+    let call = Call(method: method, request: UnsafeRawBufferPointer(start: nil, count: 0))
+    let id = EntryID(term: Term(1), index: index)
+    switch word {
+    case .command(_, let session, let sequence):
+      return Executor.Entry(
+        id: id, kind: .command, timestamp: timestamp, session: session, sequence: sequence, call: call)
+    case .open:
+      return Executor.Entry(id: id, kind: .openSession, timestamp: timestamp, session: 0, sequence: 0, call: call)
+    case .nothing:
+      return Executor.Entry(id: id, kind: .noOperation, timestamp: timestamp, session: 0, sequence: 0, call: call)
+    }
+  }
+
+  func query(_ method: String) throws(Status) -> [UInt8] {
+    let name = Array(method.utf8)
+    let result = name.withUnsafeBytes { name -> Result<[UInt8], Status> in
+      do throws(Status) {
+        return .success(
+          try executor.query(Call(method: name, request: UnsafeRawBufferPointer(start: nil, count: 0))))
+      } catch {
+        return .failure(error)
+      }
+    }
+    return try result.get()
+  }
+}
+
+extension Replies.Reply {
+  var code: Status.Code {
+    switch self {
+    case .success: .ok
+    case .failure(let status): status.code
+    }
+  }
+}

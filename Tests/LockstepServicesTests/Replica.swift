@@ -1,0 +1,85 @@
+import LockstepConsensus
+import LockstepExecution
+import LockstepServices
+import SwiftProtobuf
+
+/// One replica without its log: commands are applied as entries of session 0 from index 1 on.
+struct Replica {
+  private(set) var executor: Executor
+  private(set) var log: [(method: String, request: [UInt8])] = []
+  private(set) var replies: [Replies.Reply] = []
+
+  init(_ services: any Service.Type...) throws {
+    executor = Executor(group: .first, machine: try ServiceMachine(services: services))
+  }
+
+  var machine: any StateMachine { executor.machine }
+  var digest: UInt64 { machine.digest }
+
+  /// Replies of commands on raw bytes, as one batch.
+  @discardableResult
+  mutating func apply(_ commands: [(method: String, request: [UInt8])]) -> [Replies.Reply] {
+    log += commands
+    let names = commands.map { Array($0.method.utf8) }
+    var entries: [Executor.Entry] = []
+    for (place, command) in commands.enumerated() {
+      let index = executor.applied.advanced(by: place + 1)
+      entries.append(
+        Executor.Entry(
+          id: EntryID(term: Term(1), index: index), kind: .command, timestamp: index.rawValue, session: 0, sequence: 0,
+          // The arrays outlive the call below, and their bytes do not move.
+          call: Call(method: names[place].withUnsafeBytes { $0 }, request: command.request.withUnsafeBytes { $0 })))
+    }
+    var replies: [Replies.Reply] = []
+    withExtendedLifetime((names, commands)) {
+      executor.apply(entries) { _, reply in if let reply { replies.append(reply) } }
+    }
+    self.replies += replies
+    return replies
+  }
+
+  mutating func command<Reply: SwiftProtobuf.Message>(
+    _ method: String, _ request: some SwiftProtobuf.Message, _: Reply.Type = Reply.self
+  ) throws -> Reply {
+    switch apply([(method, try request.serializedBytes())])[0] {
+    case .success(let bytes): return try Reply(serializedBytes: bytes)
+    case .failure(let status): throw status
+    }
+  }
+
+  func query<Reply: SwiftProtobuf.Message>(
+    _ method: String, _ request: some SwiftProtobuf.Message, _: Reply.Type = Reply.self
+  ) throws -> Reply {
+    try Reply(
+      serializedBytes: withCall(method, try request.serializedBytes()) { call throws(Status) in
+        try executor.query(call)
+      })
+  }
+
+  func validate(_ method: String, _ request: [UInt8]) throws {
+    try withCall(method, request) { call throws(Status) in try executor.machine.validate(call) }
+  }
+
+  func kind(_ method: String) -> MethodKind? {
+    Array(method.utf8).withUnsafeBytes { machine.kind(ofMethod: $0) }
+  }
+
+  func snapshot() -> [UInt8] {
+    var bytes: [UInt8] = []
+    machine.snapshot { bytes += $0 }
+    return bytes
+  }
+
+  private func withCall<Result>(
+    _ method: String, _ request: [UInt8], _ body: (Call) throws(Status) -> Result
+  ) throws -> Result {
+    try Array(method.utf8).withUnsafeBytes { method in
+      try request.withUnsafeBytes { try body(Call(method: method, request: $0)) }
+    }
+  }
+}
+
+extension StateMachine {
+  /// The digest of what comes back from a snapshot.
+  func digestRestored(from snapshot: [UInt8]) throws(Status) -> UInt64 { try restored(from: snapshot).digest }
+}

@@ -1,0 +1,161 @@
+import LockstepConsensus
+import Testing
+
+@testable import LockstepServices
+
+@Suite("text map")
+struct TextMapTests {
+  /// Keys of all lengths around what lies in the key itself, with zero bytes, shared beginnings, and letters of 1 to 4
+  /// bytes.
+  private static func key(_ random: inout Generator) -> String {
+    let letters = ["\0", "a", "b", "\u{7f}", "\u{e9}", "\u{20ac}", "\u{1f600}"]
+    let shared = String(repeating: "k", count: [0, 7, 15, 21, 30][random.below(5)])
+    return shared + (0..<random.below(5)).map { _ in letters[random.below(letters.count)] }.joined()
+  }
+
+  private struct Differs: Error {
+    let step: Int
+    let key: String
+  }
+
+  @Test("agrees with a sorted array through random changes, and copies keep their state", arguments: [1, 2, 3, 4])
+  func model(seed: UInt64) throws {
+    var random = Generator(seed: seed)
+    var map = TextMap<UInt64>()
+    var model = Model()
+    var copies: [(TextMap<UInt64>, Model)] = []
+    for step in 0..<16_000 {
+      let key = seed % 2 == 0 ? Self.key(&random) : String(random.below(9000))
+      // The map grows, and shrinks again.
+      if random.below(16_000) >= step {
+        let old = map.updateValue(UInt64(step), forKey: key)
+        guard old == model.set(key, UInt64(step)) else { throw Differs(step: step, key: key) }
+      } else {
+        let old = map.removeValue(forKey: key)
+        guard old == model.set(key, nil) else { throw Differs(step: step, key: key) }
+      }
+      if step % 1000 == 0 { copies.append((map, model)) }
+      let other = Self.key(&random)
+      guard map[key] == model[key], map[other] == model[other] else { throw Differs(step: step, key: key) }
+    }
+    copies.append((map, model))
+    for (map, model) in copies {
+      #expect(map.count == model.entries.count)
+      #expect(map.entries == model.entries)
+      #expect(map.digest == TextMap(model).digest)
+      let start = Self.key(&random)
+      var rest: [Model.Entry] = []
+      map.walk(from: start) { key, value in
+        rest.append(Model.Entry(key: Array(key.utf8), value: value))
+        return rest.count < 10
+      }
+      #expect(rest == Array(model.entries.drop { $0.key.lexicographicallyPrecedes(start.utf8) }.prefix(10)))
+    }
+  }
+
+  @Test("keys in order and then removed in order, either way", arguments: [false, true])
+  func inOrder(backwards: Bool) {
+    var map = TextMap<UInt64>()
+    let names = (10_000..<20_000).map(String.init)
+    let order = backwards ? names.reversed() : names
+    for name in order { map[name] = 1 }
+    #expect(map.entries.map(\.key) == names.map { Array($0.utf8) })
+    for name in order { map[name] = nil }
+    #expect(map.isEmpty && map.entries.isEmpty && map.digest == TextMap<UInt64>().digest)
+  }
+
+  @Test("snapshot and restore: the same entries, digest and bytes")
+  func snapshot() throws {
+    var random = Generator(seed: 7)
+    var map = TextMap<String>()
+    for _ in 0..<5000 { map[Self.key(&random)] = String(repeating: "v", count: random.below(400)) }
+    let bytes = map.bytes
+    let restored = try TextMap<String>(restoring: bytes)
+    #expect(restored.digest == map.digest && restored.count == map.count && restored.bytes == bytes)
+  }
+
+  @Test("restore: whatever is damaged is refused")
+  func damaged() throws {
+    var map = TextMap<UInt64>()
+    for name in ["a", "b", "c"] { map[name] = 1 }
+    let bytes = map.bytes
+    for length in 0..<bytes.count {
+      #expect(throws: Status.self) { try TextMap<UInt64>(restoring: Array(bytes[..<length])) }
+    }
+    #expect(throws: Status.self) { try TextMap<UInt64>(restoring: bytes + [0]) }
+    for place in bytes.indices {
+      for byte in UInt8.min...UInt8.max where byte != bytes[place] {
+        var changed = bytes
+        changed[place] = byte
+        // Values may have changed; what is taken is a map in order all the same.
+        if let taken = try? TextMap<UInt64>(restoring: changed) { #expect(taken.bytes == changed) }
+      }
+    }
+    #expect(throws: Status.self) { try TextMap<UInt64>(restoring: [2, 1, 98, 0, 1, 97, 0]) }
+    #expect(throws: Status.self) { try TextMap<String>(restoring: [2, 1, 98, 0, 1, 97, 0]) }
+    #expect(throws: Status.self) { try TextMap<String>(restoring: [1, 1, 0xff, 0]) }
+    #expect(throws: Status.self) { try TextMap<String>(restoring: [UInt8](repeating: 0xff, count: 32)) }
+  }
+
+  @Test("the hash of a text is the same in every process")
+  func stableHash() {
+    var hasher = StableHasher()
+    hasher.combine("The same on every replica, whatever the process.")
+    hasher.combine(42)
+    #expect(hasher.finish() == 18_429_161_325_104_592_626)
+  }
+}
+
+/// A sorted array of entries: what the map is held against.
+private struct Model {
+  struct Entry: Hashable {
+    let key: [UInt8]
+    var value: UInt64
+  }
+
+  private(set) var entries: [Entry] = []
+
+  private func find(_ key: [UInt8]) -> (place: Int, found: Bool) {
+    var (place, end) = (0, entries.count)
+    while place < end {
+      let middle = (place + end) / 2
+      if entries[middle].key.lexicographicallyPrecedes(key) { place = middle + 1 } else { end = middle }
+    }
+    return (place, place < entries.count && entries[place].key == key)
+  }
+
+  subscript(key: String) -> UInt64? {
+    let (place, found) = find(Array(key.utf8))
+    return found ? entries[place].value : nil
+  }
+
+  mutating func set(_ key: String, _ value: UInt64?) -> UInt64? {
+    let key = Array(key.utf8)
+    let (place, found) = find(key)
+    let old = found ? entries[place].value : nil
+    if found { entries.remove(at: place) }
+    if let value { entries.insert(Entry(key: key, value: value), at: place) }
+    return old
+  }
+}
+
+extension TextMap where Value == UInt64 {
+  fileprivate var entries: [Model.Entry] {
+    var entries: [Model.Entry] = []
+    forEach { entries.append(Model.Entry(key: Array($0.utf8), value: $1)) }
+    return entries
+  }
+
+  fileprivate init(_ model: Model) {
+    self.init()
+    for entry in model.entries { self[String(decoding: entry.key, as: UTF8.self)] = entry.value }
+  }
+}
+
+extension TextMap {
+  fileprivate var bytes: [UInt8] {
+    var bytes: [UInt8] = []
+    snapshot { bytes += $0 }
+    return bytes
+  }
+}

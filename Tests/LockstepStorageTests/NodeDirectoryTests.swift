@@ -1,0 +1,120 @@
+import LockstepConsensus
+import LockstepStorage
+import LockstepWire
+import Testing
+
+@Suite("the directory of a node")
+struct NodeDirectoryTests {
+  private func open(
+    _ disk: MemoryDisk, cluster: [UInt8]? = Fixture.cluster, node: UInt64 = 1,
+    members: [DiskIdentity.Member] = Fixture.members
+  ) throws -> NodeDirectory {
+    var options = LogOptions()
+    options.firstSegmentBytes = 1024
+    return try NodeDirectory.open(
+      disk: disk, path: Fixture.path, cluster: cluster, node: NodeID(node), members: members,
+      newDiskID: { [UInt8](repeating: 9, count: 16) }, options: options)
+  }
+
+  private func refusal(_ disk: MemoryDisk, _ body: () throws -> NodeDirectory) -> String {
+    let before = disk.names.mapValues(\.bytes)
+    do {
+      _ = try body()
+      Issue.record("not refused")
+      return ""
+    } catch {
+      #expect(disk.names.mapValues(\.bytes) == before)
+      return "\(error)"
+    }
+  }
+
+  @Test("each start has an incarnation of its own, durably; the disk stays")
+  func incarnations() throws {
+    let disk = MemoryDisk()
+    for incarnation in 1...3 as ClosedRange<UInt64> {
+      let directory = try open(disk)
+      #expect(directory.incarnation == incarnation && directory.node == NodeID(1))
+      #expect(directory.diskID == [UInt8](repeating: 9, count: 16))
+      disk.powerCut(.lost)
+    }
+  }
+
+  @Test("another node, another cluster, other members are refused; other addresses are not")
+  func strangers() throws {
+    let disk = MemoryDisk()
+    try open(disk).close()
+    #expect(refusal(disk) { try open(disk, node: 2) }.contains("the directory of node 1, not of node 2"))
+    #expect(refusal(disk) { try open(disk, cluster: [UInt8](repeating: 1, count: 16)) }.contains("cluster 0707"))
+    #expect(refusal(disk) { try open(disk, members: [Fixture.members[0]]) }.contains("members 1, 2, not with 1"))
+    let moved = [
+      DiskIdentity.Member(node: NodeID(2), address: "c:3"), DiskIdentity.Member(node: NodeID(1), address: "d:4"),
+    ]
+    #expect(try open(disk, members: moved).identity.initialMembers.map(\.address) == ["d:4", "c:3"])
+  }
+
+  @Test("without a cluster's id: the same for the same members, then the directory's own")
+  func namelessCluster() throws {
+    let disk = MemoryDisk()
+    let directory = try open(disk, cluster: nil)
+    let cluster = directory.cluster
+    directory.close()
+    #expect(cluster == NodeDirectory.cluster(of: Fixture.members.reversed()) && cluster.count == 16)
+    let moved = [
+      DiskIdentity.Member(node: NodeID(1), address: "x:1"), DiskIdentity.Member(node: NodeID(2), address: "y:1"),
+    ]
+    #expect(try open(disk, cluster: nil, members: moved).cluster == cluster)
+  }
+
+  @Test("two at once: the second is told who holds it")
+  func locked() throws {
+    let disk = MemoryDisk()
+    let directory = try open(disk)
+    #expect(refusal(disk) { try open(disk) }.contains("process 4711"))
+    directory.close()
+    try open(disk).close()
+  }
+
+  @Test("a log with data but no identity is not a new node; one without data is begun again")
+  func missingIdentity() throws {
+    let disk = MemoryDisk()
+    try open(disk).close()
+    disk.erase("/node/identity")
+    try open(disk).close()
+    let node = Fixture(disk, first: 1024)
+    try node.open()
+    try node.append(1)
+    try node.close()
+    disk.erase("/node/identity")
+    #expect(refusal(disk) { try open(disk) }.contains("identity is missing"))
+  }
+
+  @Test("files that nobody knows are not overwritten by a new node")
+  func strangeFiles() throws {
+    let disk = MemoryDisk()
+    try disk.createDirectory(Fixture.path)
+    disk["/node/letters"] = [1]
+    disk["/node/lock"] = []
+    #expect(refusal(disk) { try open(disk) }.contains("/node/letters"))
+  }
+
+  @Test("a peer's disk may not change, its incarnation not go back, across starts")
+  func peers() throws {
+    let disk = MemoryDisk()
+    let (a, b) = ([UInt8](repeating: 1, count: 16), [UInt8](repeating: 2, count: 16))
+    var directory = try open(disk)
+    #expect(try directory.recordPeer(NodeID(2), disk: a, incarnation: 4) == .accepted)
+    #expect(try directory.recordPeer(NodeID(3), disk: b, incarnation: 1) == .accepted)
+    disk.powerCut(.lost)
+    directory = try open(disk)
+    let writes = disk.operations.count
+    #expect(try directory.recordPeer(NodeID(2), disk: a, incarnation: 4) == .accepted)
+    #expect(try directory.recordPeer(NodeID(2), disk: b, incarnation: 9) == .otherDisk)
+    #expect(try directory.recordPeer(NodeID(2), disk: a, incarnation: 3) == .olderIncarnation(seen: 4))
+    #expect(disk.operations.count == writes)
+    #expect(try directory.recordPeer(NodeID(2), disk: a, incarnation: 5) == .accepted)
+    #expect(directory.peers.map(\.incarnation) == [5, 1])
+    disk.failAt = (disk.operations.count + 2, .other)
+    #expect(throws: StorageError.self) { try directory.recordPeer(NodeID(2), disk: a, incarnation: 6) }
+    #expect(throws: StorageError.self) { try directory.recordPeer(NodeID(2), disk: a, incarnation: 6) }
+  }
+}

@@ -1,0 +1,96 @@
+import Glibc
+import LockstepConsensus
+import LockstepStorage
+import LockstepWire
+import Testing
+
+@Suite("the real disk")
+struct PosixDiskTests {
+  /// Calls `body` with a directory of its own, gone afterwards.
+  private func withDirectory(_ body: (String) throws -> Void) throws {
+    var template = Array("/tmp/lockstep-storage-XXXXXX".utf8CString)
+    let path = template.withUnsafeMutableBufferPointer { bytes in
+      bytes.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) }
+    }
+    let directory = try #require(path)
+    defer {
+      let disk = PosixDisk()
+      for inner in ["\(directory)/node", directory] {
+        for name in (try? disk.list(inner)) ?? [] { unlink("\(inner)/\(name)") }
+        rmdir(inner)
+      }
+    }
+    try body(directory)
+  }
+
+  private func open(_ path: String) throws -> (NodeDirectory, DurableLog, [RecoveredGroup]) {
+    var options = LogOptions()
+    options.segmentBytes = 64 * 1024
+    options.firstSegmentBytes = 16 * 1024
+    let directory = try NodeDirectory.open(
+      disk: PosixDisk(), path: path, cluster: Fixture.cluster, node: NodeID(1), members: Fixture.members,
+      newDiskID: { [UInt8](repeating: 9, count: 16) }, options: options)
+    let (log, groups, _) = try DurableLog.open(directory, options: options)
+    return (directory, log, groups)
+  }
+
+  @Test("a log over several segments is there after every restart, and verifies")
+  func log() throws {
+    try withDirectory { base in
+      let path = base + "/node"
+      var chain = Checksum.chainOrigin(cluster: Fixture.cluster, group: 1)
+      var count: UInt64 = 0
+      for _ in 0..<4 {
+        let (directory, log, groups) = try open(path)
+        #expect(groups.first?.last.index.rawValue ?? 0 == count)
+        #expect(groups.first?.lastChain ?? chain == chain)
+        for _ in 0..<20 {
+          var block = EntryBlock(first: LogIndex(count + 1), previousChain: chain)
+          [UInt8](repeating: 5, count: 900).withUnsafeBytes { payload in
+            for _ in 0..<3 { block.append(term: Term(1), kind: .command, payload: payload) }
+          }
+          try log.append([LogWrite(group: .first, hardState: HardState(term: Term(1)), entries: block)])
+          (chain, count) = (block.lastChain, count + 3)
+        }
+        try log.close()
+        directory.close()
+      }
+      let inspector = try LogInspector(disk: PosixDisk(), path: path)
+      #expect(try inspector.verify().groups.map(\.last.index.rawValue) == [count])
+    }
+  }
+
+  @Test("two on one directory: the second is told the process")
+  func lock() throws {
+    try withDirectory { base in
+      let (directory, log, _) = try open(base + "/node")
+      let error = #expect(throws: StorageError.self) { try open(base + "/node") }
+      guard case .locked(_, let process) = error else { return unexpected(error) }
+      #expect(process == nil || process == Int(getpid()))
+      #expect(throws: StorageError.self) { try LogInspector(disk: PosixDisk(), path: base + "/node") }
+      try log.close()
+      directory.close()
+      let (again, _, _) = try open(base + "/node")
+      again.close()
+    }
+  }
+
+  @Test("errors say the operation, the path and the system's words")
+  func errors() throws {
+    try withDirectory { base in
+      let disk = PosixDisk()
+      let missing = #expect(throws: DiskError.self) { try disk.open(base + "/nothing", for: .reading) }
+      #expect(missing?.reason == .notFound)
+      #expect(missing?.description.contains("open \(base)/nothing: No such file") == true)
+      #expect(try disk.list(base + "/nothing") == nil)
+      _ = try disk.create(base + "/there")
+      #expect(throws: DiskError.self) { try disk.create(base + "/there") }
+      let file = try disk.open(base + "/there", for: .reading)
+      let error = #expect(throws: DiskError.self) { try [1, 2].withUnsafeBytes { try file.write($0, at: 3) } }
+      #expect(error?.offset == 3 && error?.operation == "write")
+      let full = try disk.open("/dev/full", for: .readingAndWriting)
+      let space = #expect(throws: DiskError.self) { try [1].withUnsafeBytes { try full.write($0, at: 0) } }
+      #expect(space?.reason == .outOfSpace)
+    }
+  }
+}

@@ -1,0 +1,113 @@
+import LockstepExecution
+import Testing
+
+@testable import Lockstep
+
+extension Servers {
+  @Suite("Calls")
+  struct Calls {
+    @Test("three nodes: what is put on any of them is read on every one, at every level that is served")
+    func everywhere() async throws {
+      try await Cluster.with(3) { cluster in
+        for writer in 1...3 as ClosedRange<UInt64> {
+          let reply = try await cluster.client(writer).put("k\(writer)", "v\(writer)")
+          #expect(reply.index > 0 && reply.acknowledgement == .quorum && reply.holders.count >= 2)
+          for reader in 1...3 as ClosedRange<UInt64> {
+            let client = cluster.client(reader)
+            #expect(try await client.get("k\(writer)") == "v\(writer)")
+            #expect(try await client.get("k\(writer)", .at(reply.index)) == "v\(writer)")
+            #expect(try await client.get("k\(writer)", .any) == "v\(writer)")
+          }
+        }
+      }
+    }
+
+    @Test("a follower passes a command on: the leader serves it, once")
+    func forwarding() async throws {
+      try await Cluster.with(3) { cluster in
+        let leader = try await cluster.waitForLeader()
+        let follower = leader % 3 + 1
+        let client = cluster.client(follower)
+        let reply = try await client.put("k", "v")
+        #expect(reply.node == leader)
+        for expected in 1...20 as ClosedRange<Int64> { #expect(try await client.add("c", 1) == expected) }
+      }
+    }
+
+    @Test("many calls at once on one connection: each gets its own answer")
+    func pipelined() async throws {
+      try await Cluster.with(3) { cluster in
+        let client = cluster.client()
+        let sums = try await withThrowingTaskGroup(of: Int64.self) { group in
+          for _ in 0..<300 { group.addTask { try await client.add("c", 1) } }
+          return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(sums.sorted() == Array(1...300))
+      }
+    }
+
+    @Test("entry sizes: nothing, the limit, one more")
+    func sizes() async throws {
+      try await Cluster.with(3) { cluster in
+        let leader = try await cluster.waitForLeader()
+        let limit = 64 << 10
+        for node in [leader, leader % 3 + 1] {
+          let client = cluster.client(node)
+          try await client.put("", "")
+          #expect(try await client.get("") == "")
+          // Tag, length and key take 5 bytes, tag and length of the value 4.
+          let largest = String(repeating: "x", count: limit - 9)
+          try await client.put("big", largest)
+          #expect(try await client.get("big") == largest)
+          let refused = try await failure { try await client.put("big", largest + "x") }
+          #expect(refused.status.code == .resourceExhausted && refused.applied == .no)
+          #expect(refused.status.message.contains("\(limit)"))
+        }
+      }
+    }
+
+    @Test("refused by name: unserved levels, an unknown method, a request that does not decode")
+    func refusals() async throws {
+      try await Cluster.with(1) { cluster in
+        let client = cluster.client()
+        for level in [Acknowledgement.leader, .all, .applied] {
+          let refused = try await failure {
+            _ = try await client.call(
+              "lockstep.kv.v1.KeyValue/Put", [], options: CallOptions(acknowledgement: level))
+          }
+          #expect(refused.status.code == .unimplemented && refused.applied == .no)
+          #expect(refused.status.message.contains(level.rawValue))
+        }
+        for level in [Consistency.lease, .session, .bounded(.seconds(1))] {
+          let refused = try await failure { _ = try await client.get("k", level) }
+          #expect(refused.status.code == .unimplemented && refused.applied == .no)
+        }
+        let unknown = try await failure { _ = try await client.call("no.Such/Method", []) }
+        #expect(unknown.status.code == .unimplemented && unknown.status.message.contains("no.Such/Method"))
+        let garbled = try await failure { _ = try await client.call("lockstep.kv.v1.KeyValue/Put", [0xff, 0xff]) }
+        #expect(garbled.status.code == .invalidArgument && garbled.applied == .no)
+        #expect(try await client.status().groups.first?.lastIndex == 1)
+      }
+    }
+
+    @Test("reflection and status: the services, and who leads")
+    func status() async throws {
+      try await Cluster.with(3) { cluster in
+        let leader = try await cluster.waitForLeader()
+        let client = cluster.client(leader)
+        try await client.put("k", "v")
+        #expect(
+          try await client.schemas().map(\.name).sorted() == ["lockstep.counter.v1.Counter", "lockstep.kv.v1.KeyValue"])
+        let status = try await client.status()
+        let group = try #require(status.groups.first)
+        #expect(status.node == leader && status.incarnation == 1 && status.residentBytes > 0)
+        #expect(group.role == "leader" && group.leader == leader && group.voters == [1, 2, 3])
+        #expect(group.appliedIndex == group.lastIndex && group.peers.count == 2)
+        try await eventually("all nodes have applied the same") {
+          let digests = [await cluster.status(1), await cluster.status(2), await cluster.status(3)].map { $0?.digest }
+          return Set(digests).count == 1 && digests[0] != nil
+        }
+      }
+    }
+  }
+}
