@@ -75,5 +75,12 @@ let package = Package(
     .executableTarget(
       name: "bank", dependencies: ["LockstepServices", protobuf], path: "Tests/Bank", exclude: ["bank.proto"],
       resources: [.embedInCode("bank.descriptor")], swiftSettings: settings),
+    tests("LockstepConsensusTests", ["LockstepConsensus"]),
+    tests("LockstepExecutionTests", ["LockstepExecution", "LockstepConsensus"]),
+    tests("LockstepStorageTests", ["LockstepStorage", "LockstepConsensus", "LockstepWire"]),
+    tests("LockstepTransportTests", nio + [.product(name: "NIOEmbedded", package: "swift-nio"), "LockstepTransport"]),
+    tests("LockstepReflectionTests", ["LockstepReflection"]),
+    tests(
+      "LockstepServicesTests", ["LockstepServices", "LockstepExecution", "LockstepConsensus", "bank", protobuf]),
   ]
 )

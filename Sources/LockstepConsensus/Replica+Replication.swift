@@ -207,6 +207,7 @@ extension Replica {
     if request.term > term || leader != peer { becomeFollower(term: request.term, leader: peer, &effects) }
     elapsed = 0
     heardLeader = true
+    let isNewRound = request.readRound > readRoundHeard
     readRoundHeard = max(readRoundHeard, request.readRound)
 
     // "2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm"
@@ -223,7 +224,8 @@ extension Replica {
     // "5. If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)": what the leader
     // says is committed counts only as far as this log is known to be the leader's.
     commit(through: min(request.commit, matched), &effects)
-    isAcknowledgementDue = true
+    // Entries that are on their way to the disk are acknowledged once, when they are there; everything else at once.
+    if entries.terms.isEmpty || isNewRound || matched <= log.durable { isAcknowledgementDue = true }
   }
 
   private func problem(in request: AppendRequest, _ entries: ReceivedEntries) -> ProtocolViolation? {

@@ -67,7 +67,11 @@ struct PendingCommand {
 struct GrowingTable<Value> {
   private var slots: [Value?] = []
   private var head = 0
-  private var base: UInt64 = 1
+  private var base: UInt64
+
+  /// Ids go out to other nodes: each start of a node begins elsewhere, so that a late answer to an earlier one finds
+  /// nothing.
+  init(firstID: UInt64 = 1) { base = firstID }
 
   var nextID: UInt64 { base + UInt64(slots.count - head) }
   private(set) var count = 0

@@ -33,15 +33,22 @@ package final class DiskWorker {
     }
   }
 
-  /// Called after each batch of jobs; `isBusy` when more wait already. Makes room ahead of the log, in step with what
-  /// it uses, and marks what is synced as such when nothing else is to do. Returns whether there is more of this.
-  package func between(isBusy: Bool) throws(StorageError) -> Bool {
+  /// Called after each batch of jobs: makes room ahead of the log, in step with what it uses.
+  package func keepPace() throws(StorageError) {
     if log.room > room { isPrepared = false }
     let used = max(0, room - log.room)
     room = log.room
-    if !isBusy { try log.seal() }
-    guard !isPrepared, !isBusy || used > 0 else { return false }
-    isPrepared = try log.prepareNextSegment(maximumBytes: isBusy ? max(4096, 4 * used) : Self.idleStep)
+    guard !isPrepared, used > 0 else { return }
+    isPrepared = try log.prepareNextSegment(maximumBytes: max(4096, 4 * used))
+  }
+
+  /// Called when nothing has come for a moment: marks what is synced as such, and makes some room ahead. Returns whether
+  /// there is more of this to do.
+  package func rest() throws(StorageError) -> Bool {
+    try log.seal()
+    if log.room > room { isPrepared = false }
+    room = log.room
+    if !isPrepared { isPrepared = try log.prepareNextSegment(maximumBytes: Self.idleStep) }
     return !isPrepared
   }
 

@@ -26,7 +26,7 @@ final class Group {
   var confirming: [(id: ReadID, reads: [PendingRead])] = []
   /// Reads that may be answered once so much is applied.
   var waiting: [PendingRead] = []
-  var nextRead: UInt64 = 1
+  var nextRead: UInt64
   var isLoadingToApply = false
   /// Entries read from the disk for the step that is under way.
   var loaded: [EntryBlock] = []
@@ -36,7 +36,8 @@ final class Group {
   let recoveredLast: LogIndex
   var isCaughtUp: Bool
 
-  init(id: GroupID, replica: Replica, executor: Executor, cache: TailCache) {
+  init(id: GroupID, replica: Replica, executor: Executor, cache: TailCache, firstRead: UInt64) {
+    nextRead = firstRead
     self.id = id
     self.replica = replica
     self.executor = executor

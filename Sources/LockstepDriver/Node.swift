@@ -46,7 +46,7 @@ package final class Node {
   var isAppending = false
   var appendWrites: [(group: GroupID, id: WriteID)] = []
   var dirtySinks: [any ReplySink] = []
-  var forwards = GrowingTable<ForwardedCall>()
+  var forwards: GrowingTable<ForwardedCall>
   var effects: [Effect] = []
   var spareEffects: [Effect] = []
   var callsUnderWay = 0
@@ -66,6 +66,8 @@ package final class Node {
     self.observe = observe
     codec = Codec(maximumMessage: Self.frameBytes(requestBytes: configuration.driver.requestBytes))
     groups = []
+    let firstID = Self.firstID(seed: configuration.seed)
+    forwards = GrowingTable(firstID: firstID)
     for (id, machine) in machines.sorted(by: { $0.0 < $1.0 }) {
       let state = recovered.first { $0.group == id }
       var configurations: [(index: LogIndex, members: Members)] = []
@@ -82,12 +84,20 @@ package final class Node {
         last: replica.log.last,
         lastChain: state?.lastChain ?? Checksum.chainOrigin(cluster: configuration.cluster, group: id.rawValue))
       groups.append(
-        Group(id: id, replica: replica, executor: Executor(group: id, machine: machine), cache: cache))
+        Group(
+          id: id, replica: replica, executor: Executor(group: id, machine: machine), cache: cache,
+          firstRead: firstID))
     }
   }
 
   /// The largest payload of a frame between nodes: a full AppendEntries, or one entry as large as a request may be.
   package static func frameBytes(requestBytes: Int) -> Int { 2 * requestBytes + 2 * 1024 * 1024 }
+
+  /// Where the ids begin that other nodes answer to: far from those of any other start.
+  private static func firstID(seed: UInt64) -> UInt64 {
+    var generator = Generator(seed: seed)
+    return generator.next() >> 2 | 1
+  }
 
   func group(_ id: GroupID) -> Group? { groups.first { $0.id == id } }
 
@@ -154,7 +164,14 @@ package final class Node {
       requestReads(group)
       step(group, .turnEnded)
     }
-    submitWrites()
+    // Followers work while this node's own disk does.
+    links.flush()
+    while submitWrites(), failure == nil {
+      // The disk has answered at once: what follows from that belongs to this turn.
+      for group in groups { step(group, .turnEnded) }
+      links.flush()
+    }
+    guard failure == nil else { return false }
     for group in groups {
       isMore = applyCommitted(group) || isMore
       answerReads(group)
@@ -252,8 +269,9 @@ package final class Node {
 
   // MARK: Disk
 
-  private func submitWrites() {
-    guard !isAppending else { return }
+  /// Returns whether the writes of this turn are on the disk already.
+  private func submitWrites() -> Bool {
+    guard !isAppending else { return false }
     var writes: [LogWrite] = []
     for group in groups where !group.writes.isEmpty {
       var first: LogIndex?
@@ -271,15 +289,21 @@ package final class Node {
       }
       writes.append(LogWrite(group: group.id, hardState: hardState, entries: entries))
     }
-    guard !writes.isEmpty else { return }
+    guard !writes.isEmpty else { return false }
     isAppending = true
-    disk.submit(DiskJob(group: writes[0].group, purpose: .append, work: .append(writes)))
+    return submit(DiskJob(group: writes[0].group, purpose: .append, work: .append(writes)))
+  }
+
+  private func submit(_ job: DiskJob) -> Bool {
+    guard let result = disk.submit(job) else { return false }
+    diskFinished(result)
+    return true
   }
 
   func submitRead(
     _ group: Group, _ purpose: DiskJob.Purpose, from first: LogIndex, through last: LogIndex, maximumBytes: Int
   ) {
-    disk.submit(
+    _ = submit(
       DiskJob(
         group: group.id, purpose: purpose,
         work: .read(

@@ -24,7 +24,9 @@ package protocol ReplySink: AnyObject {
 
 /// The one queue of work for the disk. Jobs are run in order, and each is answered by `Node.diskFinished`.
 package protocol DiskQueue: AnyObject {
-  func submit(_ job: DiskJob)
+  /// Nil: the answer comes later. A queue that has nothing else to do may run a short job at once and return its
+  /// result, which spares two crossings between threads.
+  func submit(_ job: DiskJob) -> DiskResult?
 }
 
 package struct DiskJob: Sendable {

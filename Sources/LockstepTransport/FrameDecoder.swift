@@ -136,5 +136,6 @@ final class FrameDecoder {
   private var heldWhilePaused: Int { Frame.headerLength + 2 * readsPerBurst * freely }
 }
 
-/// Reads of one connection before the loop turns to the next one.
-let readsPerBurst = 16
+/// Reads of one connection before the loop turns to the next one. One: the second would nearly always find nothing, and
+/// what is left shows again in the next pass.
+let readsPerBurst = 1

@@ -15,6 +15,7 @@ package final class Listener {
   private var isClosing = false
   private var onClosed: (() -> Void)?
   private let memory: FrameMemory
+  private static let acceptsPerBurst = 16
   private static let backlog: Int32 = 1024
 
   private init(on eventLoop: any EventLoop, limits: TransportLimits, delegate: any ConnectionDelegate) {
@@ -39,7 +40,7 @@ package final class Listener {
     ServerBootstrap(group: eventLoop)
       .serverChannelOption(.backlog, value: backlog)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-      .serverChannelOption(.maxMessagesPerRead, value: UInt(readsPerBurst))
+      .serverChannelOption(.maxMessagesPerRead, value: UInt(Self.acceptsPerBurst))
       .serverChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.addHandler(AcceptFailureHandler(onLoop.value))

@@ -29,7 +29,10 @@ struct RestartTests {
       disk: PosixDisk(), path: directory.path, cluster: testCluster, node: NodeID(1),
       members: [DiskIdentity.Member(node: NodeID(1), address: "127.0.0.1:1")],
       newDiskID: { [UInt8](repeating: 9, count: 16) }, options: options)
-    let (log, groups, _) = try DurableLog.open(place, options: options)
+    let opened = try DurableLog.open(place, options: options)
+    let groups = opened.groups
+    // Unsafe: all of this test happens on one thread.
+    nonisolated(unsafe) let log = opened.log
     let worker = DiskWorker(log: log)
     try body(
       TestNode(configuration(1, of: 1, limits: limits, core: core), recovered: groups, worker: worker))

@@ -96,7 +96,11 @@ final class FakeLinks: PeerLinks {
 /// Jobs wait here until a test lets them be answered.
 final class FakeDisk: DiskQueue {
   var jobs: [DiskJob] = []
-  func submit(_ job: DiskJob) { jobs.append(job) }
+
+  func submit(_ job: DiskJob) -> DiskResult? {
+    jobs.append(job)
+    return nil
+  }
 }
 
 /// One client's end.

@@ -1,5 +1,6 @@
 import Foundation
 import LockstepExecution
+import LockstepWire
 import Synchronization
 import Testing
 

@@ -1,4 +1,5 @@
 import LockstepExecution
+import LockstepWire
 import Testing
 
 @testable import Lockstep

@@ -1,7 +1,9 @@
 import Foundation
 import Glibc
 import LockstepConsensus
+import LockstepExecution
 import LockstepServices
+import LockstepWire
 import Logging
 import SwiftProtobuf
 import Synchronization

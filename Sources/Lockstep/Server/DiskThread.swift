@@ -1,10 +1,20 @@
-import Foundation
+import Dispatch
 import LockstepDriver
 import LockstepStorage
+import LockstepWire
+import NIOCore
+import Synchronization
+
+import class Foundation.Thread
 
 /// The thread that waits for the disk, so that nothing else has to. Work is done in the order in which it came.
+///
+/// A short append that finds the disk at rest, and the disk quick of late, is run at once by whoever submits it: to
+/// wake a thread and be woken by it takes longer than such a sync. The first slow one ends that for a while, so that a
+/// disk that stalls holds up the event loop once, and not again.
 final class DiskThread: @unchecked Sendable {
-  // Unchecked: `queue` and `isStopping` are guarded by the condition's lock; the worker is touched by the thread alone.
+  // Unchecked: the worker is touched by whoever has set `isWorking`, which is one thread at a time; all else is guarded
+  // by the mutex.
 
   enum Item: Sendable {
     case job(DiskJob)
@@ -12,14 +22,33 @@ final class DiskThread: @unchecked Sendable {
     case task(@Sendable () -> Void)
   }
 
-  private let condition = NSCondition()
-  private var queue: [Item] = []
-  private var isStopping = false
+  private struct State {
+    var queue: [Item] = []
+    /// Somebody has the worker.
+    var isWorking = false
+    var isWaiting = false
+    var isStopping = false
+    /// There is work for idle moments, if nothing has come since this moment.
+    var restDue: NIODeadline?
+    /// Until then nothing is run at once.
+    var threadOnlyUntil = NIODeadline.uptimeNanoseconds(0)
+  }
+
+  /// What can wait is done when nothing else has come for so long.
+  private static let restAfter = TimeAmount.milliseconds(5)
+  /// A larger append is worth two crossings: the loop goes on meanwhile.
+  private static let atOnceBytes = 32 * 1024
+  private static let slow = TimeAmount.milliseconds(2)
+  private static let threadOnlyAfterSlow = TimeAmount.milliseconds(250)
+
+  private let state = Mutex(State())
+  private let wake = DispatchSemaphore(value: 0)
   private let worker: DiskWorker
   private let finished: @Sendable (DiskResult) -> Void
   private let ended: @Sendable (StorageError?) -> Void
 
-  /// `finished` is called for each job, and `ended` once, after `stop`, both on the disk thread.
+  /// `finished` is called for each job that was not run at once, and `ended` once, after `stop`, both on the disk
+  /// thread.
   init(
     worker: DiskWorker, finished: @escaping @Sendable (DiskResult) -> Void,
     ended: @escaping @Sendable (StorageError?) -> Void
@@ -37,38 +66,61 @@ final class DiskThread: @unchecked Sendable {
   }
 
   func submit(_ item: Item) {
-    condition.lock()
-    queue.append(item)
-    condition.unlock()
-    // After the unlock: the thread that wakes would only wait for the lock.
-    condition.signal()
+    let isWaiting = state.withLock { state in
+      state.queue.append(item)
+      defer { state.isWaiting = false }
+      return state.isWaiting
+    }
+    if isWaiting { wake.signal() }
   }
 
   /// Finishes what was submitted, then syncs and closes.
   func stop() {
-    condition.lock()
-    isStopping = true
-    condition.signal()
-    condition.unlock()
+    let isWaiting = state.withLock { state in
+      state.isStopping = true
+      defer { state.isWaiting = false }
+      return state.isWaiting
+    }
+    if isWaiting { wake.signal() }
+  }
+
+  /// To be called now and then: work for idle moments may be due, and the thread asleep.
+  func tick() {
+    let isDue = state.withLock { state in
+      guard state.isWaiting, let due = state.restDue, due <= .now() else { return false }
+      state.isWaiting = false
+      return true
+    }
+    if isDue { wake.signal() }
+  }
+
+  private enum Step {
+    case work([Item])
+    case rest
+    case wait
+    case end
   }
 
   private func run() {
-    var isMoreIdleWork = false
-    while true {
-      condition.lock()
-      while queue.isEmpty, !isStopping, !isMoreIdleWork { condition.wait() }
-      let items = queue
-      queue.removeAll(keepingCapacity: true)
-      let isDone = items.isEmpty && isStopping
-      condition.unlock()
-      if isDone { break }
-      for item in items {
-        switch item {
-        case .job(let job): finished(worker.run(job))
-        case .task(let task): task()
+    loop: while true {
+      switch next() {
+      case .work(let items):
+        for item in items {
+          switch item {
+          case .job(let job): finished(timed { worker.run(job) })
+          case .task(let task): task()
+          }
         }
+        // A failure stops the log, and so shows again at the next job, where it is answered.
+        do throws(StorageError) { try worker.keepPace() } catch {}
+        release(restDue: .now() + Self.restAfter)
+      case .rest:
+        var isMore = false
+        do throws(StorageError) { isMore = try worker.rest() } catch {}
+        release(restDue: isMore ? .now() + Self.restAfter : nil)
+      case .wait: wake.wait()
+      case .end: break loop
       }
-      isMoreIdleWork = between()
     }
     do throws(StorageError) {
       try worker.close()
@@ -76,16 +128,76 @@ final class DiskThread: @unchecked Sendable {
     } catch { ended(error) }
   }
 
-  /// What can wait until nothing else does, mostly. A failure stops the log, and so shows again at the next job, where
-  /// it is answered.
-  private func between() -> Bool {
-    condition.lock()
-    let isBusy = !queue.isEmpty
-    condition.unlock()
-    do throws(StorageError) { return try worker.between(isBusy: isBusy) } catch { return false }
+  private func next() -> Step {
+    state.withLock { state in
+      if state.isWorking {
+        // The loop runs a job at once; it signals when it is done, if anything has come meanwhile.
+        state.isWaiting = true
+        return .wait
+      }
+      if !state.queue.isEmpty {
+        let items = state.queue
+        state.queue.removeAll(keepingCapacity: true)
+        state.isWorking = true
+        return .work(items)
+      }
+      if state.isStopping { return .end }
+      if let due = state.restDue, due <= .now() {
+        state.restDue = nil
+        state.isWorking = true
+        return .rest
+      }
+      state.isWaiting = true
+      return .wait
+    }
+  }
+
+  private func release(restDue: NIODeadline?) {
+    state.withLock { state in
+      state.isWorking = false
+      state.restDue = restDue
+    }
+  }
+
+  private func timed(_ work: () -> DiskResult) -> DiskResult {
+    let start = NIODeadline.now()
+    let result = work()
+    let end = NIODeadline.now()
+    if end - start > Self.slow {
+      state.withLock { $0.threadOnlyUntil = end + Self.threadOnlyAfterSlow }
+    }
+    return result
   }
 }
 
 extension DiskThread: DiskQueue {
-  func submit(_ job: DiskJob) { submit(.job(job)) }
+  func submit(_ job: DiskJob) -> DiskResult? {
+    guard case .append(let writes) = job.work,
+      writes.reduce(0, { $0 + ($1.entries?.bytes.count ?? 0) }) <= Self.atOnceBytes, beginAtOnce()
+    else {
+      submit(.job(job))
+      return nil
+    }
+    let result = timed { worker.run(job) }
+    do throws(StorageError) { try worker.keepPace() } catch {}
+    let isWaited = state.withLock { state in
+      state.isWorking = false
+      state.restDue = .now() + Self.restAfter
+      guard state.isWaiting, !state.queue.isEmpty || state.isStopping else { return false }
+      state.isWaiting = false
+      return true
+    }
+    if isWaited { wake.signal() }
+    return result
+  }
+
+  private func beginAtOnce() -> Bool {
+    state.withLock { state in
+      guard !state.isWorking, state.queue.isEmpty, !state.isStopping, state.threadOnlyUntil <= .now() else {
+        return false
+      }
+      state.isWorking = true
+      return true
+    }
+  }
 }

@@ -47,6 +47,7 @@ final class ServerLoop {
     let interval = TimeAmount.milliseconds(Int64(configuration.tickMilliseconds))
     ticks = RepeatingTimer(on: eventLoop, every: interval) {
       self.node.tick(now: self.monotonic, wall: WallClock.now())
+      self.disk.tick()
       self.scheduleTurn()
     }
     scheduleTurn()

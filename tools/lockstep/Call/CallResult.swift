@@ -21,8 +21,9 @@ enum CallResult: Sendable {
 
   private static func envelope(_ reply: Reply, _ message: JSONValue) -> JSONValue {
     var members: [JSONValue.Member] = [
-      .init(key: "ok", value: true), .init(key: "reply", value: message), .init(key: "index", value: .init(reply.index)),
-      .init(key: "term", value: .init(reply.term)), .init(key: "node", value: .init(reply.node)),
+      .init(key: "ok", value: true), .init(key: "reply", value: message),
+      .init(key: "index", value: .init(reply.index)), .init(key: "term", value: .init(reply.term)),
+      .init(key: "node", value: .init(reply.node)),
     ]
     if let level = reply.acknowledgement {
       members.append(.init(key: "ack", value: .init(level.rawValue)))

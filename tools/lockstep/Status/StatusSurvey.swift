@@ -21,18 +21,20 @@ struct StatusSurvey: Sendable {
   /// In the order of the endpoints.
   func ask() async -> [Answer] {
     await withTaskGroup(of: (Int, Answer).self) { group in
-      for (position, (endpoint, client)) in clients.enumerated() {
-        group.addTask {
-          do throws(CallFailure) {
-            return (position, Answer(endpoint: endpoint, result: .success(try await client.status(timeout: timeout))))
-          } catch {
-            return (position, Answer(endpoint: endpoint, result: .failure(error)))
-          }
-        }
-      }
+      for position in clients.indices { group.addTask { (position, await answer(of: position)) } }
       var answers: [(Int, Answer)] = []
       for await answer in group { answers.append(answer) }
       return answers.sorted { $0.0 < $1.0 }.map(\.1)
+    }
+  }
+
+  // Not written inside the group's task: there, Swift 6.3.1 with -O returns 0 in place of the captured position.
+  private func answer(of position: Int) async -> Answer {
+    let (endpoint, client) = clients[position]
+    do throws(CallFailure) {
+      return Answer(endpoint: endpoint, result: .success(try await client.status(timeout: timeout)))
+    } catch {
+      return Answer(endpoint: endpoint, result: .failure(error))
     }
   }
 

@@ -26,7 +26,8 @@ struct ClusterDirectory {
       (name, nodes) = try Self.read(file)
       if let wanted, wanted != nodes {
         throw .usage(
-          "'\(path)' holds a cluster of \(nodes) nodes, --nodes says \(wanted); leave --nodes out, or choose another --dir")
+          "'\(path)' holds a cluster of \(nodes) nodes, --nodes says \(wanted); leave --nodes out, or choose another --dir"
+        )
       }
     } else {
       nodes = wanted ?? 3
@@ -59,6 +60,9 @@ struct ClusterDirectory {
     return String(decoding: bytes[..<read], as: UTF8.self).split(separator: "\n").suffix(count).map(String.init)
   }
 
+  /// Lets another launcher work here. The end of the process does it too.
+  func unlock() { close(lock) }
+
   /// Removes all of it.
   func remove() throws(CommandFailure) {
     do { try FileManager.default.removeItem(atPath: path) } catch {
@@ -87,7 +91,8 @@ struct ClusterDirectory {
       let holder = text(of: file).flatMap { Int($0.prefix { $0.isNumber }) }
       close(file)
       throw .failed(
-        "another 'lockstep up' works in '\(path)'\(holder.map { " (process \($0))" } ?? ""); stop it first, or choose another --dir")
+        "another 'lockstep up' works in '\(path)'\(holder.map { " (process \($0))" } ?? ""); stop it first, or choose another --dir"
+      )
     }
     let process = "\(getpid())\n"
     ftruncate(file, 0)

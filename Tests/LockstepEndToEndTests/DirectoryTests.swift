@@ -1,0 +1,156 @@
+import Glibc
+import LockstepReflection
+import Testing
+
+extension EndToEndTests {
+  @Test(.timeLimit(.minutes(2)))
+  func `two launchers, or two nodes, on one directory are refused`() async throws {
+    let directory = try TemporaryDirectory()
+    try await Cluster.with(directory.path) { cluster in
+      let base = try Ports.freeBase()
+      let second = try await Finished.run(["up", "--dir", cluster.directory, "--base-port", "\(base)"])
+      #expect(second.code == 1 && second.errors.contains("another 'lockstep up'"), "\(second.errors)")
+      let node = try await Finished.run(Self.node(1, dir: cluster.data(1), base: base))
+      #expect(node.code == 11, "\(node.errors)")
+      #expect(node.errors.contains("\(try cluster.pid(of: 1))"), "the holder is named: \(node.errors)")
+      #expect(try await cluster.put("a", "1").isOK)
+      #expect(cluster.exits == [])
+    }
+  }
+
+  @Test(.timeLimit(.minutes(2)))
+  func `a port that is taken ends a node with exit code 10`() async throws {
+    let directory = try TemporaryDirectory()
+    let base = try Ports.freeBase()
+    for port in [base + 1, base + 101] {
+      let holder = try Socket.listen(port: port)
+      defer { close(holder) }
+      let node = try await Finished.run(Self.node(1, dir: directory.path + "/1", base: base))
+      #expect(node.code == 10 && node.errors.contains("\(port)"), "\(node.errors)")
+    }
+  }
+
+  @Test(.timeLimit(.minutes(2)))
+  func `a directory of another node or cluster is refused with exit code 12`() async throws {
+    let directory = try TemporaryDirectory()
+    let base = try Ports.freeBase()
+    let cluster = try await Cluster.with(directory.path, base: base) { $0 }
+    let node = try await Finished.run(Self.node(2, dir: cluster.data(1), base: base))
+    #expect(node.code == 12, "\(node.errors)")
+    let other = try await Finished.run(Self.node(1, dir: cluster.data(1), base: base) + ["--cluster", "other"])
+    #expect(other.code == 12, "\(other.errors)")
+  }
+
+  @Test(.timeLimit(.minutes(2)))
+  func `a wiped disk under the old number is refused by its peers, and the cluster goes on`() async throws {
+    let directory = try TemporaryDirectory()
+    let base = try Ports.freeBase()
+    try await Cluster.with(directory.path, base: base) { cluster in
+      #expect(try await cluster.put("before", "1").isOK)
+      try await cluster.waitForEqualNodes()
+    }
+    Files.remove(directory.path + "/3")
+    try await Cluster.with(directory.path, base: base) { cluster in
+      for number in 0..<10 { #expect(try await cluster.put("after-\(number)", "1").isOK) }
+      let before = try await cluster.get("before")
+      #expect(before["reply"]?["value"] == "1", "\(before.text())")
+      try await wait(upTo: .seconds(10), "node 3 is refused") { cluster.nodeLog(3).contains("another disk") }
+      #expect(cluster.exits.allSatisfy { $0.node == 3 })
+      let status = try await cluster.status()
+      #expect(status[2]["role"]?.string != "leader" && (status[2]["commitIndex"]?.integer ?? 0) == 0)
+      // Two of three is a majority only without the third: with one of them gone, nobody may be found to agree.
+      try cluster.signal(SIGSTOP, node: try await cluster.leader() == 1 ? 2 : 1)
+      let answer = try await cluster.put("alone", "1", ["--timeout", "2s"])
+      #expect(!answer.isOK, "a wiped disk was counted: \(answer.text())")
+    }
+  }
+
+  @Test(.timeLimit(.minutes(2)))
+  func `a flipped byte in a stopped node's log is named, and the others go on without it`() async throws {
+    let directory = try TemporaryDirectory()
+    let base = try Ports.freeBase()
+    try await Cluster.with(directory.path, base: base) { cluster in
+      for number in 0..<5 { #expect(try await cluster.put("key-\(number)", "flipped-\(number)").isOK) }
+      try await cluster.waitForEqualNodes()
+    }
+    let (file, offset) = try Self.damage(directory.path + "/2", value: "flipped-2")
+    let verify = try await Finished.run(["log", "verify", directory.path + "/2", "--json"])
+    let verdict = try JSONValue(parsing: verify.lines.first ?? "null")
+    #expect(verify.code == 1)
+    #expect(verdict["ok"] == false && verdict["file"]?.string?.hasSuffix(file) == true, "\(verdict.text())")
+    let named = verdict["offset"]?.integer ?? -1
+    #expect(named >= 0 && named <= offset && offset - named < 4096, "byte \(offset): \(verdict.text())")
+    #expect(verify.errors.contains(file) && verify.errors.contains("\(named)"))
+    #expect(try await Finished.run(["log", "verify", directory.path + "/1"]).code == 0)
+
+    try await Cluster.with(directory.path, base: base) { cluster in
+      let exit = try await cluster.waitForExit(of: 2)
+      #expect(exit.code == 13 && cluster.nodeLog(2).contains(file))
+      for number in 0..<5 { #expect(try await cluster.get("key-\(number)")["reply"]?["value"]?.string == "flipped-\(number)") }
+      #expect(try await cluster.put("after", "1").isOK)
+      #expect(cluster.starts.filter { $0.node == 2 }.count == 1 && Set(cluster.runningNodes.keys) == [1, 3])
+    }
+  }
+
+  @Test(.timeLimit(.minutes(2)))
+  func `killing up with -9 leaves no orphans, and the cluster starts again`() async throws {
+    let directory = try TemporaryDirectory()
+    let base = try Ports.freeBase()
+    try await { () async throws in
+      let cluster = try Cluster(directory.path, base: base)
+      try await cluster.waitUntilReady()
+      let pids = cluster.runningNodes.values
+      #expect(try await cluster.put("a", "1").isOK)
+      cluster.launcher.send(SIGKILL)
+      try await wait(upTo: .seconds(10), "no node is left") { pids.allSatisfy { kill($0, 0) != 0 } }
+    }()
+    try await Cluster.with(directory.path, base: base) { cluster in
+      let answer = try await cluster.get("a")
+      #expect(answer["reply"]?["value"] == "1", "\(answer.text())")
+    }
+  }
+
+  @Test(.timeLimit(.minutes(5)))
+  func `kill -9 at any moment of a start leaves a directory that starts`() async throws {
+    let directory = try TemporaryDirectory()
+    try await Cluster.with(directory.path) { cluster in
+      for round in 0..<Setup.rounds(quick: 4, full: 40) {
+        let starts = cluster.starts.count
+        try await wait(upTo: .seconds(20), "a node runs") { cluster.runningNodes[3] != nil }
+        try cluster.signal(SIGKILL, node: 3)
+        try await wait(upTo: .seconds(20), "it is started again", every: .milliseconds(1)) {
+          cluster.starts.count > starts
+        }
+        try await pass(.milliseconds(round * 3 % 60))
+      }
+      #expect(cluster.exits.allSatisfy { $0.signal == 9 }, "\(cluster.exits)")
+      #expect(try await cluster.put("a", "1").isOK)
+      try await cluster.waitForEqualNodes()
+    }
+  }
+
+  static func node(_ id: Int, dir: String, base: Int) -> [String] {
+    let members = (1...3).map { "\($0)=127.0.0.1:\(base + 100 + $0)" }.joined(separator: ",")
+    return [
+      "node", "--id", "\(id)", "--dir", dir, "--listen", "127.0.0.1:\(base + id)", "--peer-listen",
+      "127.0.0.1:\(base + 100 + id)", "--members", members,
+    ]
+  }
+
+  /// Turns a bit of `value` where it stands in a log file.
+  private static func damage(_ directory: String, value: String) throws -> (file: String, offset: Int) {
+    let wanted = Array(value.utf8)
+    for name in Files.names(directory) where name.hasPrefix("log-") {
+      let bytes = Files.read("\(directory)/\(name)")
+      var place = 0
+      while let next = bytes[place...].firstIndex(of: wanted[0]), next + wanted.count <= bytes.count {
+        if Array(bytes[next..<next + wanted.count]) == wanted {
+          try Files.damage("\(directory)/\(name)", at: next)
+          return (name, next)
+        }
+        place = next + 1
+      }
+    }
+    throw Failure("'\(value)' is in no file of \(directory)")
+  }
+}

@@ -1,0 +1,137 @@
+import Glibc
+import LockstepReflection
+import Synchronization
+import Testing
+
+extension EndToEndTests {
+  @Test(.timeLimit(.minutes(15)))
+  func `hostile connections end no node, cost no memory, and disturb no load`() async throws {
+    let count = Setup.rounds(quick: 500, full: 10_000)
+    let writes = Setup.rounds(quick: 100, full: 2500)
+    let directory = try TemporaryDirectory()
+    try await Cluster.with(directory.path) { cluster in
+      let pids = try (1...3).map { try cluster.pid(of: $0) }
+      // The same load twice, on keys that are there already: what it costs by itself is known before the visitors come.
+      for name in ["warm", "quiet"] { try await Load(cluster, name: name, keys: 50, limit: writes).finish() }
+      let quiet = pids.map(Cluster.residentMemory)
+
+      let load = Load(cluster, name: "quiet", keys: 50, limit: writes)
+      let visitors = try Visitors(cluster, count: count)
+      try await visitors.finish()
+      let after = pids.map(Cluster.residentMemory)
+      try await load.finish()
+      #expect(load.attempts.filter { $0.outcome != .acknowledged }.map(\.answer) == [])
+      #expect(cluster.exits == [])
+
+      let end = pids.map(Cluster.residentMemory)
+      for node in 0..<3 { #expect(max(after[node], end[node]) - quiet[node] < 32 << 10, "KiB, of node \(node + 1)") }
+      Setup.say(
+        "\(count) hostile connections, \(load.attempts.count) writes in \(load.span): resident KiB \(quiet) before, "
+          + "\(after) with visitors, \(end) at the end")
+      try await cluster.waitForEqualNodes()
+      try await wait(upTo: .seconds(40), "half frames are given up") {
+        try await cluster.status().allSatisfy { ($0["connections"]?.integer ?? .max) <= 1 }
+      }
+      withExtendedLifetime(visitors) {}
+    }
+  }
+
+  @Test(.timeLimit(.minutes(2)))
+  func `a client that never reads its answers is let go, and the others do not notice`() async throws {
+    let directory = try TemporaryDirectory()
+    try await Cluster.with(directory.path) { cluster in
+      let leader = try await cluster.leader()
+      let pid = try cluster.pid(of: leader)
+      #expect(try await cluster.put("big", String(repeating: "x", count: 500_000)).isOK)
+      let before = Cluster.residentMemory(pid)
+      let file = try Socket.connect(port: cluster.base + leader)
+      defer { close(file) }
+      Socket.send(file, HostileBytes.clientHello)
+      // 200 answers of half a megabyte, which nobody takes.
+      let request = HostileBytes.call(Line.kv + "Get", [0x0A, 3] + Array("big".utf8), read: 6)
+      for _ in 0..<200 where !Socket.send(file, request) { break }
+      for number in 0..<20 { #expect(try await cluster.put("small-\(number)", "1").isOK) }
+      let after = Cluster.residentMemory(pid)
+      #expect(after - before < 64 << 10)
+      #expect(cluster.exits == [])
+      Setup.say("a client that never reads: resident KiB \(before) before, \(after) after")
+    }
+  }
+}
+
+/// Hostile connections, a few at a time, to every port of a cluster in turn.
+private final class Visitors: Sendable {
+  private struct State {
+    var next = 0
+    var running = 0
+    var problems: [String] = []
+    var open: [Int32] = []
+  }
+
+  private let state = Mutex(State())
+
+  init(_ cluster: Cluster, count: Int) throws {
+    // The cluster's true name: only its disk is wrong, then.
+    let name = Files.text("\(cluster.directory)/cluster").split(separator: "\n").first.map(String.init) ?? ""
+    let id = HostileBytes.clusterID(name)
+    let (base, threads) = (cluster.base, 8)
+    state.withLock { $0.running = threads }
+    for _ in 0..<threads {
+      inThread {
+        while let number = self.take(count) {
+          let node = number % 3 + 1
+          let port = number / 3 % 2 == 0 ? base + node : base + 100 + node
+          self.visit(port, HostileBytes.visit(number / 6, cluster: id, target: UInt64(node)))
+        }
+        self.state.withLock { $0.running -= 1 }
+      }
+    }
+  }
+
+  deinit { state.withLock { for file in $0.open { close(file) } } }
+
+  func finish() async throws {
+    try await wait(upTo: .seconds(600), "all visitors have been") { state.withLock { $0.running == 0 } }
+    let problems = state.withLock { $0.problems }
+    #expect(problems == [])
+  }
+
+  private func take(_ count: Int) -> Int? {
+    state.withLock { state in
+      guard state.next < count else { return nil }
+      state.next += 1
+      return state.next - 1
+    }
+  }
+
+  private func visit(_ port: Int, _ visit: HostileBytes.Visit) {
+    let file: Int32
+    do { file = try Socket.connect(port: port) } catch {
+      state.withLock { $0.problems.append("\(error)") }
+      return
+    }
+    for (place, part) in visit.parts.enumerated() {
+      guard Socket.send(file, part) else { break }
+      if place == 0, visit.shakesHands, Socket.receive(file).isEmpty { break }
+    }
+    guard visit.staysOpen else {
+      close(file)
+      return
+    }
+    // In silence, beside many others; the node has to end it, and the oldest make place for new ones.
+    let former = state.withLock { state -> Int32? in
+      state.open.append(file)
+      return state.open.count > 200 ? state.open.removeFirst() : nil
+    }
+    if let former { close(former) }
+  }
+}
+
+extension Load {
+  /// From the first question to the last answer.
+  var span: Duration {
+    let attempts = attempts
+    guard let first = attempts.map(\.asked).min(), let last = attempts.map(\.answered).max() else { return .zero }
+    return first.duration(to: last)
+  }
+}

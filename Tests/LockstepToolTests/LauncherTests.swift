@@ -1,0 +1,169 @@
+import Lockstep
+import LockstepReflection
+import LockstepWire
+import Testing
+
+@testable import LockstepTool
+
+@Suite("restarts")
+struct RestartPolicyTests {
+  @Test("delays double from 100 ms to 5 s")
+  func doubling() {
+    var policy = RestartPolicy(restarts: true)
+    let delays = (0..<9).map { _ in policy.ended(.signal(9), after: .seconds(1)) }
+    let expected = [100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]
+    #expect(delays == expected.map { .restart(after: .milliseconds($0)) })
+  }
+
+  @Test("ten seconds of life make the next end the first one")
+  func reset() {
+    var policy = RestartPolicy(restarts: true)
+    for _ in 0..<5 { _ = policy.ended(.signal(9), after: .zero) }
+    #expect(policy.isHopeless)
+    #expect(policy.ended(.signal(9), after: .seconds(10)) == .restart(after: .milliseconds(100)))
+    #expect(!policy.isHopeless)
+  }
+
+  @Test("an exit code that says so ends it", arguments: [ExitCode.usage, .identity, .damaged, .diverged])
+  func hopeless(code: ExitCode) {
+    var policy = RestartPolicy(restarts: true)
+    #expect(policy.ended(.code(code.rawValue), after: .seconds(60)) == .giveUp(code))
+    #expect(policy.isOver)
+  }
+
+  @Test("codes of nobody's, and a clean end that nobody asked for, are restarted", arguments: [0, 1, 10, 77, 139])
+  func others(code: Int32) {
+    var policy = RestartPolicy(restarts: true)
+    #expect(policy.ended(.code(code), after: .zero) == .restart(after: .milliseconds(100)))
+  }
+
+  @Test("--no-restart leaves it down")
+  func noRestart() {
+    var policy = RestartPolicy(restarts: false)
+    #expect(policy.ended(.signal(9), after: .zero) == .leave)
+    #expect(policy.isOver)
+  }
+}
+
+@Suite("READY")
+struct ReadinessTests {
+  private func node(
+    _ id: UInt64, _ role: String, term: UInt64 = 1, last: UInt64 = 1, commit: UInt64 = 1, applied: UInt64 = 1
+  ) -> NodeStatus {
+    var (status, group) = (NodeStatus(), GroupStatus())
+    (group.role, group.term, group.lastIndex) = (role, term, last)
+    (group.commitIndex, group.appliedIndex) = (commit, applied)
+    (status.node, status.groups) = (id, [group])
+    return status
+  }
+
+  private let start = ContinuousClock.now
+
+  @Test("not without a leader")
+  func noLeader() {
+    var readiness = Readiness(preferred: nil)
+    #expect(readiness.observe([], now: start) == nil)
+    #expect(readiness.observe([node(1, "candidate"), node(2, "follower")], now: start) == nil)
+  }
+
+  @Test("not before the leader has committed and applied an entry of its own term")
+  func ownTerm() {
+    var readiness = Readiness(preferred: nil)
+    #expect(readiness.observe([node(1, "leader", last: 8, commit: 7, applied: 7)], now: start) == nil)
+    // More came in meanwhile: what counts is the entry that its term began with.
+    #expect(readiness.observe([node(1, "leader", last: 20, commit: 8, applied: 7)], now: start) == nil)
+    #expect(readiness.observe([node(1, "leader", last: 30, commit: 9, applied: 8)], now: start) == 1)
+  }
+
+  @Test("a new leader starts anew")
+  func newLeader() {
+    var readiness = Readiness(preferred: nil)
+    #expect(readiness.observe([node(1, "leader", last: 8, commit: 7)], now: start) == nil)
+    let both = [node(1, "leader", last: 8, commit: 8, applied: 8), node(2, "leader", term: 2, last: 9, commit: 8)]
+    #expect(readiness.observe(both, now: start) == nil)
+    #expect(readiness.observe([node(2, "leader", term: 2, last: 9, commit: 9, applied: 9)], now: start) == 2)
+  }
+
+  @Test("the node of --leader is waited for, but not for ever")
+  func preferred() {
+    var readiness = Readiness(preferred: 2)
+    let other = [node(1, "leader")]
+    #expect(readiness.observe(other, now: start) == nil)
+    #expect(readiness.observe(other, now: start + .seconds(4)) == nil)
+    #expect(readiness.observe(other, now: start + .seconds(5)) == 1)
+    var second = Readiness(preferred: 2)
+    #expect(second.observe([node(2, "leader")], now: start) == 2)
+  }
+
+  @Test("an answer counts only when it can be that of the process that was started")
+  func running() {
+    let nodes = RunningNodes()
+    var status = node(1, "leader")
+    status.uptimeMilliseconds = 900
+    #expect(!nodes.includes(status, as: 1, now: start))
+    nodes.started(1, at: start)
+    #expect(nodes.includes(status, as: 1, now: start + .seconds(1)))
+    #expect(!nodes.includes(status, as: 2, now: start + .seconds(1)))
+    #expect(!nodes.includes(status, as: 1, now: start + .milliseconds(500)))
+    nodes.ended(1)
+    #expect(!nodes.includes(status, as: 1, now: start + .seconds(1)))
+  }
+}
+
+@Suite("command lines of nodes")
+struct LaunchPlanTests {
+  private func plan(isOwnProgram: Bool = true, leader: Int? = nil) -> LaunchPlan {
+    LaunchPlan(
+      nodes: 2, basePort: 7400, program: "/p", isOwnProgram: isOwnProgram, directory: "d", cluster: "c",
+      leader: leader)
+  }
+
+  private let flags = [
+    "--id", "2", "--dir", "d/2", "--listen", "127.0.0.1:7402", "--peer-listen", "127.0.0.1:7502", "--members",
+    "1=127.0.0.1:7501,2=127.0.0.1:7502",
+  ]
+
+  @Test("this program is told to be a node")
+  func own() {
+    #expect(plan().arguments(of: 2) == ["node"] + flags + ["--cluster", "c", "--stop-on-stdin-close"])
+  }
+
+  @Test("a user's program gets the flags alone")
+  func users() {
+    #expect(
+      plan(isOwnProgram: false, leader: 1).arguments(of: 2)
+        == flags + ["--leader", "1", "--cluster", "c", "--stop-on-stdin-close"])
+  }
+
+  @Test("ports beyond the last one are refused")
+  func ports() {
+    #expect(LaunchPlan.portProblem(basePort: 7400, nodes: 3) == nil)
+    #expect(LaunchPlan.portProblem(basePort: 65_432, nodes: 3) == nil)
+    #expect(LaunchPlan.portProblem(basePort: 65_433, nodes: 3) != nil)
+    #expect(LaunchPlan.portProblem(basePort: 0, nodes: 3) != nil)
+  }
+}
+
+@Suite("events of up")
+struct LaunchEventTests {
+  @Test("ready, for a shell and as JSON")
+  func ready() {
+    let event = LaunchEvent.ready(
+      leader: 1, endpoints: [Endpoint(host: "127.0.0.1", port: 7401), Endpoint(host: "127.0.0.1", port: 7402)])
+    #expect(event.text == "READY leader=1 endpoints=127.0.0.1:7401,127.0.0.1:7402")
+    #expect(event.json.text() == #"{"event":"ready","leader":1,"endpoints":["127.0.0.1:7401","127.0.0.1:7402"]}"#)
+  }
+
+  @Test("started and exited are for JSON only")
+  func others() {
+    let started = LaunchEvent.started(node: 1, process: 4711, listen: Endpoint(host: "127.0.0.1", port: 7401))
+    #expect(started.text == nil)
+    #expect(started.json.text() == #"{"event":"started","node":1,"pid":4711,"listen":"127.0.0.1:7401"}"#)
+    #expect(
+      LaunchEvent.exited(node: 1, process: 4711, .code(13)).json.text()
+        == #"{"event":"exited","node":1,"pid":4711,"code":13,"signal":null}"#)
+    #expect(
+      LaunchEvent.exited(node: 1, process: 4711, .signal(9)).json.text()
+        == #"{"event":"exited","node":1,"pid":4711,"code":null,"signal":9}"#)
+  }
+}

@@ -1,0 +1,70 @@
+import ArgumentParser
+import Lockstep
+import Testing
+
+@testable import LockstepTool
+
+@Suite("flags")
+struct OptionTests {
+  private func parse<Command>(_ arguments: [String], as: Command.Type = Command.self) throws -> Command {
+    try #require(try Program.parseAsRoot(arguments) as? Command)
+  }
+
+  @Test("endpoints: the flag, else the environment, else the ports of up")
+  func endpoints() throws {
+    let flag: StatusCommand = try parse(["status", "--endpoints", "a:1,[::1]:2"])
+    let resolved = [Endpoint(host: "a", port: 1), Endpoint(host: "::1", port: 2)]
+    #expect(try flag.cluster.resolved(environment: "b:3") == resolved)
+    let none: StatusCommand = try parse(["status"])
+    #expect(try none.cluster.resolved(environment: "b:3") == [Endpoint(host: "b", port: 3)])
+    #expect(try none.cluster.resolved(environment: nil).map(\.port) == [7401, 7402, 7403])
+    #expect(try none.cluster.resolved(environment: "").map(\.port) == [7401, 7402, 7403])
+    #expect(throws: CommandFailure.self) { try none.cluster.resolved(environment: "b") }
+  }
+
+  @Test("a call's levels")
+  func levels() throws {
+    let call: CallCommand = try parse(
+      ["call", "a.B/C", "{}", "--ack", "all", "--read", "at:7", "--timeout", "250ms", "--json"])
+    #expect(call.defaults.ack == .all)
+    #expect(call.defaults.read == .at(7))
+    #expect(call.defaults.timeout == .milliseconds(250))
+    #expect(call.printsEnvelope)
+  }
+
+  @Test("calls from stdin")
+  func standardInput() throws {
+    let call: CallCommand = try parse(["call", "-", "--concurrency", "64"])
+    #expect((call.method, call.concurrency) == ("-", 64))
+  }
+
+  @Test("a node's flags go to the node as they are")
+  func node() throws {
+    let node: NodeSubcommand = try parse(["node", "--id", "1", "--what", "-x"])
+    #expect(node.flags == ["--id", "1", "--what", "-x"])
+  }
+
+  @Test(
+    "bad usage is exit code 2",
+    arguments: [
+      ["what"], ["call"], ["call", "a.B/C"], ["call", "-", "{}"], ["call", "-", "--concurrency", "0"],
+      ["call", "a.B/C", "{}", "--concurrency", "2"], ["call", "a.B/C", "{}", "--ack", "some"],
+      ["call", "a.B/C", "{}", "--read", "some"], ["call", "a.B/C", "{}", "--timeout", "0"],
+      ["call", "a.B/C", "{", "--endpoints", "127.0.0.1:1"], ["status", "--endpoints", "x"],
+      ["status", "--endpoints", "h:0"], ["up", "--nodes", "0"], ["up", "--nodes", "65"],
+      ["up", "--ephemeral", "--dir", "d"], ["up", "--binary", "/does/not/exist"], ["log", "inspect"],
+    ])
+  func badUsage(arguments: [String]) async { #expect(await Program.run(arguments) == 2) }
+
+  @Test(
+    "a cluster that cannot be reached is exit code 1",
+    arguments: [["call", "a.B/C", "{}"], ["describe"], ["status"]])
+  func unreachable(arguments: [String]) async {
+    #expect(await Program.run(arguments + ["--endpoints", "127.0.0.1:1"]) == 1)
+  }
+
+  @Test(
+    "help and version are exit code 0",
+    arguments: [["--help"], ["--version"], ["up", "--help"], ["call", "--help"], ["help", "status"]])
+  func help(arguments: [String]) async { #expect(await Program.run(arguments) == 0) }
+}
