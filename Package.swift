@@ -82,5 +82,24 @@ let package = Package(
     tests("LockstepReflectionTests", ["LockstepReflection"]),
     tests(
       "LockstepServicesTests", ["LockstepServices", "LockstepExecution", "LockstepConsensus", "bank", protobuf]),
+    tests("LockstepWireTests", ["LockstepWire", "LockstepConsensus"]),
+    tests(
+      "LockstepDriverTests",
+      ["LockstepDriver", "LockstepConsensus", "LockstepExecution", "LockstepStorage", "LockstepWire"]),
+    tests(
+      "LockstepTests",
+      nio + [
+        logging, "Lockstep", "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepExecution",
+        "LockstepStorage", "LockstepTransport", "LockstepWire", protobuf,
+      ]),
+    tests(
+      "LockstepToolTests",
+      [
+        arguments, "LockstepTool", "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection",
+        "LockstepServices", "LockstepStorage", "LockstepWire",
+      ]),
+    tests(
+      "LockstepEndToEndTests",
+      ["LockstepTool", "bank", "LockstepConsensus", "LockstepReflection", "LockstepWire", "CXXHash"]),
   ]
 )

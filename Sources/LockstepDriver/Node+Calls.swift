@@ -50,8 +50,9 @@ extension Node {
       refuse(origin, error)
       return
     }
-    guard callsUnderWay < limits.calls, callBytesUnderWay + payload.count <= limits.callBytes else {
-      refuse(origin, Status(.resourceExhausted, "this node has \(callsUnderWay) calls under way and takes no more"))
+    let underWay = callsUnderWay + forwards.count
+    guard underWay < limits.calls, callBytesUnderWay + payload.count <= limits.callBytes else {
+      refuse(origin, Status(.resourceExhausted, "this node has \(underWay) calls under way and takes no more"))
       return
     }
     let deadline = deadline(header)
@@ -130,12 +131,17 @@ extension Node {
 
   /// The proposals have become entries from `first` on.
   func awaitCommands(_ group: Group, _ first: EntryID) {
+    let isBehind = group.commands.last.map { $0.id.index >= first.index } ?? false
     for (offset, call) in group.proposals.calls.enumerated() {
       group.commands.append(
         PendingCommand(
           id: EntryID(term: first.term, index: first.index.advanced(by: offset)), origin: call.origin,
           deadline: call.deadline, bytes: call.bytes))
     }
+    // Commands of a former time as leader, replaced in the log since, still wait for what takes their places. They are
+    // answered in the order of the log, or one of these would be taken for one that was replaced.
+    guard isBehind else { return }
+    group.commands[group.commandsHead...].sort { ($0.id.index, $0.id.term) < ($1.id.index, $1.id.term) }
   }
 
   func refuseProposals(_ group: Group, _ refusal: ProposalRefusal) {
@@ -248,6 +254,9 @@ extension Node {
       expireCommands(group)
       expireHeld(group)
       expireReads(group)
+      // What came after the last turn has its place in the queues still to come.
+      for call in group.proposals.calls { nextDeadline = min(nextDeadline, call.deadline) }
+      for read in group.reads { nextDeadline = min(nextDeadline, read.deadline) }
     }
     let now = now
     for forwarded in forwards.removeAll(where: { $0.deadline <= now }) {

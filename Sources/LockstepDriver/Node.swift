@@ -87,6 +87,10 @@ package final class Node {
         Group(
           id: id, replica: replica, executor: Executor(group: id, machine: machine), cache: cache,
           firstRead: firstID))
+      // A clock that was set back while this node was down must not show in the log.
+      if let tail = state?.tail.last, let header = tail.header(at: tail.last) {
+        groups[groups.count - 1].lastTimestamp = header.timestamp
+      }
     }
   }
 

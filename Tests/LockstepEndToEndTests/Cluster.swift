@@ -142,9 +142,11 @@ final class Cluster: Sendable {
 
   // MARK: Status
 
+  /// In the order of the nodes; those that do not answer have no id, and come last.
   func status() async throws -> [JSONValue] {
     let finished = try await Finished.run(["status", "--json", "--endpoints", endpoints()])
-    return try JSONValue(parsing: finished.lines.first ?? "null")["nodes"]?.array ?? []
+    let nodes = try JSONValue(parsing: finished.lines.first ?? "null")["nodes"]?.array ?? []
+    return nodes.sorted { $0["id"]?.integer ?? .max < $1["id"]?.integer ?? .max }
   }
 
   /// The node that leads in the newest term.

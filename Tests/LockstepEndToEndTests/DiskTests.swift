@@ -12,7 +12,6 @@ extension EndToEndTests {
     mkdir(small, 0o755)
     guard mount("tmpfs", small, "tmpfs", 0, "size=6m") == 0 else { return }  // Root of a container without the right.
     defer { umount2(small, Int32(MNT_DETACH)) }
-    try Files.write("", to: small + "/ballast")
     // Node 2's data on the small disk, and small files in its log.
     let wrapper = directory.path + "/node"
     try Files.write("#!/bin/sh\nexec '\(Setup.lockstep)' node \"$@\" --segment-bytes 1048576\n", to: wrapper, mode: 0o755)

@@ -5,9 +5,10 @@ enum Socket {
   static func connect(port: Int) throws -> Int32 {
     let file = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard file >= 0 else { throw Failure("no socket: errno \(errno)") }
-    var patience = timeval(tv_sec: 5, tv_usec: 0)
-    setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
-    setsockopt(file, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+    // A timeval: seconds and microseconds.
+    var patience: (Int, Int) = (5, 0)
+    setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<(Int, Int)>.size))
+    setsockopt(file, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<(Int, Int)>.size))
     guard withAddress(port, { Glibc.connect(file, $0, $1) }) == 0 else {
       let code = errno
       close(file)

@@ -125,8 +125,13 @@ extension Servers {
           do throws(ServerFailure) { try await server.waitUntilStopped() } catch { ended.withLock { $0 = error } }
         }
         let value = String(repeating: "x", count: 60_000)
+        let direct = cluster.client(leader)
         try await eventually("the node ends") {
-          _ = try? await client.put("k", value, timeout: .milliseconds(500))
+          await withTaskGroup { group in
+            for number in 0..<12 {
+              group.addTask { _ = try? await direct.put("k\(number)", value, timeout: .milliseconds(500)) }
+            }
+          }
           return ended.withLock { $0 } != nil
         }
         await waiter.value

@@ -14,8 +14,9 @@ struct RawSocket: Sendable {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     guard descriptor >= 0 else { throw Failure(call: "socket") }
     // So that a broken test fails instead of hanging.
-    var timeout = timeval(tv_sec: 20, tv_usec: 0)
-    let size = socklen_t(MemoryLayout<timeval>.size)
+    // A timeval: seconds and microseconds.
+    var timeout: (Int, Int) = (20, 0)
+    let size = socklen_t(MemoryLayout<(Int, Int)>.size)
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, size)
     setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &timeout, size)
   }

@@ -25,7 +25,7 @@ struct EntryBlockTests {
     let sliced = try slice(block.bytes)
     #expect(sliced.bytes == block.bytes && sliced.ends == block.ends && sliced.terms == block.terms)
     #expect(sliced.lastChain == block.lastChain && sliced.last == LogIndex(16) && block.lastID?.index == LogIndex(16))
-    for cut in 7...18 as ClosedRange<UInt64> {
+    for cut in 7...17 as ClosedRange<UInt64> {
       let index = LogIndex(cut)
       var head = block.prefix(before: index)
       let tail = block.suffix(from: index)

@@ -55,7 +55,7 @@ struct EndpointList: ExpressibleByArgument, Equatable {
 struct CallDefaults: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "When a command is answered: leader (durable there), quorum (durable on a majority), all (on every voter), applied (on every voter).",
+      "A command is answered when it is durable: leader (there), quorum (on a majority), all (on every voter); or applied (on every voter).",
       valueName: "level"))
   var ack: Acknowledgement = .quorum
 

@@ -89,8 +89,12 @@ extension Duration {
     self = .microseconds(Int64(milliseconds * 1000))
   }
 
+  /// Saturates: a user may ask for as long as there is.
   var milliseconds: UInt64 {
-    UInt64(max(0, components.seconds)) * 1000 + UInt64(max(0, components.attoseconds / 1_000_000_000_000_000))
+    let (whole, overflow) = UInt64(max(0, components.seconds)).multipliedReportingOverflow(by: 1000)
+    if overflow { return .max }
+    let part = UInt64(max(0, components.attoseconds / 1_000_000_000_000_000))
+    return whole > .max - part ? .max : whole + part
   }
 }
 

@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import LockstepConsensus
 import LockstepDriver
@@ -80,7 +81,14 @@ public final class Server: Sendable {
         assemble(configuration, box.value, machine, logger, eventLoop, end) { ready.resume(returning: $0) }
       }
     }
-    let server = Server(loop: try outcome.get(), group: group, eventLoop: eventLoop, end: end)
+    let loop: NIOLoopBound<Running>
+    do throws(ServerFailure) { loop = try outcome.get() } catch {
+      // Whoever tries again finds the directory and the ports free.
+      _ = await end.wait()
+      await shutDown(group)
+      throw error
+    }
+    let server = Server(loop: loop, group: group, eventLoop: eventLoop, end: end)
     logger.notice(
       "node \(configuration.id) serves clients on \(configuration.listen), peers on \(configuration.peerListen), data in \(configuration.directory)"
     )
@@ -93,6 +101,10 @@ public final class Server: Sendable {
 
   /// Returns when the node was stopped, and throws when it had to stop by itself. The process should end after that.
   public func waitUntilStopped() async throws(ServerFailure) { try await end.wait().get() }
+
+  private static func shutDown(_ group: MultiThreadedEventLoopGroup) async {
+    await withCheckedContinuation { done in group.shutdownGracefully(queue: .global()) { _ in done.resume() } }
+  }
 
   // MARK: Assembly, on the loop
 
@@ -130,15 +142,18 @@ public final class Server: Sendable {
           }))
       later.value = running
       bind(configuration, running, peers, eventLoop) { failure in
+        disk.start()
         if let failure {
+          running.server.stop()
           ready(.failure(failure))
           return
         }
-        disk.start()
         running.server.start()
         ready(.success(NIOLoopBound(running, eventLoop: eventLoop)))
       }
     } catch {
+      disk.start()
+      disk.stop()
       ready(.failure(ServerFailure(.damaged, "the recovered log cannot be used: \(error)")))
     }
   }

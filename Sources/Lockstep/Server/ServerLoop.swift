@@ -23,6 +23,8 @@ final class ServerLoop {
   /// Called once, when the node cannot go on.
   private let failed: (ServerFailure) -> Void
   private var isStopped = false
+  /// The node cannot go on; its directory and ports are held until `stop`.
+  private var hasFailed = false
 
   init(
     configuration: ServerConfiguration, identity: PeerIdentity, eventLoop: any EventLoop, logger: Logger,
@@ -83,8 +85,8 @@ final class ServerLoop {
   private var monotonic: UInt64 { NIODeadline.now().uptimeNanoseconds }
 
   private func checkFailure() {
-    guard let failure = node.failure, !isStopped else { return }
-    isStopped = true
+    guard let failure = node.failure, !hasFailed else { return }
+    hasFailed = true
     ticks?.stop()
     failed(ServerFailure(failure))
   }

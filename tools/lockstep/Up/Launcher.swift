@@ -166,7 +166,7 @@ final class Launcher {
     case .stopping: isHopeless = false
     }
     guard isHopeless else { return }
-    failure = .failed("lockstep: no node is left that could run; see above, and \(directory.path)/node-*.log")
+    failure = .failed("lockstep: no node is left that could run; the reasons are above")
     stopAll()
   }
 

@@ -61,6 +61,8 @@ struct UpCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    // A reader of the events who is gone, as in `lockstep up | head -1`, is an error of the write, and no end.
+    signal(SIGPIPE, SIG_IGN)
     let program = try binary.map(Self.checkedProgram) ?? Self.ownProgram()
     let path = ephemeral ? try ClusterDirectory.temporary() : dir ?? "lockstep-data"
     let directory = try ClusterDirectory(path: path, nodes: nodes)
@@ -71,12 +73,12 @@ struct UpCommand: AsyncParsableCommand {
       if ephemeral { try directory.remove() }
       throw error
     }
-    Output.error("lockstep: \(directory.nodes) nodes, data and logs (node-*.log) in \(directory.path)")
+    let count = directory.nodes == 1 ? "1 node" : "\(directory.nodes) nodes"
+    Output.error("lockstep: \(count), data and logs (node-*.log) in \(directory.path)")
     do {
       try await launcher.run()
     } catch {
-      // The logs say why it failed, and are left for that.
-      if ephemeral { Output.error("lockstep: the temporary directory \(directory.path) is kept for its logs") }
+      if ephemeral { try directory.remove() }
       throw error
     }
     if ephemeral { try directory.remove() }
