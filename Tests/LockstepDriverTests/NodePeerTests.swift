@@ -10,7 +10,8 @@ import Testing
 struct NodePeerTests {
   private let unavailable = UInt32(Status.Code.unavailable.rawValue)
 
-  private func block(_ first: UInt64, term: UInt64, count: Int = 1, chain: UInt64, timestamp: UInt64 = 1) -> EntryBlock {
+  private func block(_ first: UInt64, term: UInt64, count: Int = 1, chain: UInt64, timestamp: UInt64 = 1) -> EntryBlock
+  {
     var block = EntryBlock(first: LogIndex(first), previousChain: chain)
     for _ in 0..<count { block.append(term: Term(term), kind: .noOperation, timestamp: timestamp) }
     return block

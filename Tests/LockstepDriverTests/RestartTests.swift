@@ -80,7 +80,7 @@ struct RestartTests {
         #expect(node.tape.lines.count == 300 && node.tape.digest == digest)
         let last = node.replica.log.last
         let stamp = try #require(node.group.cache.block(containing: last)?.header(at: last)?.timestamp)
-        #expect(stamp >= wall, "the leader's first entry after the start has no earlier time stamp than the last before")
+        #expect(stamp >= wall, "the first entry after the start has no earlier time stamp than the last before")
         try node.call(sink, 1, method: "t/Read")
         settle(node, &clock, wall: earlier)
         #expect(sink.reply(1)?.payload == Array("300 lines".utf8))

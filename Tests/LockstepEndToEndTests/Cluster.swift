@@ -115,13 +115,15 @@ final class Cluster: Sendable {
   func call(
     _ method: String, _ request: JSONValue, at endpoints: String? = nil, _ flags: [String] = []
   ) async throws -> (result: JSONValue, code: Int32) {
-    let finished = try await Finished.run([
+    let finished = try await Finished.run(
+      [
         "call", method, request.text(), "--json", "--endpoints", endpoints ?? self.endpoints(),
       ] + flags)
     return (try JSONValue(parsing: finished.lines.first ?? "null"), finished.code)
   }
 
-  func put(_ key: String, _ value: String, at endpoints: String? = nil, _ flags: [String] = []) async throws -> JSONValue
+  func put(_ key: String, _ value: String, at endpoints: String? = nil, _ flags: [String] = []) async throws
+    -> JSONValue
   {
     try await call(Line.kv + "Put", ["key": .string(key), "value": .string(value)], at: endpoints, flags).result
   }

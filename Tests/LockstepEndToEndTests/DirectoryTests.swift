@@ -86,7 +86,9 @@ extension EndToEndTests {
     try await Cluster.with(directory.path, base: base) { cluster in
       let exit = try await cluster.waitForExit(of: 2)
       #expect(exit.code == 13 && cluster.nodeLog(2).contains(file))
-      for number in 0..<5 { #expect(try await cluster.get("key-\(number)")["reply"]?["value"]?.string == "flipped-\(number)") }
+      for number in 0..<5 {
+        #expect(try await cluster.get("key-\(number)")["reply"]?["value"]?.string == "flipped-\(number)")
+      }
       #expect(try await cluster.put("after", "1").isOK)
       #expect(cluster.starts.filter { $0.node == 2 }.count == 1 && Set(cluster.runningNodes.keys) == [1, 3])
     }

@@ -120,7 +120,8 @@ extension EndToEndTests {
       let read = try await cluster.get("one-0", at: endpoint, ["--timeout", "700ms"])
       // Two calls, each with its deadline, the client's grace, and two programs to start on a busy machine.
       #expect(asked.duration(to: .now) < .seconds(5))
-      #expect(!answer.isOK && ["UNAVAILABLE", "DEADLINE_EXCEEDED"].contains(answer["code"]?.string), "\(answer.text())")
+      #expect(
+        !answer.isOK && ["UNAVAILABLE", "DEADLINE_EXCEEDED"].contains(answer["code"]?.string), "\(answer.text())")
       #expect(["no", "unknown"].contains(answer["applied"]?.string))
       #expect(answer["message"]?.string?.isEmpty == false)
       #expect(!read.isOK && ["UNAVAILABLE", "DEADLINE_EXCEEDED"].contains(read["code"]?.string), "\(read.text())")

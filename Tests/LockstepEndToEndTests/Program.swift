@@ -140,7 +140,11 @@ final class Program: Sendable {
     var part = [UInt8](repeating: 0, count: 1 << 16)
     while true {
       let count = read(file, &part, part.count)
-      if count > 0 { take(String(decoding: part[..<count], as: UTF8.self)) } else if !(count < 0 && errno == EINTR) { break }
+      if count > 0 {
+        take(String(decoding: part[..<count], as: UTF8.self))
+      } else if !(count < 0 && errno == EINTR) {
+        break
+      }
     }
     close(file)
     take(nil)

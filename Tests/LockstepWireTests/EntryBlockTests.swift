@@ -42,7 +42,9 @@ struct EntryBlockTests {
         var seen: [UInt64] = []
         try block.forEach(in: wanted) { header, _ in seen.append(header.id.index.rawValue) }
         #expect(seen == (last < first ? [] : Array(first...last)))
-        #expect(Array(block.bytes[block.region(wanted)]) == block.suffix(from: LogIndex(first)).prefix(before: LogIndex(last + 1)).bytes)
+        #expect(
+          Array(block.bytes[block.region(wanted)])
+            == block.suffix(from: LogIndex(first)).prefix(before: LogIndex(last + 1)).bytes)
       }
     }
     #expect(block.header(at: LogIndex(10))?.payload.count == 6)
@@ -64,7 +66,8 @@ struct EntryBlockTests {
         try slice(block.bytes, first: 1, term: 0, chain: number).forEach(in: block.slice) { header, bytes in
           #expect(header.kind == kind && header.timestamp == number && header.session == number)
           #expect(header.sequence == number && header.machineVersion == UInt32(truncatingIfNeeded: number))
-          #expect(Array(bytes[header.method]) == [109] && Array(bytes[header.payload]) == [UInt8](repeating: 3, count: 300))
+          #expect(
+            Array(bytes[header.method]) == [109] && Array(bytes[header.payload]) == [UInt8](repeating: 3, count: 300))
         }
       }
     }
@@ -99,7 +102,8 @@ struct EntryBlockTests {
     #expect(try slice([]).isEmpty)
   }
 
-  @Test("slicing: refuses entries without chain, term or index, at 2^64 - 1, with fields twice, out of order or unknown")
+  @Test(
+    "slicing: refuses entries without chain, term or index, at 2^64 - 1, with fields twice, out of order or unknown")
   func forms() {
     let term = field(1, 4)
     let index = field(2, 8)

@@ -13,13 +13,17 @@ struct HostileBytesTests {
     } catch { #expect(!error.description.isEmpty) }
   }
 
-  @Test("wire: every message is read back; cut at every byte it is refused or something, and never traps", arguments: Sample.all)
+  @Test(
+    "wire: every message is read back; cut at every byte it is refused or something, and never traps",
+    arguments: Sample.all)
   func truncated(sample: Sample) throws {
     try reading(sample.bytes) { (bytes) throws(WireError) in try sample.read(codec, bytes) }
     for count in 0..<sample.bytes.count { attempt(sample, Array(sample.bytes[..<count])) }
   }
 
-  @Test("wire: every bit of every message flipped is refused or decodes to something, and never traps", arguments: Sample.all)
+  @Test(
+    "wire: every bit of every message flipped is refused or decodes to something, and never traps",
+    arguments: Sample.all)
   func flipped(sample: Sample) {
     for place in sample.bytes.indices {
       for bit in 0..<8 {
@@ -47,7 +51,9 @@ struct HostileBytesTests {
     }
   }
 
-  @Test("wire: a bomb of unknown fields is refused, a few are borne", arguments: Sample.all.filter { $0.name != "log batch" })
+  @Test(
+    "wire: a bomb of unknown fields is refused, a few are borne",
+    arguments: Sample.all.filter { $0.name != "log batch" })
   func unknownFields(sample: Sample) {
     let bomb = (0..<20_000).flatMap { _ in field(200, 1) }
     #expect(throws: WireError.self) {
@@ -73,7 +79,9 @@ struct HostileBytesTests {
     #expect(throws: WireError.self) { try reading(many, codec.unpackStatus) }
   }
 
-  @Test("wire: lengths beyond the end, up to 2^64 - 1, are refused; nothing is allocated for them", arguments: [4, 127, 1 << 20, 1 << 31, 1 << 32, 1 << 62, 1 << 63, .max] as [UInt64])
+  @Test(
+    "wire: lengths beyond the end, up to 2^64 - 1, are refused; nothing is allocated for them",
+    arguments: [4, 127, 1 << 20, 1 << 31, 1 << 32, 1 << 62, 1 << 63, .max] as [UInt64])
   func lengths(length: UInt64) {
     for number in 1...15 as ClosedRange<UInt64> {
       let bytes = varint(number << 3 | 2) + varint(length) + [1, 2, 3]

@@ -163,7 +163,8 @@ struct RoundTripTests {
     #expect(try reading(identity.encoded(), DiskIdentity.init(decoding:)) == identity)
     for number in Self.numbers where number > 0 {
       let header = LogBatchHeader(
-        group: GroupID(number), hardState: HardState(term: Term(number), vote: NodeID(number), commit: LogIndex(number)),
+        group: GroupID(number),
+        hardState: HardState(term: Term(number), vote: NodeID(number), commit: LogIndex(number)),
         first: LogIndex(number), previousChain: number)
       var bytes = [UInt8](repeating: 0, count: header.packedSize)
       _ = bytes.withUnsafeMutableBytes { header.write(to: $0.baseAddress.unsafelyUnwrapped) }
@@ -181,7 +182,9 @@ struct RoundTripTests {
       field(1, 1) + field(7, 1), field(1, 1) + field(6, 1),
     ]
     for bytes in wrong {
-      #expect(throws: WireError.self) { try reading(bytes) { (bytes) throws(WireError) in try LogBatchHeader.parse(bytes) } }
+      #expect(throws: WireError.self) {
+        try reading(bytes) { (bytes) throws(WireError) in try LogBatchHeader.parse(bytes) }
+      }
     }
   }
 
@@ -191,7 +194,9 @@ struct RoundTripTests {
     #expect([1, 2, 3, 4, 5, 6, 7].map(append.number) == [1, 5, 7, 4, 99, 6, 9])
     let entries = append.all(15).compactMap(IndependentReader.init)
     #expect(entries.map { $0.number(2) } == [8, 9, 10] && entries.map { $0.number(1) } == [4, 4, 5])
-    #expect(entries.map { $0.bytes(9).count } == [0, 3, 6] && entries.map { $0.bytes(8) } == [Array](repeating: Array("a/B".utf8), count: 3))
+    #expect(
+      entries.map { $0.bytes(9).count } == [0, 3, 6]
+        && entries.map { $0.bytes(8) } == [Array](repeating: Array("a/B".utf8), count: 3))
     let call = try #require(IndependentReader(Sample.call))
     #expect([1, 2, 5, 6, 7, 8, 9, 10, 11].map(call.number) == [1, 2, 3, 2, 5, .max, 7, 8, 9])
     #expect(call.bytes(3) == Array("a.B/C".utf8) && call.bytes(4) == [9, 8, 7])

@@ -114,7 +114,10 @@ struct Sample: Sendable, CustomTestStringConvertible {
     (self.name, self.bytes, self.read) = (name, bytes, read)
   }
 
-  init(_ name: String, pack: (Codec) -> Void, _ read: @escaping @Sendable (Codec, UnsafeRawBufferPointer) throws(WireError) -> Void) {
+  init(
+    _ name: String, pack: (Codec) -> Void,
+    _ read: @escaping @Sendable (Codec, UnsafeRawBufferPointer) throws(WireError) -> Void
+  ) {
     let codec = Codec(maximumMessage: 0)
     pack(codec)
     self.init(name, codec.packed, read)
@@ -199,16 +202,26 @@ struct Sample: Sendable, CustomTestStringConvertible {
 
   static let all: [Sample] = [
     Sample("append", append) { codec, bytes throws(WireError) in _ = try codec.unpackMessage(.append, bytes) },
-    core("append reply", .appendReply, .appendReply(AppendReply(term: Term(1), verdict: .accepted(match: LogIndex(2)), readRound: 3))),
+    core(
+      "append reply", .appendReply,
+      .appendReply(AppendReply(term: Term(1), verdict: .accepted(match: LogIndex(2)), readRound: 3))),
     core(
       "append rejection", .appendReply,
       .appendReply(
-        AppendReply(term: Term(1), verdict: .rejected(previous: LogIndex(9), hint: EntryID(term: Term(1), index: LogIndex(4))), readRound: 3))),
-    core("vote", .vote, .vote(VoteRequest(term: Term(300), last: EntryID(term: Term(2), index: LogIndex(3)), isPreVote: true, isTransfer: true))),
+        AppendReply(
+          term: Term(1), verdict: .rejected(previous: LogIndex(9), hint: EntryID(term: Term(1), index: LogIndex(4))),
+          readRound: 3))),
+    core(
+      "vote", .vote,
+      .vote(
+        VoteRequest(
+          term: Term(300), last: EntryID(term: Term(2), index: LogIndex(3)), isPreVote: true, isTransfer: true))),
     core("vote reply", .voteReply, .voteReply(VoteReply(term: Term(300), isGranted: true, isPreVote: true))),
     core("timeout now", .timeoutNow, .timeoutNow(term: Term(300))),
     core("read index", .readIndex, .readIndex(ReadIndexRequest(term: Term(300), id: ReadID(4)))),
-    core("read index reply", .readIndexReply, .readIndexReply(ReadIndexReply(term: Term(3), id: ReadID(4), index: LogIndex(500)))),
+    core(
+      "read index reply", .readIndexReply,
+      .readIndexReply(ReadIndexReply(term: Term(3), id: ReadID(4), index: LogIndex(500)))),
     Sample("peer hello", pack: { $0.pack(PeerHello(versions: 1...3, identity: identity, target: NodeID(1))) }) {
       codec, bytes throws(WireError) in _ = try codec.unpackHello(bytes)
     },
@@ -232,7 +245,8 @@ struct Sample: Sendable, CustomTestStringConvertible {
       pack: { $0.pack(ClientWelcome(version: 1, cluster: [1, 2], node: 3, leader: 4, maximumRequestBytes: 5)) }
     ) { codec, bytes throws(WireError) in _ = try codec.unpackClientWelcome(bytes) },
     Sample("call", call) { codec, bytes throws(WireError) in try codec.unpackCall(bytes) { _, _, _ in } },
-    Sample("call reply", pack: { $0.pack(reply) }) { codec, bytes throws(WireError) in _ = try codec.unpackReply(bytes) },
+    Sample("call reply", pack: { $0.pack(reply) }) { codec, bytes throws(WireError) in _ = try codec.unpackReply(bytes)
+    },
     Sample("describe", pack: { $0.pack(describe: 300) }) { codec, bytes throws(WireError) in
       _ = try codec.unpackDescribe(bytes)
     },
@@ -249,7 +263,8 @@ struct Sample: Sendable, CustomTestStringConvertible {
       "members",
       pack: { $0.pack(Members(voters: [NodeID(1), NodeID(300)], outgoingVoters: [NodeID(2)], learners: [NodeID(4)])) }
     ) { codec, bytes throws(WireError) in _ = try codec.unpackMembers(bytes) },
-    Sample("segment header", segment.encoded()) { _, bytes throws(WireError) in _ = try SegmentHeader(decoding: bytes) },
+    Sample("segment header", segment.encoded()) { _, bytes throws(WireError) in _ = try SegmentHeader(decoding: bytes)
+    },
     Sample("identity", disk.encoded()) { _, bytes throws(WireError) in _ = try DiskIdentity(decoding: bytes) },
     Sample("log batch", batch) { _, bytes throws(WireError) in
       let (header, entries) = try LogBatchHeader.parse(bytes)
