@@ -11,12 +11,16 @@ extension Servers {
     @Test("another cluster's node at a member's address is refused, and the reason is logged")
     func wrongCluster() async throws {
       try await Cluster.with(3) { cluster in
-        try await cluster.stop(3)
-        try FileManager.default.removeItem(atPath: cluster.directory(3))
-        try await cluster.start(3) { $0.cluster = "another" }
+        let leader = try await cluster.waitForLeader()
+        let stranger = leader % 3 + 1
+        try await cluster.stop(stranger)
+        try FileManager.default.removeItem(atPath: cluster.directory(stranger))
+        try await cluster.start(stranger) { $0.cluster = "another" }
         try await eventually("the refusal is logged") { cluster.logs.contains("this is cluster") }
-        try await cluster.client(1).put("k", "v")
-        let alone = try await failure { try await cluster.client(3).put("k", "v", timeout: .milliseconds(200)) }
+        try await cluster.client(leader).put("k", "v")
+        let alone = try await failure {
+          try await cluster.client(stranger).put("k", "v", timeout: .milliseconds(200))
+        }
         #expect(alone.applied == .no)
       }
     }
