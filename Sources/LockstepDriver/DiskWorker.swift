@@ -7,9 +7,13 @@ package final class DiskWorker {
   /// The next segment of the log is there.
   private var isPrepared = false
   private var room: Int
+  /// How much of the next segment is due to be made, by what was used of this one.
+  private var owed = 0
 
-  /// How much of the next segment is made at a time when nothing waits: short enough not to be noticed by what comes.
-  private static let idleStep = 256 * 1024
+  /// How much of the next segment is made at a time: short enough not to be noticed by what comes.
+  private static let step = 256 * 1024
+  /// With so much room left, the next segment can wait for an idle moment.
+  private static let ampleRoom = 16 << 20
 
   package init(log: sending DurableLog) {
     room = log.room
@@ -35,21 +39,31 @@ package final class DiskWorker {
 
   /// Called after each batch of jobs: makes room ahead of the log, in step with what it uses.
   package func keepPace() throws(StorageError) {
-    if log.room > room { isPrepared = false }
-    let used = max(0, room - log.room)
-    room = log.room
-    guard !isPrepared, used > 0 else { return }
-    isPrepared = try log.prepareNextSegment(maximumBytes: max(4096, 4 * used))
+    let used = noteRoom()
+    guard !isPrepared, log.room < Self.ampleRoom else { return }
+    owed += 4 * used
+    guard owed >= Self.step else { return }
+    owed -= Self.step
+    isPrepared = try log.prepareNextSegment(maximumBytes: Self.step)
   }
 
   /// Called when nothing has come for a moment: marks what is synced as such, and makes some room ahead. Returns whether
   /// there is more of this to do.
   package func rest() throws(StorageError) -> Bool {
     try log.seal()
-    if log.room > room { isPrepared = false }
-    room = log.room
-    if !isPrepared { isPrepared = try log.prepareNextSegment(maximumBytes: Self.idleStep) }
+    _ = noteRoom()
+    if !isPrepared { isPrepared = try log.prepareNextSegment(maximumBytes: Self.step) }
     return !isPrepared
+  }
+
+  /// How much of the segment was used since the last time; a new one has more room than the old one had.
+  private func noteRoom() -> Int {
+    if log.room > room {
+      isPrepared = false
+      owed = 0
+    }
+    defer { room = log.room }
+    return max(0, room - log.room)
   }
 
   package func close() throws(StorageError) { try log.close() }

@@ -11,5 +11,9 @@ package struct DriverLimits: Sendable {
   /// What is applied in one turn, so that heartbeats are not kept waiting. In bytes.
   package var applyBytes = 4 * 1024 * 1024
 
+  /// Appends up to this size may be run on the loop when the disk is at rest and quick. In bytes.
+  package var leaderAtOnceBytes = 1024
+  package var followerAtOnceBytes = 32 * 1024
+
   package init() {}
 }

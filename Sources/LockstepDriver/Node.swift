@@ -295,7 +295,12 @@ package final class Node {
     }
     guard !writes.isEmpty else { return false }
     isAppending = true
-    return submit(DiskJob(group: writes[0].group, purpose: .append, work: .append(writes)))
+    var job = DiskJob(group: writes[0].group, purpose: .append, work: .append(writes))
+    // A leader with many clients takes in their next commands meanwhile; with one, there is nothing to take in.
+    let bytes = writes.reduce(0) { $0 + ($1.entries?.bytes.count ?? 0) }
+    let isLeading = groups.contains { $0.replica.role == .leader }
+    job.mayRunAtOnce = bytes <= (isLeading ? limits.leaderAtOnceBytes : limits.followerAtOnceBytes)
+    return submit(job)
   }
 
   private func submit(_ job: DiskJob) -> Bool {

@@ -43,6 +43,8 @@ package struct DiskJob: Sendable {
   package let group: GroupID
   package let purpose: Purpose
   package let work: Work
+  /// The loop has nothing better to do than to wait for it.
+  package var mayRunAtOnce = false
 }
 
 package struct DiskResult: Sendable {

@@ -5,7 +5,7 @@ package struct LogOptions: Sendable {
   /// Of a segment file.
   package var segmentBytes = 64 << 20
   /// Of the first one, which is written through before a new node answers.
-  package var firstSegmentBytes = 4 << 20
+  package var firstSegmentBytes = 16 << 20
   /// Of the latest entries that recovery hands back, for each group.
   package var recoveredBytes = 4 << 20
   /// Log between two points of the index in memory: what a read may have to skip.

@@ -240,10 +240,10 @@ extension Codec {
     lockstep__wire__v1__evidence__init(&packed)
     packed.term = evidence.term
     packed.index = evidence.index
-    var holders = evidence.holders
-    holders.withUnsafeMutableBufferPointer { pointer in
-      packed.n_holders = pointer.count
-      packed.holders = pointer.baseAddress
+    // protobuf-c only reads what it packs.
+    evidence.holders.withUnsafeBufferPointer { holders in
+      packed.n_holders = holders.count
+      packed.holders = UnsafeMutablePointer(mutating: holders.baseAddress)
       withUnsafeMutablePointer(to: &packed) {
         message.evidence = $0
         pack(&message)

@@ -1,7 +1,6 @@
 import Dispatch
 import LockstepDriver
 import LockstepStorage
-import LockstepWire
 import NIOCore
 import Synchronization
 
@@ -36,8 +35,6 @@ final class DiskThread: @unchecked Sendable {
 
   /// What can wait is done when nothing else has come for so long.
   private static let restAfter = TimeAmount.milliseconds(5)
-  /// A larger append is worth two crossings: the loop goes on meanwhile.
-  private static let atOnceBytes = 32 * 1024
   private static let slow = TimeAmount.milliseconds(2)
   private static let threadOnlyAfterSlow = TimeAmount.milliseconds(250)
 
@@ -172,9 +169,7 @@ final class DiskThread: @unchecked Sendable {
 
 extension DiskThread: DiskQueue {
   func submit(_ job: DiskJob) -> DiskResult? {
-    guard case .append(let writes) = job.work,
-      writes.reduce(0, { $0 + ($1.entries?.bytes.count ?? 0) }) <= Self.atOnceBytes, beginAtOnce()
-    else {
+    guard job.mayRunAtOnce, beginAtOnce() else {
       submit(.job(job))
       return nil
     }

@@ -48,7 +48,6 @@ final class LoadGenerator {
   private let eventLoop: any EventLoop
   private let codec = Codec(maximumMessage: 8 << 20)
   private var links: [Link] = []
-  private var ready = 0
   private var random: UInt64
   private let method: [UInt8]
   private var payload: [UInt8]
@@ -57,18 +56,16 @@ final class LoadGenerator {
   private var isOver = false
   private var result = LoadResult()
   private let finished: (LoadResult) -> Void
-  private let failed: (String) -> Void
 
   init(
     _ load: Load, endpoints: [Endpoint], on eventLoop: any EventLoop, seed: UInt64,
-    finished: @escaping (LoadResult) -> Void, failed: @escaping (String) -> Void
+    finished: @escaping (LoadResult) -> Void
   ) {
     self.load = load
     self.endpoints = endpoints
     self.eventLoop = eventLoop
     random = seed | 1
     self.finished = finished
-    self.failed = failed
     method = Array(
       (load.operation == .put ? "lockstep.kv.v1.KeyValue/Put" : "lockstep.kv.v1.KeyValue/Get").utf8)
     // Field 1, the key, and for a put field 2, the value: both strings; the key's digits change from call to call.
