@@ -95,7 +95,8 @@ extension Node {
         answer(origin, success(id, reply, holders, origin, group))
       } else {
         // Another entry is committed in its place: this one can never be.
-        refuse(origin, Status(.unavailable, "entry \(command.id.index) of term \(command.id.term) was replaced by a later leader's; send it again"))
+        let entry = "entry \(command.id.index) of term \(command.id.term)"
+        refuse(origin, Status(.unavailable, "\(entry) was replaced by a later leader's; send it again"))
       }
     }
     if group.commandsHead > 1024, group.commandsHead > group.commands.count / 2 {

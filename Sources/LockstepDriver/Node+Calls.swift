@@ -103,7 +103,8 @@ extension Node {
     _ group: Group, _ header: CallHeader, _ origin: Origin, _ deadline: UInt64, _ call: Call, isQuery: Bool
   ) {
     guard let leader = group.replica.leader, leader != configuration.id else {
-      refuse(origin, Status(.unavailable, "no leader is known to node \(configuration.id): an election is under way, or a majority of the voters cannot be reached"))
+      let reason = "an election is under way, or a majority of the voters cannot be reached"
+      refuse(origin, Status(.unavailable, "no leader is known to node \(configuration.id): \(reason)"))
       return
     }
     guard case .client = origin else {
@@ -260,7 +261,8 @@ extension Node {
     }
     let now = now
     for forwarded in forwards.removeAll(where: { $0.deadline <= now }) {
-      var reply = failure(Status(.deadlineExceeded, "the leader, node \(forwarded.leader), did not answer in time"), forwarded.origin)
+      let message = "the leader, node \(forwarded.leader), did not answer in time"
+      var reply = failure(Status(.deadlineExceeded, message), forwarded.origin)
       reply.applied = forwarded.isQuery ? .no : .unknown
       answer(forwarded.origin, reply)
     }
@@ -277,8 +279,9 @@ extension Node {
       let id = group.commands[place].id
       // The place in the queue stays until the entry's fate is known; nobody waits for it any more.
       group.commands[place].origin = nil
-      var reply = failure(
-        Status(.deadlineExceeded, "entry \(id.index) of term \(id.term) is in the log of node \(configuration.id) and was not committed in time; it may be later"), origin)
+      let place = "entry \(id.index) of term \(id.term) is in the log of node \(configuration.id)"
+      let message = "\(place) and was not committed in time; it may be later"
+      var reply = failure(Status(.deadlineExceeded, message), origin)
       reply.index = id.index.rawValue
       reply.term = id.term.rawValue
       reply.applied = .unknown

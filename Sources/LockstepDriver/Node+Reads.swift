@@ -57,7 +57,10 @@ extension Node {
     let status: Status
     switch refusal {
     case .noLeader:
-      status = Status(.unavailable, "no leader is known to node \(configuration.id), so nobody can say what is committed; '--read any' answers from what this node has")
+      let message =
+        "no leader is known to node \(configuration.id), so nobody can say what is committed; "
+        + "'--read any' answers from what this node has"
+      status = Status(.unavailable, message)
     case .leadershipLost:
       status = Status(.unavailable, "the leader changed while the read was confirmed; ask again")
     case .overloaded: status = Status(.resourceExhausted, "too many reads wait to be confirmed")
@@ -122,7 +125,8 @@ extension Node {
     group.waiting.removeAll { $0.deadline <= now }
     for read in late {
       finish(read) {
-        refuse($0, Status(.deadlineExceeded, "node \(configuration.id) has applied entry \(applied), and \(read.index) was asked for"))
+        let message = "node \(configuration.id) has applied entry \(applied), and \(read.index) was asked for"
+        refuse($0, Status(.deadlineExceeded, message))
       }
     }
     for batch in group.confirming { for read in batch.reads { nextDeadline = min(nextDeadline, read.deadline) } }

@@ -22,7 +22,8 @@ public enum NodeCommand {
     do {
       let configuration = try options.configuration()
       guard let level = Logger.Level(rawValue: options.logLevel) else {
-        throw NodeOptions.ValidationFailure("--log-level '\(options.logLevel)' is none of trace, debug, info, notice, warning, error, critical")
+        let levels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
+        throw NodeOptions.ValidationFailure("--log-level '\(options.logLevel)' is none of \(levels)")
       }
       let machine = try machine()
       var logger = Logger(label: "lockstep", factory: { StreamLogHandler.standardError(label: $0) })

@@ -111,7 +111,9 @@ final class PeerPort {
       return
     }
     if hello.versions.upperBound < WireVersion.oldest || hello.versions.lowerBound > WireVersion.current {
-      refuse(connection, "protocol versions \(hello.versions.lowerBound) to \(hello.versions.upperBound) are not spoken here, \(WireVersion.oldest) to \(WireVersion.current) are")
+      let theirs = "\(hello.versions.lowerBound) to \(hello.versions.upperBound)"
+      let ours = "\(WireVersion.oldest) to \(WireVersion.current)"
+      refuse(connection, "protocol versions \(theirs) are not spoken here, \(ours) are")
       return
     }
     guard hello.target == identity.node else {

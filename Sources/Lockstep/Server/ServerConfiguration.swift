@@ -56,9 +56,10 @@ public struct ServerConfiguration: Sendable {
     if Set(ids).count != ids.count { return "a node number occurs twice among the members" }
     if members.count > 64 { return "there are \(members.count) members, at most 64 are supported" }
     if Set(members.map(\.peerEndpoint)).count != members.count { return "two members have the same address" }
-    if !ids.contains(id) { return "node \(id) is not among the members (\(ids.map(String.init).joined(separator: ", ")))" }
+    let listed = ids.map(String.init).joined(separator: ", ")
+    if !ids.contains(id) { return "node \(id) is not among the members (\(listed))" }
     if let preferredLeader, !ids.contains(preferredLeader) {
-      return "the leader \(preferredLeader) is not among the members (\(ids.map(String.init).joined(separator: ", ")))"
+      return "the leader \(preferredLeader) is not among the members (\(listed))"
     }
     if directory.isEmpty { return "the directory has no name" }
     if maximumRequestBytes < 1 || maximumRequestBytes > 64 * 1024 * 1024 {
