@@ -10,6 +10,8 @@ package struct DriverLimits: Sendable {
   package var maximumTimeout: UInt64 = 600_000
   /// What is applied in one turn, so that heartbeats are not kept waiting. In bytes.
   package var applyBytes = 4 * 1024 * 1024
+  /// The answers to queries in one turn, for the same reason. In bytes.
+  package var answerBytes = 1024 * 1024
 
   /// Appends up to this size may be run on the loop when the disk is at rest and quick. In bytes.
   package var leaderAtOnceBytes = 1024

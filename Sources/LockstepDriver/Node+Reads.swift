@@ -74,18 +74,30 @@ extension Node {
     answer(read.origin)
   }
 
-  /// Answers every read whose index has been applied.
-  func answerReads(_ group: Group) {
-    guard !group.waiting.isEmpty else { return }
+  /// Answers the reads whose index has been applied, up to the limit of a turn. Returns true when there are more.
+  func answerReads(_ group: Group) -> Bool {
+    guard !group.waiting.isEmpty else { return false }
     let applied = group.executor.applied
+    var budget = limits.answerBytes
+    var isMore = false
     var remaining: [PendingRead] = []
     for read in group.waiting {
-      if read.index <= applied { answer(read, group) } else { remaining.append(read) }
+      if read.index > applied {
+        remaining.append(read)
+      } else if budget > 0 {
+        budget -= answer(read, group)
+      } else {
+        isMore = true
+        remaining.append(read)
+      }
     }
     group.waiting = remaining
+    return isMore
   }
 
-  private func answer(_ read: PendingRead, _ group: Group) {
+  /// Returns the bytes of the answer.
+  private func answer(_ read: PendingRead, _ group: Group) -> Int {
+    var bytes = 0
     finish(read) { origin in
       var reply = CallReply(id: origin.callID)
       reply.index = group.executor.applied.rawValue
@@ -104,8 +116,10 @@ extension Node {
           }
         }
       }
+      bytes = reply.payload.count
       self.answer(origin, reply)
     }
+    return bytes
   }
 
   func expireReads(_ group: Group) {

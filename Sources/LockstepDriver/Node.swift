@@ -178,7 +178,7 @@ package final class Node {
     guard failure == nil else { return false }
     for group in groups {
       isMore = applyCommitted(group) || isMore
-      answerReads(group)
+      isMore = answerReads(group) || isMore
       group.cache.trim(before: min(group.replica.log.floor, group.executor.applied.next))
     }
     guard failure == nil else { return false }

@@ -52,7 +52,10 @@ extension EndToEndTests {
       // 200 answers of half a megabyte, which nobody takes.
       let request = HostileBytes.call(Line.kv + "Get", [0x0A, 3] + Array("big".utf8), read: 6)
       for _ in 0..<200 where !Socket.send(file, request) { break }
-      for number in 0..<20 { #expect(try await cluster.put("small-\(number)", "1").isOK) }
+      for number in 0..<20 {
+        let answer = try await cluster.put("small-\(number)", "1")
+        #expect(answer.isOK, "\(answer.text())")
+      }
       let after = Cluster.residentMemory(pid)
       #expect(after - before < 64 << 10)
       #expect(cluster.exits == [])

@@ -34,11 +34,12 @@ extension Servers {
         let client = cluster.client(2, 3)
         try await client.put("k", "1")
         try await cluster.stop(1)
-        try await cluster.waitForLeader()
+        try await cluster.waitUntilKnown(try await cluster.waitForLeader(), at: 2, 3)
         #expect(try await client.get("k") == "1")
         try await client.put("k", "2")
         try await cluster.start(1)
         try await cluster.waitForLeader(is: 1)
+        try await cluster.waitUntilKnown(1, at: 2, 3)
         try await client.put("k", "3")
         #expect(try await cluster.client(1).get("k") == "3")
       }

@@ -170,6 +170,14 @@ final class Cluster {
     return found
   }
 
+  /// A follower hears of its leader a moment after the leader does, and answers UNAVAILABLE until then.
+  func waitUntilKnown(_ leader: UInt64, at ids: UInt64...) async throws {
+    try await eventually("nodes \(ids) know that \(leader) leads") {
+      for id in ids where await status(id)?.leader != leader { return false }
+      return true
+    }
+  }
+
   func end() async throws {
     for client in clients { await client.close() }
     for server in servers.values { server.stop() }
