@@ -34,7 +34,11 @@ final class ClientPort {
     }
   }
 
-  func stop() { listener?.close(reason: .local("this node stops")) {} }
+  /// `done` is called when the port is free.
+  func stop(_ done: @escaping () -> Void) {
+    guard let listener else { return done() }
+    listener.close(reason: .local("this node stops"), completion: done)
+  }
 
   fileprivate func receive(
     _ connection: Connection, _ session: ClientSession, _ kind: FrameKind?, _ payload: UnsafeRawBufferPointer

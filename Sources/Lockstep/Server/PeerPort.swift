@@ -69,9 +69,11 @@ final class PeerPort {
     }
   }
 
-  func stop() {
-    listener?.close(reason: .local("this node stops")) {}
+  /// `done` is called when the port is free.
+  func stop(_ done: @escaping () -> Void) {
     for (_, link, _) in links { link.stop(reason: .local("this node stops")) }
+    guard let listener else { return done() }
+    listener.close(reason: .local("this node stops"), completion: done)
   }
 
   // MARK: Handshake

@@ -59,9 +59,8 @@ final class ServerLoop {
     guard !isStopped else { return }
     isStopped = true
     ticks?.stop()
-    peers.stop()
-    clients.stop()
-    disk.stop()
+    // The disk last: when it has closed, the node has stopped, and another may take its ports.
+    peers.stop { self.clients.stop { self.disk.stop() } }
   }
 
   /// One turn for all that this pass of the loop brings: it runs after the sockets that are ready have been read.
