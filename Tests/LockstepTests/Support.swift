@@ -164,6 +164,10 @@ final class Cluster {
     var found: UInt64 = 0
     try await eventually("somebody leads: \(logs.text)") {
       guard let id = await leader(), id != former, wanted == nil || id == wanted else { return false }
+      // A follower hears of its leader a moment after the leader does. One that is cut off campaigns.
+      for other in servers.keys.sorted() {
+        if let status = await status(other), status.role == "follower", status.leader != id { return false }
+      }
       found = id
       return true
     }
