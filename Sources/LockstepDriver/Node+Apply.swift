@@ -46,7 +46,7 @@ extension Node {
   }
 
   private func apply(_ group: Group, _ block: EntryBlock, _ slice: LogSlice) {
-    let evidence = evidence(group)
+    let shared = shared(group)
     let range = block.region(slice)
     block.bytes.withUnsafeBytes { bytes in
       var cursor = WireCursor(UnsafeRawBufferPointer(rebasing: bytes[range]))
@@ -69,8 +69,18 @@ extension Node {
         failure = .corrupted(group.id, slice.first, error.description)
         return
       }
-      group.executor.apply(entries) { id, reply in finishCommand(group, id, reply, evidence) }
+      group.executor.apply(entries) { id, reply in finishCommand(group, id, reply, shared) }
     }
+  }
+
+  /// What the replies to all commands of a block have in common.
+  private struct SharedEvidence {
+    let leader: UInt64
+    let holders: [UInt64]
+  }
+
+  private func shared(_ group: Group) -> SharedEvidence {
+    SharedEvidence(leader: group.replica.leader?.rawValue ?? 0, holders: evidence(group))
   }
 
   /// The voters that the leader knows to hold all that is committed: at least a majority, by the rule of commitment.
@@ -84,7 +94,7 @@ extension Node {
   }
 
   /// The entry `id` has been applied: whoever waits for it, or for another one in its place, is answered.
-  private func finishCommand(_ group: Group, _ id: EntryID, _ reply: Replies.Reply?, _ holders: [UInt64]) {
+  private func finishCommand(_ group: Group, _ id: EntryID, _ reply: Replies.Reply?, _ shared: SharedEvidence) {
     while group.commandsHead < group.commands.count, group.commands[group.commandsHead].id.index <= id.index {
       let command = group.commands[group.commandsHead]
       group.commandsHead += 1
@@ -92,7 +102,7 @@ extension Node {
       callBytesUnderWay -= command.bytes
       guard let origin = command.origin else { continue }
       if command.id == id {
-        answer(origin, success(id, reply, holders, origin, group))
+        answer(origin, success(id, reply, shared, origin))
       } else {
         // Another entry is committed in its place: this one can never be.
         let entry = "entry \(command.id.index) of term \(command.id.term)"
@@ -106,16 +116,16 @@ extension Node {
   }
 
   private func success(
-    _ id: EntryID, _ outcome: Replies.Reply?, _ holders: [UInt64], _ origin: Origin, _ group: Group
+    _ id: EntryID, _ outcome: Replies.Reply?, _ shared: SharedEvidence, _ origin: Origin
   ) -> CallReply {
     var reply = CallReply(id: origin.callID)
     reply.index = id.index.rawValue
     reply.term = id.term.rawValue
     reply.node = configuration.id.rawValue
-    reply.leader = group.replica.leader?.rawValue ?? 0
+    reply.leader = shared.leader
     reply.ack = AckLevel.quorum.rawValue
     reply.applied = .yes
-    reply.evidence = CallReply.Evidence(term: id.term.rawValue, index: id.index.rawValue, holders: holders)
+    reply.evidence = CallReply.Evidence(term: id.term.rawValue, index: id.index.rawValue, holders: shared.holders)
     switch outcome {
     case .success(let payload)?: reply.payload = payload
     case .failure(let status)?:

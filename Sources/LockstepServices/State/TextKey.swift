@@ -56,6 +56,13 @@ struct TextKey: Sendable {
     return leftLong.lexicographicallyPrecedes(rightLong)
   }
 
+  /// `left < right`, or `<=`, without taking a copy of the left one.
+  static func precedes(_ left: UnsafePointer<TextKey>, _ right: TextKey, orEqual: Bool) -> Bool {
+    let first = left.pointee.first
+    if first != right.first { return first < right.first }
+    return left.pointee < right || (orEqual && left.pointee == right)
+  }
+
   func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
     if let long { return long.withUnsafeBytes(body) }
     let words = (first.bigEndian, second.bigEndian, third.bigEndian)

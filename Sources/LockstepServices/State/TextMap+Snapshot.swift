@@ -49,7 +49,7 @@ extension TextMap {
       let key = TextKey(try reader.text())
       if let last, !(last < key) { throw reader.damage("keys are out of order") }
       last = key
-      _ = update(key, try Value(decoding: reader.take(reader.varint())))
+      update(key, try Value(decoding: reader.take(reader.varint())))
     }
     guard reader.isAtEnd else { throw reader.damage("more follows the last value") }
   }

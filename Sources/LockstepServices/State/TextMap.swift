@@ -28,7 +28,7 @@ public struct TextMap<Value: StoredValue>: Sendable {
 
   /// The key's value; nil where there is none, and setting nil removes the key.
   public subscript(key: String) -> Value? {
-    get { root.value(of: TextKey(key)) }
+    get { root.item(of: TextKey(key))?.value }
     set {
       if let newValue { updateValue(newValue, forKey: key) } else { removeValue(forKey: key) }
     }
@@ -36,16 +36,16 @@ public struct TextMap<Value: StoredValue>: Sendable {
 
   /// Sets the key's value and returns the one that it had.
   @discardableResult
-  public mutating func updateValue(_ value: Value, forKey key: String) -> Value? {
-    update(TextKey(key), value)
-  }
+  public mutating func updateValue(_ value: Value, forKey key: String) -> Value? { update(TextKey(key), value) }
 
+  @discardableResult
   mutating func update(_ key: TextKey, _ value: Value) -> Value? {
-    let (old, split) = TextMapNode.insert(key, value, into: &root)
+    let item = TextMapNode<Value>.Item(value: value, hash: Self.hash(key, value))
+    let (old, split) = TextMapNode.insert(key, item, into: &root)
     if let split { root = TextMapNode(left: root, split) }
-    sum &+= Self.hash(key, value)
-    if let old { sum &-= Self.hash(key, old) } else { count += 1 }
-    return old
+    sum &+= item.hash
+    if let old { sum &-= old.hash } else { count += 1 }
+    return old?.value
   }
 
   /// Removes the key and returns its value, or nil where there was none.
@@ -53,12 +53,12 @@ public struct TextMap<Value: StoredValue>: Sendable {
   public mutating func removeValue(forKey key: String) -> Value? {
     let key = TextKey(key)
     // Looked up first: removing what is not there copies no node.
-    guard let old = root.value(of: key) else { return nil }
+    guard let old = root.item(of: key) else { return nil }
     TextMapNode.remove(key, from: &root)
     if let only = root.onlyChild { root = only }
-    sum &-= Self.hash(key, old)
+    sum &-= old.hash
     count -= 1
-    return old
+    return old.value
   }
 
   /// Calls `body` for every key in order.

@@ -7,8 +7,14 @@
 final class TextMapNode<Value: StoredValue>: @unchecked Sendable {
   typealias Split = (key: TextKey, right: TextMapNode)
 
+  /// A value, and the hash of its key and itself: what the map's digest loses when it is replaced.
+  struct Item: Sendable {
+    let value: Value
+    let hash: UInt64
+  }
+
   private var keys: ContiguousArray<TextKey> = []
-  private var values: ContiguousArray<Value> = []
+  private var items: ContiguousArray<Item> = []
   private var children: ContiguousArray<TextMapNode> = []
 
   /// Most keys of a leaf, and most children of a branch.
@@ -27,7 +33,7 @@ final class TextMapNode<Value: StoredValue>: @unchecked Sendable {
 
   private init(copying other: TextMapNode) {
     keys = other.keys
-    values = other.values
+    items = other.items
     children = other.children
   }
 
@@ -42,27 +48,28 @@ final class TextMapNode<Value: StoredValue>: @unchecked Sendable {
   /// How many keys are less than this one; with `orEqual`, at most it.
   private func place(of key: TextKey, orEqual: Bool) -> Int {
     keys.withUnsafeBufferPointer { keys in
+      guard let first = keys.baseAddress else { return 0 }
       var low = 0
       var high = keys.count
       while low < high {
         let middle = (low &+ high) / 2
-        if keys[middle] < key || (orEqual && keys[middle] == key) { low = middle &+ 1 } else { high = middle }
+        if TextKey.precedes(first + middle, key, orEqual: orEqual) { low = middle &+ 1 } else { high = middle }
       }
       return low
     }
   }
 
-  func value(of key: TextKey) -> Value? {
+  func item(of key: TextKey) -> Item? {
     var node = self
     while !node.isLeaf { node = node.children[node.place(of: key, orEqual: true)] }
     let place = node.place(of: key, orEqual: false)
-    return place < node.keys.count && node.keys[place] == key ? node.values[place] : nil
+    return place < node.keys.count && node.keys[place] == key ? node.items[place] : nil
   }
 
   /// Returns false when `body` did, which ends the scan.
   func scan(from start: TextKey, _ body: (TextKey, Value) -> Bool) -> Bool {
     if isLeaf {
-      for place in self.place(of: start, orEqual: false)..<keys.count where !body(keys[place], values[place]) {
+      for place in self.place(of: start, orEqual: false)..<keys.count where !body(keys[place], items[place].value) {
         return false
       }
     } else {
@@ -81,15 +88,15 @@ final class TextMapNode<Value: StoredValue>: @unchecked Sendable {
   }
 
   /// Sets the key's value. Returns the one that it had, and the right half where the node had to be split.
-  static func insert(_ key: TextKey, _ value: Value, into node: inout TextMapNode) -> (old: Value?, split: Split?) {
+  static func insert(_ key: TextKey, _ item: Item, into node: inout TextMapNode) -> (old: Item?, split: Split?) {
     own(&node)
-    return node.insert(key, value)
+    return node.insert(key, item)
   }
 
-  private func insert(_ key: TextKey, _ value: Value) -> (old: Value?, split: Split?) {
+  private func insert(_ key: TextKey, _ item: Item) -> (old: Item?, split: Split?) {
     guard isLeaf else {
       let place = self.place(of: key, orEqual: true)
-      let (old, split) = Self.insert(key, value, into: &children[place])
+      let (old, split) = Self.insert(key, item, into: &children[place])
       guard let split else { return (old, nil) }
       keys.insert(split.key, at: place)
       children.insert(split.right, at: place + 1)
@@ -97,12 +104,12 @@ final class TextMapNode<Value: StoredValue>: @unchecked Sendable {
     }
     let place = self.place(of: key, orEqual: false)
     if place < keys.count, keys[place] == key {
-      let old = values[place]
-      values[place] = value
+      var old = item
+      swap(&old, &items[place])
       return (old, nil)
     }
     keys.insert(key, at: place)
-    values.insert(value, at: place)
+    items.insert(item, at: place)
     return (nil, keys.count > Self.capacity ? split(atEnd: place + 1 == keys.count) : nil)
   }
 
@@ -113,9 +120,9 @@ final class TextMapNode<Value: StoredValue>: @unchecked Sendable {
     let right = TextMapNode()
     if isLeaf {
       right.keys = ContiguousArray(keys[place...])
-      right.values = ContiguousArray(values[place...])
+      right.items = ContiguousArray(items[place...])
       keys.removeSubrange(place...)
-      values.removeSubrange(place...)
+      items.removeSubrange(place...)
       return (right.keys[0], right)
     }
     let middle = keys[place - 1]
@@ -136,7 +143,7 @@ final class TextMapNode<Value: StoredValue>: @unchecked Sendable {
     if isLeaf {
       let place = self.place(of: key, orEqual: false)
       keys.remove(at: place)
-      values.remove(at: place)
+      items.remove(at: place)
     } else {
       let place = self.place(of: key, orEqual: true)
       Self.remove(key, from: &children[place])
@@ -155,7 +162,7 @@ final class TextMapNode<Value: StoredValue>: @unchecked Sendable {
     let left = children[place]
     if !left.isLeaf { left.keys.append(keys[place]) }
     left.keys.append(contentsOf: right.keys)
-    left.values.append(contentsOf: right.values)
+    left.items.append(contentsOf: right.items)
     left.children.append(contentsOf: right.children)
     keys.remove(at: place)
     children.remove(at: place + 1)
