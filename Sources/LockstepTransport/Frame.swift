@@ -14,8 +14,8 @@ import CXXHash
 /// The mark stands in the first eight bytes, so that another protocol is told apart before its guess at a length is
 /// believed, and as soon as it has said eight bytes. There is no resynchronisation: after any of these errors nothing
 /// that follows can be trusted, and the connection is closed.
-enum Frame {
-  static let headerLength = 16
+package enum Frame {
+  package static let headerLength = 16
   /// The part of the header that says what is to come.
   static let prefixLength = 8
   static let version: UInt8 = 1
@@ -58,7 +58,7 @@ enum Frame {
   }
 
   /// Writes the header before a payload that is already in its place. `frame` is exactly header and payload.
-  static func seal(_ frame: UnsafeMutableRawBufferPointer, kind: UInt8) {
+  package static func seal(_ frame: UnsafeMutableRawBufferPointer, kind: UInt8) {
     let prefix = Prefix(kind: kind, length: frame.count - headerLength)
     frame.storeBytes(of: prefix.word.littleEndian, as: UInt64.self)
     let sum = checksum(UnsafeRawBufferPointer(rebasing: frame[headerLength...]), prefix)

@@ -1,7 +1,7 @@
 import NIOCore
 
 /// Who gets the frames of a decoder.
-protocol FrameSink: AnyObject {
+package protocol FrameSink: AnyObject {
   /// Asked before every frame, so that the owner may raise it on the first frame of a burst for the second one.
   var maximumFrameLength: Int { get }
   /// Asked before every frame: false once the owner has paused or closed in the middle of a burst.
@@ -13,7 +13,7 @@ protocol FrameSink: AnyObject {
 ///
 /// Complete frames are handed out in place, from the receive buffer. Only what is left over (the beginning of a frame,
 /// or everything after a pause) is copied, into one buffer that grows with what arrives and never with what is claimed.
-final class FrameDecoder {
+package final class FrameDecoder {
   /// What arrived and was not handed out yet. Unless the sink has paused, it is less than one frame.
   private var held = ByteBuffer()
   private var reserved = 0
@@ -24,7 +24,7 @@ final class FrameDecoder {
   /// Counts the frames handed out; wraps.
   private(set) var frames: UInt64 = 0
 
-  init(memory: FrameMemory, receiveBufferBytes: Int) {
+  package init(memory: FrameMemory, receiveBufferBytes: Int) {
     self.memory = memory
     self.freely = receiveBufferBytes
   }
@@ -33,7 +33,7 @@ final class FrameDecoder {
   var heldCapacity: Int { held.capacity }
 
   /// Takes what one read brought. The reason to close, if there is one, is the end of this decoder.
-  func receive(_ bytes: UnsafeRawBufferPointer, for sink: some FrameSink) -> CloseReason? {
+  package func receive(_ bytes: UnsafeRawBufferPointer, for sink: some FrameSink) -> CloseReason? {
     var rest = bytes
     if held.readableBytes > 0, sink.takesFrames, let reason = complete(from: &rest, for: sink) { return reason }
     if held.readableBytes == 0 {
@@ -63,7 +63,7 @@ final class FrameDecoder {
   }
 
   /// Returns all memory.
-  func forget() {
+  package func forget() {
     memory.release(reserved)
     reserved = 0
     memory.give(&held)

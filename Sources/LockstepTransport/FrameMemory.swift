@@ -4,7 +4,7 @@ import NIOCore
 ///
 /// A connection takes a buffer when it has something to hold, and gives it back when it does not: an idle connection
 /// owns none, and a busy loop keeps writing into the few that are in the processor's cache.
-final class FrameMemory {
+package final class FrameMemory {
   private static let buffersKept = 16
   /// Of one kept buffer; what a rare big frame needed is returned to the system.
   private static let capacityKept = 512 << 10
@@ -13,7 +13,7 @@ final class FrameMemory {
   private var reserved = 0
   private var free: [ByteBuffer] = []
 
-  init(halfFrameBytes: Int) {
+  package init(halfFrameBytes: Int) {
     limit = halfFrameBytes
     free.reserveCapacity(Self.buffersKept)
   }

@@ -1,0 +1,97 @@
+/// What a simulation can do to a cluster. Each kind is drawn per seed, counted when it was injected, and a run that
+/// promises a kind and never injected it fails.
+public enum FaultKind: String, CaseIterable, Sendable {
+  // Network: messages
+  case messageLost
+  case messageDuplicated
+  case messageReplayed
+  case messageReordered
+  case messageDelayed
+  case messageDelayedLong
+  case byteFlippedInFlight
+  case bytesInPieces
+  case bytesCoalesced
+  case garbageOnPeerPort
+  // Network: links
+  case linkClogged
+  case linkSlow
+  case linkOneWay
+  case connectionReset
+  case connectionResetInFrame
+  case halfOpenConnection
+  case partitionOfNode
+  case partitionOfMajority
+  case partitionBridge
+  case partitionRing
+  case partitionFlapping
+  // Processes
+  case crash
+  case crashAtWrite
+  case crashAtSync
+  case crashAtSend
+  case crashAtCommit
+  case crashAtReply
+  case crashDuringRecovery
+  case powerLossOfAll
+  case restartLoop
+  case pauseOfLeader
+  case pauseOfFollower
+  case pauseOfMajority
+  case processStarved
+  case secondProcessOnDirectory
+  case wipedDisk
+  // Disks
+  case unsyncedWriteLost
+  case unsyncedWriteKept
+  case unsyncedWriteTorn
+  case unsyncedSectorsReordered
+  case unsyncedNameLost
+  case readFailed
+  case writeFailed
+  case shortWrite
+  case syncFailed
+  case syncLied
+  case diskFull
+  case diskSlow
+  case diskStalled
+  case bitRot
+  case misdirectedWrite
+  case staleSector
+  case directoryRolledBack
+  // Clocks
+  case wallClockJumpForward
+  case wallClockJumpBack
+  case clockDrift
+  case clockFrozen
+  case clockJumpForward
+  // Clients
+  case clientRetried
+  case clientTimedOut
+  case clientDisappeared
+  // Operators
+  case leadershipTransferRequested
+}
+
+/// How often each fault was injected.
+public struct FaultCounts: Sendable, Equatable {
+  private var counts = [Int](repeating: 0, count: FaultKind.allCases.count)
+
+  public init() {}
+
+  public subscript(kind: FaultKind) -> Int { counts[kind.place] }
+
+  package mutating func count(_ kind: FaultKind, times: Int = 1) { counts[kind.place] += times }
+
+  package mutating func add(_ other: FaultCounts) {
+    for place in counts.indices { counts[place] += other.counts[place] }
+  }
+
+  /// In the order of `FaultKind`, those that never were injected among them.
+  public var all: [(kind: FaultKind, count: Int)] { Array(zip(FaultKind.allCases, counts)) }
+}
+
+extension FaultKind {
+  /// Its place in `allCases`.
+  fileprivate var place: Int { FaultKind.places[self] ?? 0 }
+  private static let places = Dictionary(uniqueKeysWithValues: allCases.enumerated().map { ($0.element, $0.offset) })
+}

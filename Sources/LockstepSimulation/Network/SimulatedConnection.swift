@@ -1,0 +1,57 @@
+import LockstepConsensus
+import LockstepTransport
+
+/// One connection from the node that dialed to the one that accepted: bytes in order, until it breaks. What arrives is
+/// cut into frames by the decoder of a real node.
+final class SimulatedConnection: FrameSink {
+  let from: Int
+  let to: Int
+  let fromLife: Int
+  let toLife: Int
+  let number: Int
+  var isEstablished = false
+  /// Neither end takes part any more.
+  var isClosed = false
+  /// The other end is gone, and this one has not noticed.
+  var isHalfOpen = false
+  /// Frames of this turn.
+  var outbound: [UInt8] = []
+  /// Nothing overtakes what was sent before.
+  var lastArrival: UInt64 = 0
+  let maximumFrameLength: Int
+  var takesFrames: Bool { !isClosed }
+  private let decoder: FrameDecoder
+  private let receive: (SimulatedConnection, UInt8, UnsafeRawBufferPointer) -> Void
+
+  init(
+    from: Int, to: Int, fromLife: Int, toLife: Int, number: Int, maximumFrameLength: Int, memory: FrameMemory,
+    receive: @escaping (SimulatedConnection, UInt8, UnsafeRawBufferPointer) -> Void
+  ) {
+    self.from = from
+    self.to = to
+    self.fromLife = fromLife
+    self.toLife = toLife
+    self.number = number
+    self.maximumFrameLength = maximumFrameLength
+    self.receive = receive
+    decoder = FrameDecoder(memory: memory, receiveBufferBytes: 256 * 1024)
+  }
+
+  func take(kind: UInt8, payload: UnsafeRawBufferPointer) { receive(self, kind, payload) }
+
+  /// Bytes arrive. Returns why the receiver closes the connection, if it does.
+  func arrive(_ bytes: [UInt8]) -> CloseReason? {
+    bytes.withUnsafeBytes { decoder.receive($0, for: self) }
+  }
+
+  func forget() { decoder.forget() }
+
+  /// Appends a frame to what goes out with the next flush.
+  static func append(_ kind: UInt8, _ header: [UInt8], _ body: UnsafeRawBufferPointer, to bytes: inout [UInt8]) {
+    let start = bytes.count
+    bytes.append(contentsOf: repeatElement(0, count: Frame.headerLength))
+    bytes.append(contentsOf: header)
+    bytes.append(contentsOf: body)
+    bytes.withUnsafeMutableBytes { Frame.seal(UnsafeMutableRawBufferPointer(rebasing: $0[start...]), kind: kind) }
+  }
+}
