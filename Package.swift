@@ -37,6 +37,7 @@ let package = Package(
   products: [
     .library(name: "Lockstep", targets: ["Lockstep"]),
     .library(name: "LockstepServices", targets: ["LockstepServices"]),
+    .library(name: "LockstepSimulation", targets: ["LockstepSimulation"]),
     .executable(name: "lockstep", targets: ["LockstepTool"]),
   ],
   dependencies: [
@@ -65,11 +66,17 @@ let package = Package(
       "LockstepServices", ["Lockstep", "LockstepConsensus", "LockstepExecution", protobuf],
       resources: [.embedInCode("Generated/key_value.descriptor"), .embedInCode("Generated/counter.descriptor")]),
     module("LockstepReflection", ["CProtobufC"]),
+    module(
+      "LockstepSimulation",
+      [
+        "LockstepConsensus", "LockstepExecution", "LockstepWire", "LockstepStorage", "LockstepTransport",
+        "LockstepDriver",
+      ]),
     .executableTarget(
       name: "LockstepTool",
       dependencies: nio + [
         arguments, "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection", "LockstepServices",
-        "LockstepStorage", "LockstepTransport", "LockstepWire",
+        "LockstepSimulation", "LockstepStorage", "LockstepTransport", "LockstepWire",
       ], path: "tools/lockstep", swiftSettings: settings),
     // A user's own program, as the README shows it.
     .executableTarget(

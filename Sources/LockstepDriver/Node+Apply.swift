@@ -83,10 +83,11 @@ extension Node {
     SharedEvidence(leader: group.replica.leader?.rawValue ?? 0, holders: evidence(group))
   }
 
-  /// The voters that the leader knows to hold all that is committed: at least a majority, by the rule of commitment.
+  /// The voters that this node knows to hold all that is committed: on a leader at least a majority, by the rule of
+  /// commitment.
   private func evidence(_ group: Group) -> [UInt64] {
-    guard group.replica.role == .leader else { return [] }
     let commit = group.replica.commit
+    // Who does not lead any more knows for certain of itself alone: that there was a majority, its new leader says.
     var holders = group.replica.progress.filter { $0.match >= commit && group.replica.members.isVoter($0.node) }
       .map(\.node.rawValue)
     if group.replica.log.durable >= commit { holders.append(configuration.id.rawValue) }

@@ -179,9 +179,9 @@ package final class Connection {
 }
 
 extension Connection: FrameSink {
-  var takesFrames: Bool { acceptsInput && !isPaused }
+  package var takesFrames: Bool { acceptsInput && !isPaused }
 
-  func take(kind: UInt8, payload: UnsafeRawBufferPointer) {
+  package func take(kind: UInt8, payload: UnsafeRawBufferPointer) {
     delegate?.connection(self, received: kind, payload)
   }
 }

@@ -35,6 +35,8 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
   private var locked: [String] = []
   private var cost: UInt64 = 0
   private var usedBytes = 0
+  /// Of all files together.
+  package var bytesInUse: Int { usedBytes }
 
   package init(random: SimulationRandom) { self.random = random }
 
@@ -185,12 +187,13 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
       try effect(false)
       return
     }
+    // Whatever becomes of the operation, nobody is left to hear it.
+    defer { isProcessDead = true }
     switch death {
     case .before: break
     case .within: if operation == .write || random.oneIn(2) { try effect(true) }
     case .after: try effect(false)
     }
-    isProcessDead = true
     throw DiskError(operation: operation.rawValue, path: path, reason: .other, text: "the process died")
   }
 

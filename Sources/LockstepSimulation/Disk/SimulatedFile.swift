@@ -1,4 +1,4 @@
-package import LockstepStorage
+import LockstepStorage
 
 /// The contents of one file, as three parties see them: the process (`bytes`), the device (`durable`), and, in between,
 /// the writes that no sync has covered, sector by sector.

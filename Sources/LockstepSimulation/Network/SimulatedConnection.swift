@@ -12,8 +12,10 @@ final class SimulatedConnection: FrameSink {
   var isEstablished = false
   /// Neither end takes part any more.
   var isClosed = false
-  /// The other end is gone, and this one has not noticed.
-  var isHalfOpen = false
+  /// What has arrived is all that ever will: the rest of a frame is missing.
+  var isReset = false
+  /// What waits for the way to be free again.
+  var held: [[UInt8]] = []
   /// Frames of this turn.
   var outbound: [UInt8] = []
   /// Nothing overtakes what was sent before.

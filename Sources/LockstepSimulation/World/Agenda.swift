@@ -57,7 +57,7 @@ enum Event {
   case deliver(SimulatedConnection, [UInt8])
   case welcome(SimulatedConnection)
   case hangUp(SimulatedConnection)
-  case arrive(Call, node: Int, life: Int)
+  case arrive(CallUnderWay, node: Int, life: Int)
   case reply(client: Int, call: UInt64, bytes: [UInt8]?)
   case giveUp(client: Int, call: UInt64)
   case act(client: Int)
@@ -66,7 +66,7 @@ enum Event {
 }
 
 /// A call on its way to a node.
-struct Call {
+struct CallUnderWay {
   let client: Int
   let id: UInt64
   let bytes: [UInt8]

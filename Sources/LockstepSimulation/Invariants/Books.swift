@@ -1,0 +1,312 @@
+import LockstepConsensus
+import LockstepDriver
+import LockstepStorage
+import LockstepWire
+
+/// What is known of all nodes together, kept after every event in time in proportion to what has changed.
+final class Books {
+  struct Place: Equatable {
+    let term: Term
+    let chain: UInt64
+  }
+
+  /// One node's part.
+  struct NodeBook {
+    /// Its log as the process has it, and as its disk is known to.
+    var log: [Place] = []
+    var stored: [Place] = []
+    var storedState = HardState()
+    /// What is on its way to the disk: may be there after a crash, all of it, or not.
+    var writing: (log: [Place], state: HardState)?
+    var commit: LogIndex = .zero
+    var applied: LogIndex = .zero
+    var leads: (term: Term, last: Int)?
+  }
+
+  struct Committed {
+    let place: Place
+    /// The term of the leader that committed it.
+    let inTerm: Term
+  }
+
+  private struct Ballot: Hashable {
+    let node: Int
+    let term: Term
+  }
+
+  private(set) var failure: InvariantFailure?
+  private(set) var checks = 0
+  private(set) var elections = 0
+  var nodes: [NodeBook]
+  private let group: GroupID
+  /// Nodes whose disks may lose what was synced: their part of a quorum is not counted on.
+  var unreliable: [Bool]
+  private var seen: [EntryID: (chain: UInt64, bytes: [UInt8])] = [:]
+  private var leaders: [Term: Int] = [:]
+  private var ballots: [Ballot: NodeID] = [:]
+  private(set) var committed: [Committed] = []
+  private(set) var replay: Replay
+  private let quorum: Int
+  var now: UInt64 = 0
+
+  init(count: Int, group: GroupID, replay: Replay) {
+    nodes = Array(repeating: NodeBook(), count: count)
+    unreliable = Array(repeating: false, count: count)
+    self.group = group
+    self.replay = replay
+    quorum = count / 2 + 1
+  }
+
+  func fail(_ invariant: Invariant, _ message: @autoclosure () -> String) {
+    if failure == nil { failure = InvariantFailure(invariant: invariant, message: message(), time: now) }
+  }
+
+  func check(_ invariant: Invariant, _ holds: Bool, _ message: @autoclosure () -> String) {
+    checks += 1
+    if !holds { fail(invariant, message()) }
+  }
+
+  static func name(_ place: Int) -> String { "node \(place + 1)" }
+
+  func changeReplay<Result>(_ body: (inout Replay) -> Result) -> Result { body(&replay) }
+
+  // MARK: After every event
+
+  func look(at place: Int, _ node: Node) {
+    guard let state = node.inspect(group) else { return }
+    if nodes[place].log.count != Int(state.last.index.rawValue) || nodes[place].log.last?.chain != lastChain(state) {
+      followLog(place, node, state)
+    }
+    lookAtLeader(place, state)
+    if state.hardState.commit != nodes[place].commit { followCommit(place, state) }
+    if state.applied != nodes[place].applied { followApplied(place, node, state) }
+    check(.recovery, state.durable.rawValue <= UInt64(nodes[place].stored.count) || state.durable == .zero,
+      "\(Self.name(place)) believes \(state.durable) entries durable, its disk has \(nodes[place].stored.count)")
+  }
+
+  private func lastChain(_ state: GroupInspection) -> UInt64? {
+    state.last.index == .zero ? nil : state.lastChain
+  }
+
+  /// Entries that are new in this node's log, and that are gone.
+  private func followLog(_ place: Int, _ node: Node, _ state: GroupInspection) {
+    let last = Int(state.last.index.rawValue)
+    var common = min(last, nodes[place].log.count)
+    while common > 0, let chain = node.chain(of: group, at: LogIndex(UInt64(common))),
+      chain != nodes[place].log[common - 1].chain
+    {
+      common -= 1
+    }
+    if let leads = nodes[place].leads, state.isLeader, leads.term == state.hardState.term {
+      check(.leaderAppendOnly, common >= leads.last, "\(Self.name(place)) leads and has dropped entry \(common + 1)")
+    }
+    nodes[place].log.removeSubrange(common...)
+    var index = LogIndex(UInt64(common + 1))
+    while index.rawValue <= UInt64(last) {
+      guard let block = node.block(of: group, containing: index) else {
+        fail(.recovery, "\(Self.name(place)) does not hold its new entry \(index) in memory")
+        return
+      }
+      let through = min(block.last, state.last.index)
+      take(place, block, LogSlice(first: index, last: through))
+      index = through.next
+    }
+  }
+
+  private func take(_ place: Int, _ block: EntryBlock, _ slice: LogSlice) {
+    var previous = nodes[place].log.last?.chain
+    var index = slice.first
+    while index <= slice.last {
+      let term = block.terms[index.distance(after: block.first)]
+      let chain = block.chain(at: index)
+      let id = EntryID(term: term, index: index)
+      checks += 1
+      if let known = seen[id] {
+        if known.chain != chain {
+          fail(.logMatching, "\(Self.name(place)) has another entry \(index) of term \(term) than a node before it")
+        }
+      } else {
+        let region = block.region(LogSlice(first: index, last: index))
+        seen[id] = (chain, Array(block.bytes[region]))
+      }
+      if let last = nodes[place].log.last, last.term > term {
+        fail(.logMatching, "\(Self.name(place)) has terms that go back at entry \(index)")
+      }
+      nodes[place].log.append(Place(term: term, chain: chain))
+      previous = chain
+      index = index.next
+    }
+    _ = previous
+  }
+
+  private func lookAtLeader(_ place: Int, _ state: GroupInspection) {
+    guard state.isLeader else {
+      nodes[place].leads = nil
+      return
+    }
+    let term = state.hardState.term
+    let last = nodes[place].log.count
+    guard nodes[place].leads?.term != term else {
+      nodes[place].leads?.last = last
+      return
+    }
+    elections += 1
+    nodes[place].leads = (term, last)
+    let other = leaders[term] ?? place
+    check(.electionSafety, other == place, "\(Self.name(other)) and \(Self.name(place)) lead in term \(term)")
+    leaders[term] = place
+    // All that was committed in earlier terms: the logs match, so the last such entry stands for those before it.
+    var index = committed.count
+    while index > 0, committed[index - 1].inTerm >= term { index -= 1 }
+    guard index > 0 else { return }
+    check(
+      .leaderCompleteness, nodes[place].log.count >= index && nodes[place].log[index - 1] == committed[index - 1].place,
+      "\(Self.name(place)) leads in term \(term) without the committed entry \(index)")
+  }
+
+  private func followCommit(_ place: Int, _ state: GroupInspection) {
+    let from = nodes[place].commit
+    let through = state.hardState.commit
+    check(.commitStored, through > from, "\(Self.name(place)): the commit index went from \(from) to \(through)")
+    nodes[place].commit = through
+    guard through.rawValue <= UInt64(nodes[place].log.count) else {
+      fail(.stateMachineSafety, "\(Self.name(place)): commit index \(through) is beyond its log")
+      return
+    }
+    var index = Int(from.rawValue)
+    while index < Int(through.rawValue), failure == nil {
+      let entry = nodes[place].log[index]
+      checks += 1
+      if index < committed.count {
+        if committed[index].place != entry {
+          fail(.stateMachineSafety, "\(Self.name(place)) has another entry \(index + 1) committed than others have")
+        }
+      } else {
+        commit(place, index, entry, state)
+      }
+      index += 1
+    }
+  }
+
+  /// The first node that calls this entry committed.
+  private func commit(_ place: Int, _ index: Int, _ entry: Place, _ state: GroupInspection) {
+    let holders = nodes.indices.filter { nodes[$0].stored.count > index && nodes[$0].stored[index] == entry }
+    check(
+      .commitStored, holders.count >= quorum,
+      "\(Self.name(place)) calls entry \(index + 1) committed, which is on \(holders.count) of \(nodes.count) disks")
+    committed.append(Committed(place: entry, inTerm: state.hardState.term))
+    let id = EntryID(term: entry.term, index: LogIndex(UInt64(index + 1)))
+    guard let bytes = seen[id]?.bytes else { return }
+    if let problem = replay.apply(bytes, id) { fail(problem.invariant, problem.message) }
+  }
+
+  private func followApplied(_ place: Int, _ node: Node, _ state: GroupInspection) {
+    nodes[place].applied = state.applied
+    guard let digest = node.digest(of: group) else { return }
+    let index = Int(state.applied.rawValue)
+    guard index <= replay.digests.count else {
+      fail(.stateMachineSafety, "\(Self.name(place)) has applied entry \(index), which nobody has committed")
+      return
+    }
+    check(
+      .equalDigests, index == 0 || replay.digests[index - 1] == digest,
+      "\(Self.name(place)) differs from a replay of the log after entry \(index)")
+  }
+
+  // MARK: The disk
+
+  /// A batch goes to this node's disk.
+  func writeBegins(_ place: Int, _ write: LogWrite) {
+    var log = nodes[place].stored
+    if let block = write.entries, !block.isEmpty {
+      log.removeSubrange(min(log.count, Int(block.first.rawValue) - 1)...)
+      var index = block.first
+      for term in block.terms {
+        log.append(Place(term: term, chain: block.chain(at: index)))
+        index = index.next
+      }
+    }
+    nodes[place].writing = (log, write.hardState)
+  }
+
+  /// It is there.
+  func writeEnds(_ place: Int) {
+    guard let writing = nodes[place].writing else { return }
+    nodes[place].stored = writing.log
+    nodes[place].storedState = writing.state
+    nodes[place].writing = nil
+  }
+
+  /// The process is gone.
+  func ended(_ place: Int) {
+    nodes[place].log = []
+    nodes[place].commit = .zero
+    nodes[place].applied = .zero
+    nodes[place].leads = nil
+  }
+
+  /// It has started again, with this on its disk.
+  func recovered(_ place: Int, _ node: Node) {
+    guard let state = node.inspect(group) else { return }
+    let found = Place(term: state.last.term, chain: state.lastChain)
+    var candidates = [(log: nodes[place].stored, state: nodes[place].storedState)]
+    if let writing = nodes[place].writing { candidates.append(writing) }
+    let count = Int(state.last.index.rawValue)
+    let match = candidates.last {
+      $0.log.count == count && (count == 0 || $0.log.last == found) && $0.state.term == state.hardState.term
+        && $0.state.vote == state.hardState.vote
+    }
+    checks += 1
+    if let match {
+      nodes[place].stored = match.log
+      nodes[place].storedState = match.state
+    } else if !unreliable[place] {
+      let expected = candidates.map { "\($0.log.count) entries, term \($0.state.term)" }.joined(separator: " or ")
+      fail(
+        .recovery,
+        "\(Self.name(place)) recovers \(count) entries, term \(state.hardState.term); its disk was told \(expected)")
+    } else {
+      // What it lost is lost; what it has must still be what was stored.
+      nodes[place].stored = Array(nodes[place].stored.prefix(count))
+      nodes[place].storedState = state.hardState
+    }
+    nodes[place].writing = nil
+    nodes[place].log = nodes[place].stored
+    nodes[place].commit = state.hardState.commit
+    nodes[place].applied = state.applied
+  }
+
+  // MARK: What is sent
+
+  /// "Updated on stable storage before responding to RPCs" (Raft figure 2).
+  func isSent(_ message: Message, by place: Int, to peer: NodeID) {
+    switch message {
+    case .vote(let request):
+      if !request.isPreVote { cast(place, request.term, for: NodeID(UInt64(place + 1))) }
+    case .voteReply(let reply):
+      if !reply.isPreVote, reply.isGranted { cast(place, reply.term, for: peer) }
+    case .appendReply(let reply):
+      guard case .accepted(let match) = reply.verdict, match > .zero else { return }
+      let index = Int(match.rawValue) - 1
+      let log = nodes[place].log
+      check(
+        .storedBeforeSent,
+        index < nodes[place].stored.count && index < log.count && nodes[place].stored[index] == log[index],
+        "\(Self.name(place)) acknowledges entry \(match), which is not on its disk")
+    case .append, .timeoutNow, .readIndex, .readIndexReply: break
+    }
+  }
+
+  private func cast(_ place: Int, _ term: Term, for candidate: NodeID) {
+    let ballot = Ballot(node: place, term: term)
+    let before = ballots[ballot] ?? candidate
+    check(
+      .oneVote, before == candidate || unreliable[place],
+      "\(Self.name(place)) votes in term \(term) for node \(before) and for node \(candidate)")
+    ballots[ballot] = candidate
+    let state = nodes[place].storedState
+    check(
+      .storedBeforeSent, state.term > term || (state.term == term && state.vote == candidate) || unreliable[place],
+      "\(Self.name(place)) votes in term \(term) for node \(candidate) before that is on its disk")
+  }
+}

@@ -1,0 +1,61 @@
+/// What must hold in every run. The first five are those of Raft figure 3.
+public enum Invariant: String, Sendable, CaseIterable {
+  /// At most one leader in a term.
+  case electionSafety
+  /// A leader never overwrites or deletes entries of its log.
+  case leaderAppendOnly
+  /// The same index and term: the same entry, and the same entries before it.
+  case logMatching
+  /// What is committed is in the log of every later leader.
+  case leaderCompleteness
+  /// No two nodes have different entries committed at one index.
+  case stateMachineSafety
+  /// The commit index of a process never goes back, and what it covers is on the disks of a quorum.
+  case commitStored
+  /// A vote, a term or an acknowledgement leaves a node only after it is on its disk.
+  case storedBeforeSent
+  /// One vote in a term, across restarts.
+  case oneVote
+  /// A disk that recovers has what was stored, all of it, and nothing else.
+  case recovery
+  /// Replicas that have applied the same entries are equal, and equal to a replay.
+  case equalDigests
+  /// The answer to a command is that of a replay, and the command is in the log where the answer says.
+  case honestAnswer
+  /// A call is answered once at most.
+  case answeredOnce
+  /// Each command that was sent takes effect once at most, and nothing that was not sent.
+  case noPhantom
+  /// What was said not to be applied never is.
+  case notAppliedIsFinal
+  /// A linearizable read sees what was acknowledged before it began.
+  case freshReads
+  /// A read at an index sees that index.
+  case readAtIndex
+  /// All operations of clients fit into one order.
+  case linearizability
+  /// A node never finds that another one has broken the protocol.
+  case noViolation
+  /// A process ends only for a reason that the faults explain.
+  case explainedEnd
+  /// Queues stay within their limits.
+  case boundedQueues
+  /// After healing, progress within ten election time-outs, and equal replicas.
+  case liveness
+  /// Without a disturbance the term stays.
+  case stableTerm
+  /// A promised fault was never injected.
+  case promisedFault
+  /// The user's own.
+  case user
+}
+
+/// A broken invariant, and when.
+public struct InvariantFailure: Error, Sendable, CustomStringConvertible {
+  public let invariant: Invariant
+  public let message: String
+  /// Virtual nanoseconds since the beginning of the run.
+  public let time: UInt64
+
+  public var description: String { "\(invariant.rawValue): \(message)" }
+}

@@ -1,0 +1,80 @@
+import LockstepConsensus
+import LockstepExecution
+import LockstepWire
+
+/// What the committed entries come to when one machine applies them one by one: what every replica and every answer is
+/// held against.
+struct Replay {
+  private var executor: Executor
+  /// After each entry.
+  private(set) var digests: [UInt64] = []
+  private(set) var replies: [Replies.Reply?] = []
+  private(set) var terms: [Term] = []
+  /// By the number that a command carries, where it is in the log.
+  private(set) var places: [UInt64: LogIndex] = [:]
+  /// Numbers of the commands that were sent, and those that were said not to be applied.
+  private(set) var sent: Set<UInt64> = []
+  private var denied: Set<UInt64> = []
+  private let workload: any Workload
+
+  init(group: GroupID, machine: any StateMachine, workload: any Workload) {
+    executor = Executor(group: group, machine: machine)
+    self.workload = workload
+  }
+
+  mutating func isSent(_ number: UInt64) { sent.insert(number) }
+
+  typealias Problem = (invariant: Invariant, message: String)
+
+  mutating func isDenied(_ number: UInt64) -> Problem? {
+    denied.insert(number)
+    guard let index = places[number] else { return nil }
+    return (.notAppliedIsFinal, "a command is said not to be applied, and is entry \(index)")
+  }
+
+  /// The next committed entry. Returns what is wrong with it.
+  mutating func apply(_ bytes: [UInt8], _ id: EntryID) -> Problem? {
+    var problem: Problem?
+    bytes.withUnsafeBytes { bytes in
+      var cursor = WireCursor(bytes)
+      do throws(WireError) {
+        _ = try cursor.varint()
+        let entry = UnsafeRawBufferPointer(rebasing: bytes[try cursor.delimited()])
+        let header = try EntryHeader(parsing: entry)
+        let payload = UnsafeRawBufferPointer(rebasing: entry[header.payload])
+        if header.kind == .command, let number = workload.number(of: payload) { problem = note(number, id.index) }
+        var answer: Replies.Reply?
+        executor.apply(
+          [
+            Executor.Entry(
+              id: header.id, kind: header.kind, timestamp: header.timestamp, session: header.session,
+              sequence: header.sequence,
+              call: Call(method: UnsafeRawBufferPointer(rebasing: entry[header.method]), request: payload))
+          ], answer: { answer = $1 })
+        replies.append(answer)
+        if header.kind == .command {
+          var reply: [UInt8]?
+          if case .success(let bytes)? = answer { reply = bytes }
+          let method = String(decoding: entry[header.method], as: UTF8.self)
+          workload.committed(id.index, method: method, request: Array(payload), reply: reply)
+        }
+      } catch {
+        problem = (.logMatching, "entry \(id.index) does not parse: \(error)")
+        replies.append(nil)
+      }
+    }
+    digests.append(executor.machine.digest)
+    terms.append(id.term)
+    return problem
+  }
+
+  private mutating func note(_ number: UInt64, _ index: LogIndex) -> Problem? {
+    if let before = places[number] { return (.noPhantom, "one command is entry \(before) and entry \(index)") }
+    places[number] = index
+    if !sent.contains(number) { return (.noPhantom, "entry \(index) is a command that nobody has sent") }
+    if denied.contains(number) {
+      return (.notAppliedIsFinal, "entry \(index) is a command that was said not to be applied")
+    }
+    return nil
+  }
+}

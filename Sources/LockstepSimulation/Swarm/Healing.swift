@@ -1,0 +1,92 @@
+import LockstepConsensus
+import LockstepDriver
+
+/// The end of each seed: faults stop, a majority comes together, and progress is due; then all come together, and must
+/// be equal.
+struct Healing {
+  private let world: World
+  private let swarm: Swarm
+
+  init(_ world: World, _ swarm: Swarm) {
+    self.world = world
+    self.swarm = swarm
+  }
+
+  /// Leadership is decided within a few time-outs; the first write then takes a round.
+  private var patience: UInt64 { 10 * world.options.electionTimeout }
+
+  func run() {
+    world.endFaults()
+    world.healNetwork()
+    let able = (1...world.nodes.count).filter { world.refusal(of: $0) == nil }
+    let majority = world.nodes.count / 2 + 1
+    // A disk that has taken back what it promised makes its node's peers refuse it, or itself end: it is not counted on.
+    let sound = able.filter { !world.nodes[$0 - 1].isUnreliable }
+    guard sound.count >= majority else { return }
+    var random = SimulationRandom(seed: swarm.options.seed).stream("healing")
+    let chosen = Array(sound.shuffled(using: &random).prefix(majority)).sorted()
+    let others = (1...world.nodes.count).filter { !chosen.contains($0) }
+    for id in others {
+      if world.isUp(id) { world.crash(id) }
+      world.nodes[id - 1].mayStart = false
+    }
+    for id in chosen { wake(id) }
+    guard progress(chosen, "a majority of sound nodes, \(chosen),") else { return }
+    calm(chosen)
+    for id in others where sound.contains(id) {
+      world.nodes[id - 1].mayStart = true
+      world.nodes[id - 1].disk.faults.space = .max
+      wake(id)
+    }
+    guard world.failure == nil else { return }
+    catchUp(sound)
+  }
+
+  private func wake(_ id: Int) {
+    if world.isUp(id) {
+      world.goOn(id)
+    } else if world.refusal(of: id) == nil {
+      world.restart(id)
+    }
+  }
+
+  /// A new command of a client is acknowledged.
+  private func progress(_ ids: [Int], _ who: String) -> Bool {
+    let before = world.acknowledged
+    // Recovery, redials and the clients' own time-outs are not the protocol's.
+    let isUp = world.run(within: 10_000_000_000) { ids.allSatisfy { world.isUp($0) } }
+    guard world.failure == nil else { return false }
+    world.books.check(.liveness, isUp, "\(who) do not all start within 10 s")
+    let time = patience + 6_000_000_000
+    let isDone = world.run(within: time) { world.acknowledged > before }
+    guard world.failure == nil else { return false }
+    world.books.check(.liveness, isDone, "\(who) acknowledge nothing within ten election time-outs after healing")
+    return isDone && world.failure == nil
+  }
+
+  /// Nothing disturbs them: the leader they have found stays.
+  private func calm(_ ids: [Int]) {
+    guard world.options.preferredLeader == nil else { return }
+    world.run(for: patience)
+    guard world.failure == nil else { return }
+    let before = ids.map { world.term(of: $0) }.max() ?? .zero
+    world.run(for: patience)
+    guard world.failure == nil else { return }
+    let after = ids.map { world.term(of: $0) }.max() ?? .zero
+    world.books.check(.stableTerm, before == after, "the term goes from \(before) to \(after) in peace")
+  }
+
+  private func catchUp(_ ids: [Int]) {
+    world.stopClients()
+    let isEqual = world.run(within: 60_000_000_000) {
+      let applied = ids.map { world.isUp($0) ? world.applied(by: $0) : nil }
+      return applied.allSatisfy { $0 != nil && $0 == applied[0] } && applied[0]?.rawValue == UInt64(world.committed)
+    }
+    guard world.failure == nil else { return }
+    let state = ids.map { "node \($0): \(world.isUp($0) ? "applied \(world.applied(by: $0))" : "down")" }
+    world.books.check(
+      .liveness, isEqual, "after healing the replicas do not become equal: \(state), committed \(world.committed)")
+    let digests = ids.map { world.digest(of: $0) }
+    world.books.check(.equalDigests, digests.allSatisfy { $0 == digests[0] }, "digests differ in the end")
+  }
+}

@@ -1,0 +1,121 @@
+import LockstepConsensus
+import LockstepDriver
+import LockstepStorage
+
+/// What one seed draws: how large the cluster is, how it is loaded and limited, which faults occur in it, and how often.
+struct Swarm {
+  let options: WorldOptions
+  let registers: Int
+  let padding: ClosedRange<Int>
+  let queriesIn: Int
+  /// How long faults are injected, in virtual nanoseconds.
+  let duration: UInt64
+  let network: NetworkFaults
+  let disk: DiskFaults
+  let crashes: World.CrashOdds
+  /// What happens to nodes, links and clocks as a whole, and the mean time between two such events.
+  let events: [FaultKind]
+  let eventsEvery: UInt64
+  /// The node whose disk may lose what was synced; see `Swarm.unreliableNode`.
+  let unreliable: Int?
+
+  static let eventKinds: [FaultKind] = [
+    .garbageOnPeerPort, .linkClogged, .linkSlow, .linkOneWay, .connectionReset, .partitionOfNode,
+    .partitionOfMajority, .partitionBridge, .partitionRing, .partitionFlapping, .crash, .powerLossOfAll, .restartLoop,
+    .pauseOfLeader, .pauseOfFollower, .pauseOfMajority, .processStarved, .secondProcessOnDirectory, .diskSlow,
+    .diskStalled, .diskFull, .wallClockJumpForward, .wallClockJumpBack, .clockDrift, .clockFrozen, .clockJumpForward,
+    .leadershipTransferRequested,
+  ]
+  /// These may take back what a disk has promised.
+  static let losses: [FaultKind] = [
+    .bitRot, .misdirectedWrite, .staleSector, .syncLied, .directoryRolledBack, .wipedDisk,
+  ]
+
+  init(seed: UInt64, without disabled: Set<FaultKind> = [], nodes fixedNodes: Int? = nil) {
+    var random = SimulationRandom(seed: seed).stream("swarm")
+    // A fault is in this seed, or it is not, and then at its own rate: from one in 3,000 to one in 30.
+    func odds(_ kind: FaultKind, _ least: Int, _ most: Int, in seeds: Int = 3) -> Int {
+      let isIn = random.oneIn(seeds)
+      let rate = random.within(least...most)
+      return isIn && !disabled.contains(kind) ? rate : 0
+    }
+    func pick<Value>(_ values: [Value]) -> Value { values[random.below(values.count)] }
+    var options = WorldOptions(seed: seed)
+    options.nodes = fixedNodes ?? pick([1, 2, 3, 3, 3, 3, 4, 4, 5, 5, 5, 6, 7])
+    options.clients = pick([1, 3, 8])
+    options.thinkTime = pick([0, 5_000_000, 30_000_000])
+    options.limits.electionTicks = pick([10, 20, 30])
+    options.limits.heartbeatTicks = pick([2, 3])
+    options.limits.windowMessages = pick([1, 4, 64])
+    options.limits.appendBytes = pick([1, 300, 4000, 512 * 1024])
+    options.limits.windowBytes = max(options.limits.appendBytes, pick([1000, 20_000, 8 * 1024 * 1024]))
+    options.limits.cacheBytes = max(options.limits.windowBytes, pick([20_000, 16 * 1024 * 1024]))
+    options.limits.cacheEntries = pick([64, 131_072])
+    options.limits.uncommittedBytes = max(options.limits.appendBytes, pick([5_000, 128 * 1024 * 1024]))
+    options.limits.preferredLeaderTicks = 40
+    options.limits.transferPauseTicks = 60
+    options.driver.applyBytes = pick([1, 2000, 4 * 1024 * 1024])
+    options.driver.answerBytes = pick([1, 1024 * 1024])
+    options.log.segmentBytes = pick([16 << 10, 64 << 10])
+    options.log.firstSegmentBytes = 16 << 10
+    options.log.recoveredBytes = pick([1, 4 << 10, 64 << 10])
+    options.runsAtOnce = random.oneIn(2)
+    if random.oneIn(3) { options.preferredLeader = NodeID(UInt64(random.below(options.nodes) + 1)) }
+    registers = pick([1, 3, 8])
+    padding = pick([0...0, 0...100, 0...2000])
+    queriesIn = pick([2, 4, 10])
+    duration = UInt64(random.within(4...16)) * 1_000_000_000
+
+    var network = NetworkFaults()
+    network.latency = pick([20_000, 100_000, 1_000_000])
+    network.lost = odds(.messageLost, 5, 200)
+    network.duplicated = odds(.messageDuplicated, 5, 200)
+    network.replayed = odds(.messageReplayed, 5, 200)
+    network.reordered = odds(.messageReordered, 3, 100)
+    network.delayed = odds(.messageDelayed, 3, 100)
+    network.delayedLong = odds(.messageDelayedLong, 50, 1000)
+    network.flipped = odds(.byteFlippedInFlight, 50, 2000)
+    network.pieces = odds(.bytesInPieces, 5, 100)
+    network.coalesced = odds(.bytesCoalesced, 3, 50)
+    network.resetInFrame = odds(.connectionResetInFrame, 100, 2000)
+    self.network = network
+
+    var disk = DiskFaults()
+    disk.writeTime = pick([5_000, 50_000])
+    disk.syncTime = pick([50_000, 200_000, 3_000_000])
+    disk.readFailed = odds(.readFailed, 20, 300, in: 6)
+    disk.writeFailed = odds(.writeFailed, 300, 5000, in: 6)
+    disk.shortWrite = odds(.shortWrite, 300, 5000, in: 6)
+    disk.syncFailed = odds(.syncFailed, 300, 5000, in: 5)
+    self.disk = disk
+
+    var crashes = World.CrashOdds()
+    crashes.send = odds(.crashAtSend, 500, 5000, in: 5)
+    crashes.reply = odds(.crashAtReply, 200, 2000, in: 5)
+    crashes.commit = odds(.crashAtCommit, 300, 3000, in: 5)
+    crashes.write = odds(.crashAtWrite, 300, 3000, in: 5)
+    crashes.sync = odds(.crashAtSync, 300, 3000, in: 5)
+    crashes.recovery = odds(.crashDuringRecovery, 5, 60, in: 4)
+    self.crashes = crashes
+
+    var events: [FaultKind] = []
+    for kind in Self.eventKinds where random.oneIn(4) && !disabled.contains(kind) { events.append(kind) }
+    let unreliable = Self.unreliableNode(options.nodes, &random)
+    if unreliable != nil {
+      for kind in Self.losses where random.oneIn(2) && !disabled.contains(kind) { events.append(kind) }
+    }
+    self.unreliable = unreliable
+    self.events = events
+    eventsEvery = pick([100_000_000, 400_000_000, 1_500_000_000])
+    self.options = options
+  }
+
+  /// A disk that takes back what it has promised takes its node's acknowledgements and votes back with it, and no
+  /// protocol that counts majorities survives that, unless any two majorities have a sound node in common. Of an odd
+  /// number of nodes two majorities may share one node only; of an even number they share two: so there, and only there,
+  /// one node may have such a disk.
+  private static func unreliableNode(_ nodes: Int, _ random: inout SimulationRandom) -> Int? {
+    guard nodes >= 4, nodes.isMultiple(of: 2), random.oneIn(2) else { return nil }
+    return random.below(nodes)
+  }
+}

@@ -1,0 +1,40 @@
+package import LockstepConsensus
+package import LockstepExecution
+
+/// What clients ask for, and how their answers are judged.
+package protocol Workload: AnyObject {
+  var machine: any StateMachine { get }
+  /// The next call; `number` is its own, and no other call has it.
+  func next(number: UInt64, _ random: inout SimulationRandom) -> PlannedCall
+  /// The number that `next` has put into a command, or nil where it puts none.
+  func number(of request: UnsafeRawBufferPointer) -> UInt64?
+  /// A committed entry was replayed.
+  func committed(_ index: LogIndex, method: String, request: [UInt8], reply: [UInt8]?)
+  /// A query was answered from the state at this index. Returns what is wrong with the answer.
+  func judge(_ call: PlannedCall, at index: LogIndex, answer: [UInt8]) -> String?
+  /// A call has ended, or will never be heard of again.
+  func ended(_ call: PlannedCall, client: Int, from: UInt64, to: UInt64?, _ outcome: CallOutcome)
+  /// At the end of the run: what is wrong with all of it together.
+  func verdict() -> String?
+}
+
+package struct PlannedCall: Sendable {
+  package var number: UInt64
+  package var method: String
+  package var request: [UInt8]
+  package var isQuery: Bool
+
+  package init(number: UInt64, method: String, request: [UInt8], isQuery: Bool) {
+    self.number = number
+    self.method = method
+    self.request = request
+    self.isQuery = isQuery
+  }
+}
+
+package enum CallOutcome: Sendable, Equatable {
+  case answered([UInt8])
+  /// Certainly not carried out, or carried out without effect.
+  case refused
+  case unknown
+}

@@ -1,0 +1,99 @@
+import LockstepDriver
+import LockstepExecution
+import LockstepStorage
+import LockstepWire
+
+/// One node: the real driver, log and machine between a simulated disk, simulated links and a simulated clock.
+final class SimulatedNode {
+  enum State: Equatable {
+    case down
+    case up
+    /// It does not start any more: its disk is not what it was.
+    case refused(String)
+  }
+
+  let place: Int
+  let disk: SimulatedDisk
+  let links: SimulatedLinks
+  var clock = SimulatedClock()
+  var state = State.down
+  /// Counts its processes.
+  var life = 0
+  var isPaused = false
+  /// What came while it was paused.
+  var deferred: [Event] = []
+
+  // Of the process that runs.
+  var node: Node?
+  var worker: DiskWorker?
+  var directory: NodeDirectory?
+  var identity: PeerIdentity?
+  var isTurnPlanned = false
+  var jobs: [DiskJob] = []
+  var isDiskBusy = false
+  /// The process dies as soon as the event is over, and nothing that it says from here on leaves it.
+  var doom: FaultKind?
+  /// Faults of the disk when the process began: those that came since can explain its end.
+  var diskFaultsBefore = 0
+  /// Its disk may lose what was synced.
+  var isUnreliable = false
+  var mayStart = true
+  /// How much slower than it should be it gets to its turns, in nanoseconds.
+  var starvation: UInt64 = 0
+  /// So many times as slow; and until then nothing is finished.
+  var diskSlowness: UInt64 = 1
+  var diskStalledUntil: UInt64 = 0
+
+  init(place: Int, disk: SimulatedDisk, links: SimulatedLinks) {
+    self.place = place
+    self.disk = disk
+    self.links = links
+  }
+
+  var isUp: Bool { state == .up }
+
+  /// Faults that make a healthy process end.
+  var diskFaults: Int {
+    let kinds: [FaultKind] = [
+      .readFailed, .writeFailed, .shortWrite, .syncFailed, .diskFull, .misdirectedWrite, .staleSector, .syncLied,
+    ]
+    return kinds.reduce(0) { $0 + disk.counts[$1] }
+  }
+}
+
+/// The disk thread of one node: jobs in order, one at a time, finished after a while.
+final class SimulatedQueue: DiskQueue {
+  private unowned let world: World
+  private let place: Int
+
+  init(world: World, place: Int) {
+    self.world = world
+    self.place = place
+  }
+
+  func submit(_ job: DiskJob) -> DiskResult? { world.submit(job, at: place) }
+}
+
+/// One client's end of its connection to one node.
+final class SimulatedSink: ReplySink {
+  var isFlushDue = false
+  private unowned let world: World
+  private let client: Int
+  private let place: Int
+  private let life: Int
+  private var replies: [[UInt8]] = []
+
+  init(world: World, client: Int, place: Int, life: Int) {
+    self.world = world
+    self.client = client
+    self.place = place
+    self.life = life
+  }
+
+  func send(_ kind: FrameKind, _ payload: [UInt8]) { replies.append(payload) }
+
+  func flush() {
+    for reply in replies { world.reply(reply, to: client, from: place) }
+    replies.removeAll(keepingCapacity: true)
+  }
+}

@@ -1,0 +1,246 @@
+import LockstepConsensus
+import LockstepDriver
+import LockstepStorage
+import LockstepTransport
+import LockstepWire
+
+// What is between the nodes: connections, the handshake, and all that can happen to bytes.
+
+extension World {
+  func latency() -> UInt64 {
+    var time = network.latency + UInt64(networkRandom.below(Int(network.latency) * 3))
+    if inject(network.delayed, .messageDelayed) { time += UInt64(networkRandom.below(30_000_000)) }
+    if inject(network.delayedLong, .messageDelayedLong) { time += UInt64(networkRandom.below(2_000_000_000)) }
+    return time
+  }
+
+  func inject(_ odds: Int, _ kind: FaultKind) -> Bool {
+    guard odds > 0, networkRandom.oneIn(odds) else { return false }
+    faults.count(kind)
+    return true
+  }
+
+  func pair(_ from: Int, _ to: Int) -> Int { from * nodes.count + to }
+  func isReachable(_ from: Int, _ to: Int) -> Bool { !blocked[pair(from, to)] && !blocked[pair(to, from)] }
+
+  // MARK: Handshake
+
+  func planDial(from: Int, to: Int, at soonest: UInt64 = 50_000_000) {
+    plan(
+      .dial(from: from, to: to, life: nodes[from].life),
+      in: soonest + UInt64(networkRandom.below(Int(soonest))))
+  }
+
+  func dial(_ from: Int, _ to: Int) {
+    guard nodes[from].links.outgoing[to] == nil, let identity = nodes[from].identity else { return }
+    guard nodes[to].isUp, isReachable(from, to) else {
+      planDial(from: from, to: to)
+      return
+    }
+    connectionsMade += 1
+    let connection = SimulatedConnection(
+      from: from, to: to, fromLife: nodes[from].life, toLife: nodes[to].life, number: connectionsMade,
+      maximumFrameLength: Node.frameBytes(requestBytes: options.driver.requestBytes), memory: memory,
+      receive: { [unowned self] in self.take($1, $2, over: $0) })
+    connections.append(connection)
+    codec.pack(
+      PeerHello(
+        versions: WireVersion.oldest...WireVersion.current, identity: identity, target: NodeID(UInt64(to + 1))))
+    SimulatedConnection.append(
+      FrameKind.peerHello.rawValue, codec.packed, UnsafeRawBufferPointer(start: nil, count: 0), to: &connection.outbound)
+    flush(connection)
+  }
+
+  private func isAlive(_ connection: SimulatedConnection) -> Bool {
+    !connection.isClosed && nodes[connection.from].life == connection.fromLife
+      && nodes[connection.to].life == connection.toLife
+  }
+
+  /// A frame has arrived whole.
+  private func take(_ kind: UInt8, _ payload: UnsafeRawBufferPointer, over connection: SimulatedConnection) {
+    guard !connection.isClosed, nodes[connection.to].doom == nil, let node = nodes[connection.to].node else { return }
+    let from = NodeID(UInt64(connection.from + 1))
+    do throws(WireError) {
+      if connection.isEstablished {
+        guard let kind = FrameKind(rawValue: kind) else { throw WireError("an unexpected frame") }
+        try node.receive(kind, payload, from: from)
+      } else {
+        guard FrameKind(rawValue: kind) == .peerHello else { throw WireError("the first frame is no hello") }
+        greet(connection, try codec.unpackHello(payload))
+      }
+    } catch { close(connection) }
+  }
+
+  private func greet(_ connection: SimulatedConnection, _ hello: PeerHello) {
+    guard hello.identity.cluster == cluster, hello.target.rawValue == UInt64(connection.to + 1),
+      remember(hello.identity, at: connection.to)
+    else {
+      close(connection)
+      return
+    }
+    for other in connections where other !== connection && other.from == connection.from && other.to == connection.to {
+      close(other)
+    }
+    connection.isEstablished = true
+    plan(.welcome(connection), in: latency())
+  }
+
+  /// The other end of a connection is who it was, and is remembered durably.
+  private func remember(_ identity: PeerIdentity, at place: Int) -> Bool {
+    guard let directory = nodes[place].directory else { return false }
+    do throws(StorageError) {
+      let verdict = try directory.recordPeer(identity.node, disk: identity.disk, incarnation: identity.incarnation)
+      if verdict != .accepted { tell("node \(place + 1) refuses node \(identity.node): \(verdict)") }
+      return verdict == .accepted
+    } catch { return false }
+  }
+
+  func welcome(_ connection: SimulatedConnection, _ event: Event) {
+    guard isAlive(connection), isRunning(connection.from, connection.fromLife, event),
+      let node = nodes[connection.from].node, let identity = nodes[connection.to].identity
+    else { return }
+    guard remember(identity, at: connection.from) else {
+      close(connection)
+      endIfDue(connection.from)
+      return
+    }
+    nodes[connection.from].links.outgoing[connection.to] = connection
+    node.linkChanged(NodeID(UInt64(connection.to + 1)), isUp: true)
+    planTurn(connection.from)
+    look(at: connection.from)
+  }
+
+  /// The receiver hangs up; the sender learns it.
+  func close(_ connection: SimulatedConnection) {
+    guard !connection.isClosed else { return }
+    connection.isClosed = true
+    connection.forget()
+    connections.removeAll { $0 === connection }
+    plan(.hangUp(connection), in: latency())
+  }
+
+  func hangUp(_ connection: SimulatedConnection, _ event: Event) {
+    let (from, to) = (connection.from, connection.to)
+    guard isRunning(from, connection.fromLife, event), let node = nodes[from].node else { return }
+    connection.isClosed = true
+    connections.removeAll { $0 === connection }
+    if nodes[from].links.outgoing[to] === connection {
+      nodes[from].links.outgoing[to] = nil
+      node.linkChanged(NodeID(UInt64(to + 1)), isUp: false)
+      planTurn(from)
+      look(at: from)
+    }
+    planDial(from: from, to: to)
+  }
+
+  // MARK: Bytes
+
+  func send(_ kind: FrameKind, header: [UInt8], body: UnsafeRawBufferPointer, over connection: SimulatedConnection) {
+    let from = connection.from
+    guard nodes[from].doom == nil, !nodes[from].disk.isProcessDead else { return }
+    switch kind {
+    case .vote, .voteReply, .appendReply:
+      let received = header.withUnsafeBytes { bytes -> ReceivedMessage? in try? codec.unpackMessage(kind, bytes) }
+      if let received { books.isSent(received.message, by: from, to: NodeID(UInt64(connection.to + 1))) }
+    default: break
+    }
+    if crashOdds.send > 0, processRandom.oneIn(crashOdds.send) {
+      nodes[from].doom = .crashAtSend
+      return
+    }
+    note(UInt64(kind.rawValue) << 8 | UInt64(header.count + body.count) << 16 | UInt64(from))
+    if inject(network.lost, .messageLost) { return }
+    var frame: [UInt8] = []
+    SimulatedConnection.append(kind.rawValue, header, body, to: &frame)
+    let place = pair(from, connection.to)
+    if network.replayed > 0, kind != .forward, kind != .forwardReply {
+      if oldFrames[place].count < 16 {
+        oldFrames[place].append(frame)
+      } else {
+        oldFrames[place][networkRandom.below(16)] = frame
+      }
+      if inject(network.replayed, .messageReplayed) {
+        connection.outbound += oldFrames[place][networkRandom.below(oldFrames[place].count)]
+      }
+    }
+    if !connection.outbound.isEmpty, inject(network.reordered, .messageReordered) {
+      connection.outbound = frame + connection.outbound
+    } else {
+      connection.outbound += frame
+    }
+    // A call that is passed on twice would be carried out twice: TCP does not do that, and the drivers rely on it.
+    if kind != .forward, inject(network.duplicated, .messageDuplicated) { connection.outbound += frame }
+  }
+
+  func flush(_ connection: SimulatedConnection) {
+    var bytes: [UInt8] = []
+    swap(&bytes, &connection.outbound)
+    guard !blocked[pair(connection.from, connection.to)] else {
+      connection.held.append(bytes)
+      return
+    }
+    transmit(bytes, over: connection)
+  }
+
+  private func transmit(_ bytes: [UInt8], over connection: SimulatedConnection) {
+    var bytes = bytes
+    if network.flipped > 0, inject(network.flipped, .byteFlippedInFlight) {
+      let bit = networkRandom.below(8 * bytes.count)
+      bytes[bit / 8] ^= 1 << UInt8(bit % 8)
+    }
+    if network.resetInFrame > 0, inject(network.resetInFrame, .connectionResetInFrame) {
+      arrive(Array(bytes.prefix(networkRandom.below(bytes.count))), over: connection)
+      connection.isReset = true
+      return
+    }
+    if network.pieces > 0, inject(network.pieces, .bytesInPieces) {
+      var start = 0
+      while start < bytes.count {
+        let end = min(bytes.count, start + 1 + networkRandom.below(40))
+        arrive(Array(bytes[start..<end]), over: connection)
+        start = end
+      }
+      return
+    }
+    arrive(bytes, over: connection)
+  }
+
+  private func arrive(_ bytes: [UInt8], over connection: SimulatedConnection) {
+    var time = max(now + latency(), connection.lastArrival + 1)
+    if connection.lastArrival > now, inject(network.coalesced, .bytesCoalesced) { time = connection.lastArrival }
+    connection.lastArrival = time
+    agenda.add(.deliver(connection, bytes), at: time)
+  }
+
+  func deliver(_ bytes: [UInt8], over connection: SimulatedConnection, _ event: Event) {
+    guard !connection.isClosed, isRunning(connection.to, connection.toLife, event) else { return }
+    note(UInt64(bytes.count))
+    let reason = connection.arrive(bytes)
+    if reason != nil || (connection.isReset && connection.lastArrival <= now) { close(connection) }
+    planTurn(connection.to)
+    look(at: connection.to)
+  }
+
+  // MARK: Partitions
+
+  func block(_ from: Int, _ to: Int) {
+    guard from != to, !blocked[pair(from, to)] else { return }
+    blocked[pair(from, to)] = true
+    // TCP sends again for a while; then one end gives up.
+    for connection in connections where connection.from == from && connection.to == to {
+      if networkRandom.oneIn(2) {
+        plan(.hangUp(connection), in: 200_000_000 + UInt64(networkRandom.below(5_000_000_000)))
+      }
+    }
+  }
+
+  func unblock(_ from: Int, _ to: Int) {
+    guard blocked[pair(from, to)] else { return }
+    blocked[pair(from, to)] = false
+    for connection in connections where connection.from == from && connection.to == to {
+      let held = connection.held
+      connection.held = []
+      for bytes in held { transmit(bytes, over: connection) }
+    }
+  }
+}

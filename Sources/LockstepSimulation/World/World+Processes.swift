@@ -1,0 +1,256 @@
+import LockstepConsensus
+import LockstepDriver
+import LockstepStorage
+import LockstepWire
+
+// Processes: how they start, what they ask of their disks, how they end.
+
+extension World {
+  /// The process of a node begins, as that of a real one does: directory, recovery, driver, links.
+  func start(_ place: Int) {
+    let simulated = nodes[place]
+    guard simulated.state == .down, simulated.mayStart else { return }
+    simulated.life += 1
+    simulated.diskFaultsBefore = simulated.diskFaults
+    let members = (0..<nodes.count).map {
+      DiskIdentity.Member(node: NodeID(UInt64($0 + 1)), address: "node\($0 + 1)")
+    }
+    do throws(StorageError) {
+      let directory = try NodeDirectory.open(
+        disk: simulated.disk, path: "data", cluster: cluster, node: NodeID(UInt64(place + 1)), members: members,
+        newDiskID: { (0..<16).map { _ in UInt8(truncatingIfNeeded: processRandom.next()) } }, options: options.log)
+      let opened = try DurableLog.open(directory, options: options.log)
+      let groups = opened.groups
+      // Unsafe: a simulation is one thread.
+      nonisolated(unsafe) let log = opened.log
+      simulated.directory = directory
+      simulated.worker = DiskWorker(log: log)
+      simulated.identity = PeerIdentity(
+        cluster: directory.cluster, node: directory.node, disk: directory.diskID, incarnation: directory.incarnation,
+        fingerprint: "simulated")
+      try assemble(place, groups)
+    } catch {
+      startFailed(place, error)
+    }
+  }
+
+  private func assemble(_ place: Int, _ groups: [RecoveredGroup]) throws(StorageError) {
+    let simulated = nodes[place]
+    let configuration = Node.Configuration(
+      id: NodeID(UInt64(place + 1)), members: Members(voters: (1...UInt64(nodes.count)).map { NodeID($0) }),
+      preferredLeader: options.preferredLeader, cluster: cluster, limits: options.limits, driver: options.driver,
+      seed: processRandom.next())
+    let node: Node
+    do throws(WireError) {
+      node = try Node(
+        configuration, recovered: groups, machines: [(group, workload.machine)], links: simulated.links,
+        disk: SimulatedQueue(world: self, place: place), observe: { [unowned self] in self.observe($0, place) })
+    } catch {
+      throw .damaged(file: "data", offset: 0, reason: "\(error)")
+    }
+    simulated.node = node
+    simulated.state = .up
+    simulated.isTurnPlanned = false
+    node.advanceClock(now: simulated.clock.monotonic(now), wall: simulated.clock.wall(now))
+    books.recovered(place, node)
+    tell("node \(place + 1) starts with \(books.nodes[place].log.count) entries")
+    plan(.tick(node: place, life: simulated.life), in: UInt64(processRandom.below(Int(options.tick))))
+    for peer in nodes.indices where peer != place { planDial(from: place, to: peer, at: 1_000_000) }
+    planTurn(place)
+  }
+
+  private func startFailed(_ place: Int, _ error: StorageError) {
+    let simulated = nodes[place]
+    let wasKilled = simulated.disk.isProcessDead
+    let faultsSince = simulated.diskFaults - simulated.diskFaultsBefore
+    release(place)
+    simulated.disk.processEnded()
+    if wasKilled {
+      faults.count(.crashDuringRecovery)
+      tell("node \(place + 1) dies while it recovers")
+      planStart(place)
+      return
+    }
+    tell("node \(place + 1) does not start: \(error)")
+    switch error {
+    case .disk, .outOfSpace, .stopped:
+      books.check(.explainedEnd, faultsSince > 0, "node \(place + 1) does not start: \(error)")
+      planStart(place)
+    case .locked, .damaged, .refused, .invalidWrite:
+      books.check(.recovery, simulated.isUnreliable || faultsSince > 0, "node \(place + 1) does not start: \(error)")
+      if simulated.isUnreliable { simulated.state = .refused("\(error)") } else { planStart(place) }
+    }
+  }
+
+  func planStart(_ place: Int) {
+    guard nodes[place].mayStart else { return }
+    plan(.start(node: place), in: 20_000_000 + UInt64(processRandom.below(500_000_000)))
+  }
+
+  // MARK: The disk thread
+
+  func submit(_ job: DiskJob, at place: Int) -> DiskResult? {
+    let simulated = nodes[place]
+    if job.mayRunAtOnce, options.runsAtOnce, !simulated.isDiskBusy, simulated.jobs.isEmpty,
+      simulated.diskSlowness == 1, simulated.diskStalledUntil <= now, processRandom.oneIn(2)
+    {
+      let result = run(job, place)
+      return result
+    }
+    simulated.jobs.append(job)
+    if !simulated.isDiskBusy { beginJob(place) }
+    return nil
+  }
+
+  private func beginJob(_ place: Int) {
+    let simulated = nodes[place]
+    simulated.isDiskBusy = true
+    let usual = simulated.disk.faults.writeTime + simulated.disk.faults.syncTime
+    var time = (usual / 2 + UInt64(processRandom.below(Int(usual)))) * simulated.diskSlowness
+    if simulated.diskStalledUntil > now { time += simulated.diskStalledUntil - now }
+    plan(.disk(node: place, life: simulated.life), in: time)
+  }
+
+  func runNextJob(_ place: Int) {
+    let simulated = nodes[place]
+    guard !simulated.jobs.isEmpty else { return }
+    if simulated.diskStalledUntil > now {
+      plan(.disk(node: place, life: simulated.life), in: simulated.diskStalledUntil - now)
+      return
+    }
+    let job = simulated.jobs.removeFirst()
+    let result = run(job, place)
+    simulated.isDiskBusy = false
+    if !simulated.jobs.isEmpty { beginJob(place) }
+    simulated.node?.diskFinished(result)
+    planTurn(place)
+    look(at: place)
+  }
+
+  private func run(_ job: DiskJob, _ place: Int) -> DiskResult {
+    let simulated = nodes[place]
+    guard let worker = simulated.worker else {
+      return DiskResult(job: job, outcome: .failed(.stopped("the process has ended")))
+    }
+    if case .append(let writes) = job.work, let write = writes.first(where: { $0.group == group }) {
+      books.writeBegins(place, write)
+      note(UInt64(books.nodes[place].writing?.log.count ?? 0))
+    }
+    let result = worker.run(job)
+    if case .appended = result.outcome { books.writeEnds(place) }
+    // A failure stops the log, and so shows again at the next job, where it is answered.
+    do throws(StorageError) { try worker.keepPace() } catch {}
+    return result
+  }
+
+  /// What a disk thread does when nothing else has come for a moment.
+  func rest(_ place: Int) {
+    let simulated = nodes[place]
+    guard !simulated.isDiskBusy, simulated.jobs.isEmpty, processRandom.oneIn(4) else { return }
+    do throws(StorageError) { _ = try simulated.worker?.rest() } catch {}
+  }
+
+  func death(at operation: DiskOperation, _ place: Int) -> DiskDeath? {
+    let isRecovering = nodes[place].state != .up
+    let odds =
+      if isRecovering { crashOdds.recovery } else {
+        switch operation {
+        case .sync, .syncDirectory: crashOdds.sync
+        case .write, .create, .rename, .remove, .createDirectory: crashOdds.write
+        }
+      }
+    guard odds > 0, processRandom.oneIn(odds) else { return nil }
+    if !isRecovering {
+      switch operation {
+      case .sync, .syncDirectory: faults.count(.crashAtSync)
+      case .write, .create, .rename, .remove, .createDirectory: faults.count(.crashAtWrite)
+      }
+    }
+    let deaths: [DiskDeath] = [.before, .within, .after]
+    return deaths[processRandom.below(3)]
+  }
+
+  // MARK: The end
+
+  /// After an event: the process may have met its end in it.
+  func endIfDue(_ place: Int) {
+    let simulated = nodes[place]
+    guard simulated.isUp, let node = simulated.node else { return }
+    if simulated.disk.isProcessDead {
+      tell("node \(place + 1) dies in the middle of its work with the disk")
+      end(place)
+      planStart(place)
+    } else if let doom = simulated.doom {
+      faults.count(doom)
+      tell("node \(place + 1) dies: \(doom.rawValue)")
+      end(place)
+      planStart(place)
+    } else if let failure = node.failure {
+      explain(failure, place)
+      tell("node \(place + 1) ends: \(failure)")
+      end(place)
+      planStart(place)
+    }
+  }
+
+  private func explain(_ failure: NodeFailure, _ place: Int) {
+    let simulated = nodes[place]
+    let isDamaged = nodes.contains { $0.isUnreliable }
+    let isExplained =
+      switch failure {
+      case .storage(.disk), .storage(.outOfSpace), .storage(.stopped):
+        simulated.diskFaults > simulated.diskFaultsBefore || isDamaged
+      case .storage, .diverged, .corrupted: isDamaged
+      }
+    books.check(.explainedEnd, isExplained, "node \(place + 1) ends although nothing was wrong: \(failure)")
+  }
+
+  /// The process is gone at once; the machine goes on, and with it what was written.
+  func end(_ place: Int, keepsMachine: Bool = true, cut: PowerCut = .keepsAny) {
+    let simulated = nodes[place]
+    release(place)
+    if keepsMachine { simulated.disk.processEnded() } else { simulated.disk.powerCut(cut) }
+    for connection in connections where !connection.isClosed {
+      if connection.from == place {
+        connection.isClosed = true
+      } else if connection.to == place {
+        connection.isClosed = true
+        // The system of a process that has died says so; a machine without power says nothing.
+        let isSilent = !keepsMachine || networkRandom.oneIn(8)
+        if isSilent { faults.count(.halfOpenConnection) }
+        plan(
+          .hangUp(connection),
+          in: isSilent ? 500_000_000 + UInt64(networkRandom.below(4_000_000_000)) : latency())
+      }
+    }
+    connections.removeAll { $0.isClosed }
+    for client in clients { client.sinks.removeAll { $0.place == place } }
+    loseCalls(to: place)
+  }
+
+  private func release(_ place: Int) {
+    let simulated = nodes[place]
+    books.ended(place)
+    simulated.node = nil
+    simulated.worker = nil
+    simulated.directory = nil
+    simulated.life += 1
+    simulated.state = .down
+    simulated.doom = nil
+    simulated.jobs = []
+    simulated.isDiskBusy = false
+    simulated.isTurnPlanned = false
+    simulated.isPaused = false
+    simulated.deferred = []
+    for peer in simulated.links.outgoing.indices { simulated.links.outgoing[peer] = nil }
+  }
+
+  func resume(_ place: Int) {
+    let simulated = nodes[place]
+    guard simulated.isPaused else { return }
+    simulated.isPaused = false
+    tell("node \(place + 1) goes on")
+    for event in simulated.deferred { plan(event, in: 1_000) }
+    simulated.deferred = []
+  }
+}

@@ -1,0 +1,150 @@
+package import LockstepConsensus
+import LockstepDriver
+package import LockstepWire
+
+// What a script, and a swarm, can do to a world. Nodes are named by their numbers, from 1.
+
+extension World {
+  package func start(_ ids: [Int]? = nil) {
+    for id in ids ?? Array(1...nodes.count) { plan(.start(node: id - 1), in: 1_000) }
+  }
+
+  /// Every client asks, waits for the answer, thinks, and asks again.
+  package func startClients() {
+    for client in clients {
+      client.isActive = true
+      plan(.act(client: client.place), in: UInt64(clientRandom.below(Int(options.thinkTime) + 1)))
+    }
+  }
+
+  package func stopClients() {
+    for client in clients { client.isActive = false }
+  }
+
+  package var leader: Int? {
+    nodes.filter { $0.isUp && !$0.isPaused && books.nodes[$0.place].leads != nil }
+      .max { left, right in
+        let terms = [left, right].map { books.nodes[$0.place].leads?.term ?? .zero }
+        return terms[0] < terms[1]
+      }.map { $0.place + 1 }
+  }
+
+  package func isUp(_ id: Int) -> Bool { nodes[id - 1].isUp }
+  package func term(of id: Int) -> Term { nodes[id - 1].node?.inspect(group)?.hardState.term ?? .zero }
+  package func applied(by id: Int) -> LogIndex { books.nodes[id - 1].applied }
+  package func digest(of id: Int) -> UInt64? { nodes[id - 1].node?.digest(of: group) }
+  package func disk(of id: Int) -> SimulatedDisk { nodes[id - 1].disk }
+  package var committed: Int { books.committed.count }
+  /// Why a node does not start any more.
+  package func refusal(of id: Int) -> String? {
+    if case .refused(let reason) = nodes[id - 1].state { reason } else { nil }
+  }
+
+  // MARK: Processes
+
+  /// kill -9.
+  package func crash(_ id: Int) {
+    guard nodes[id - 1].isUp else { return }
+    tell("node \(id) is killed")
+    end(id - 1)
+  }
+
+  package func cutPower(_ ids: [Int], _ cut: PowerCut = .keepsAny) {
+    tell("power is cut: \(ids.map(String.init).joined(separator: ", "))")
+    for id in ids {
+      let isUp = nodes[id - 1].isUp
+      end(id - 1, keepsMachine: false, cut: cut)
+      if isUp { planStart(id - 1) }
+    }
+  }
+
+  package func restart(_ id: Int) { plan(.start(node: id - 1), in: 1_000) }
+
+  package func pause(_ id: Int, for nanoseconds: UInt64? = nil) {
+    guard nodes[id - 1].isUp, !nodes[id - 1].isPaused else { return }
+    tell("node \(id) stands still")
+    nodes[id - 1].isPaused = true
+    if let nanoseconds { plan(.resume(node: id - 1), in: nanoseconds) }
+  }
+
+  package func goOn(_ id: Int) { resume(id - 1) }
+
+  package func transferLeadership(to id: Int) {
+    guard let leader else { return }
+    tell("node \(leader) is asked to hand over to node \(id)")
+    nodes[leader - 1].node?.transferLeadership(of: group, to: NodeID(UInt64(id)))
+    planTurn(leader - 1)
+  }
+
+  // MARK: Network
+
+  /// Nothing passes between these and those, either way or, with `oneWay`, from these to those.
+  package func partition(_ some: [Int], from others: [Int], oneWay: Bool = false) {
+    tell("\(some) cannot reach \(others)\(oneWay ? ", one way" : "")")
+    for one in some {
+      for other in others where one != other {
+        block(one - 1, other - 1)
+        if !oneWay { block(other - 1, one - 1) }
+      }
+    }
+  }
+
+  package func isolate(_ id: Int) { partition([id], from: (1...nodes.count).filter { $0 != id }) }
+
+  package func healNetwork() {
+    tell("all links are whole again")
+    for from in nodes.indices {
+      for to in nodes.indices { unblock(from, to) }
+    }
+  }
+
+  /// The connections between two nodes break.
+  package func resetConnections(between one: Int, and other: Int) {
+    let broken = connections.filter {
+      ($0.from, $0.to) == (one - 1, other - 1) || ($0.from, $0.to) == (other - 1, one - 1)
+    }
+    for connection in broken { close(connection) }
+  }
+
+  // MARK: One call
+
+  /// Has a client of its own make this call, and returns the answer, or nil when none came in time.
+  package func ask(
+    _ request: [UInt8], method: String, isQuery: Bool, at id: Int, read: ReadLevel? = nil, timeout: UInt64 = 2_000
+  ) -> CallOutcome? {
+    let client = SimulatedClient(place: clients.count)
+    clients.append(client)
+    callNumber += 1
+    let watcher = OutcomeWatcher()
+    watchers[callNumber] = watcher
+    let planned = PlannedCall(number: callNumber, method: method, request: request, isQuery: isQuery)
+    call(planned, by: client.place, at: id - 1, read: read, timeout: timeout)
+    _ = run(within: timeout * 3_000_000) { watcher.outcome != nil }
+    watchers[callNumber] = nil
+    return watcher.outcome
+  }
+
+  /// All faults end; what is broken for good stays broken.
+  package func endFaults() {
+    network = NetworkFaults()
+    network.latency = options.latency
+    crashOdds = CrashOdds()
+    onFault = nil
+    for node in nodes {
+      var faults = DiskFaults()
+      faults.writeTime = node.disk.faults.writeTime
+      faults.syncTime = node.disk.faults.syncTime
+      node.disk.faults = faults
+      node.diskSlowness = 1
+      node.diskStalledUntil = 0
+      node.starvation = 0
+      node.clock.thaw(now: now)
+      node.clock.setRate(1000, now: now)
+    }
+  }
+}
+
+/// Waits for the outcome of one call.
+final class OutcomeWatcher {
+  var outcome: CallOutcome?
+}

@@ -1,0 +1,222 @@
+import LockstepConsensus
+import LockstepDriver
+import LockstepTransport
+import LockstepWire
+
+/// A whole cluster on one thread: the very same core, codecs, log, executor and driver as a real node's, with virtual
+/// time in place of clocks, and disks and links that do what they are told. What a script and a swarm can do to it are
+/// the verbs in `World+Verbs`.
+package final class World {
+  package let options: WorldOptions
+  package let workload: any Workload
+  package internal(set) var now: UInt64 = 0
+  package internal(set) var faults = FaultCounts()
+  package internal(set) var operations = 0
+  package internal(set) var events = 0
+  package internal(set) var acknowledged = 0
+  package internal(set) var readsAnswered = 0
+  /// A running hash over everything that happens: equal runs have equal traces.
+  package internal(set) var trace: UInt64 = 0xcbf2_9ce4_8422_2325
+  /// Tells the story in words, if somebody listens.
+  package var story: ((UInt64, String) -> Void)?
+
+  var nodes: [SimulatedNode] = []
+  var clients: [SimulatedClient] = []
+  let books: Books
+  var agenda = Agenda()
+  var network = NetworkFaults()
+  var connections: [SimulatedConnection] = []
+  /// From row to column nothing gets through.
+  var blocked: [Bool]
+  var connectionsMade = 0
+  var networkRandom: SimulationRandom
+  var processRandom: SimulationRandom
+  var clientRandom: SimulationRandom
+  let codec: Codec
+  let memory = FrameMemory(halfFrameBytes: 1 << 30)
+  let group = GroupID.first
+  let cluster = [UInt8](repeating: 0x4c, count: 16)
+  /// The largest index that any client was told of.
+  var acknowledgedIndex: LogIndex = .zero
+  var callNumber: UInt64 = 0
+  /// Recent frames by pair of nodes, to be sent again where they do not belong.
+  var oldFrames: [[[UInt8]]]
+  /// Planned by whoever draws faults.
+  var onFault: (() -> Void)?
+  var crashOdds = CrashOdds()
+  /// Violations of the protocol are no wonder now.
+  var isHearingGarbage = false
+  var watchers: [UInt64: OutcomeWatcher] = [:]
+
+  /// One in so many, of each kind of moment; 0 is never.
+  struct CrashOdds {
+    var send = 0
+    var reply = 0
+    var commit = 0
+    var write = 0
+    var sync = 0
+    var recovery = 0
+  }
+
+  package init(_ options: WorldOptions, workload: any Workload) {
+    self.options = options
+    self.workload = workload
+    let random = SimulationRandom(seed: options.seed)
+    networkRandom = random.stream("network")
+    processRandom = random.stream("process")
+    clientRandom = random.stream("client")
+    blocked = Array(repeating: false, count: options.nodes * options.nodes)
+    oldFrames = Array(repeating: [], count: options.nodes * options.nodes)
+    codec = Codec(maximumMessage: Node.frameBytes(requestBytes: options.driver.requestBytes))
+    network.latency = options.latency
+    books = Books(
+      count: options.nodes, group: group,
+      replay: Replay(group: group, machine: workload.machine, workload: workload))
+    var diskRandom = random.stream("disks")
+    for place in 0..<options.nodes {
+      let disk = SimulatedDisk(random: SimulationRandom(seed: diskRandom.next()))
+      let links = SimulatedLinks(world: self, place: place, count: options.nodes)
+      nodes.append(SimulatedNode(place: place, disk: disk, links: links))
+      disk.dies = { [unowned self] operation, _ in self.death(at: operation, place) }
+    }
+    for place in 0..<options.clients { clients.append(SimulatedClient(place: place)) }
+  }
+
+  package var failure: InvariantFailure? { books.failure }
+  package var checks: Int { books.checks }
+  package var elections: Int { books.elections }
+
+  func tell(_ text: @autoclosure () -> String) {
+    if let story { story(now, text()) }
+  }
+
+  /// Mixes into the trace.
+  func note(_ word: UInt64) { trace = (trace ^ word) &* 0x100_0000_01b3 }
+
+  // MARK: Time
+
+  /// Everything up to this moment happens, unless an invariant breaks.
+  package func run(until end: UInt64) {
+    while failure == nil, let time = agenda.nextTime, time <= end { step() }
+    if failure == nil { now = max(now, end) }
+  }
+
+  package func run(for nanoseconds: UInt64) { run(until: now + nanoseconds) }
+
+  /// Returns whether the condition came true in time.
+  package func run(within nanoseconds: UInt64, until condition: () -> Bool) -> Bool {
+    let end = now + nanoseconds
+    while failure == nil {
+      if condition() { return true }
+      guard let time = agenda.nextTime, time <= end else { break }
+      step()
+    }
+    if failure == nil { now = max(now, end) }
+    return failure == nil && condition()
+  }
+
+  private func step() {
+    guard let item = agenda.next() else { return }
+    now = max(now, item.time)
+    books.now = now
+    events += 1
+    note(item.time)
+    happen(item.event)
+  }
+
+  func plan(_ event: Event, in nanoseconds: UInt64) { agenda.add(event, at: now + nanoseconds) }
+
+  private func happen(_ event: Event) {
+    switch event {
+    case .tick(let place, let life): tick(place, life, event)
+    case .turn(let place, let life):
+      guard isRunning(place, life, event) else { return }
+      nodes[place].isTurnPlanned = false
+      turn(place)
+    case .disk(let place, let life):
+      if isRunning(place, life, event) { runNextJob(place) }
+    case .start(let place): start(place)
+    case .resume(let place): resume(place)
+    case .dial(let from, let to, let life):
+      if isRunning(from, life, event) { dial(from, to) }
+    case .deliver(let connection, let bytes): deliver(bytes, over: connection, event)
+    case .welcome(let connection): welcome(connection, event)
+    case .hangUp(let connection): hangUp(connection, event)
+    case .arrive(let call, let place, let life): arrive(call, place, life, event)
+    case .reply(let client, let call, let bytes): receive(bytes, call, client)
+    case .giveUp(let client, let call): giveUp(client, call)
+    case .act(let client): act(client)
+    case .fault: onFault?()
+    case .heal(let pairs):
+      for pair in pairs { unblock(pair / nodes.count, pair % nodes.count) }
+    }
+  }
+
+  /// Whether this process is there to see the event. One that is paused sees it later.
+  func isRunning(_ place: Int, _ life: Int, _ event: Event) -> Bool {
+    let node = nodes[place]
+    guard node.life == life, node.isUp else { return false }
+    if node.isPaused {
+      node.deferred.append(event)
+      return false
+    }
+    return true
+  }
+
+  private func tick(_ place: Int, _ life: Int, _ event: Event) {
+    guard isRunning(place, life, event), let node = nodes[place].node else { return }
+    let clock = nodes[place].clock
+    plan(.tick(node: place, life: life), in: options.tick * 1000 / clock.rate)
+    guard !clock.isFrozen else { return }
+    node.tick(now: clock.monotonic(now), wall: clock.wall(now))
+    rest(place)
+    planTurn(place)
+    look(at: place)
+  }
+
+  func planTurn(_ place: Int) {
+    let node = nodes[place]
+    guard !node.isTurnPlanned, node.isUp else { return }
+    node.isTurnPlanned = true
+    plan(.turn(node: place, life: node.life), in: 5_000 + node.starvation)
+  }
+
+  private func turn(_ place: Int) {
+    guard let node = nodes[place].node else { return }
+    let clock = nodes[place].clock
+    if node.turn(now: clock.monotonic(now), wall: clock.wall(now)) { planTurn(place) }
+    look(at: place)
+  }
+
+  /// After every event of a node: is everything as it must be, and does the process go on?
+  func look(at place: Int) {
+    let simulated = nodes[place]
+    guard let node = simulated.node else { return }
+    let commitBefore = books.nodes[place].commit
+    if node.failure == nil {
+      books.look(at: place, node)
+      let queues = node.queueLengths
+      books.check(
+        .boundedQueues, queues.calls + queues.forwards <= options.driver.calls && simulated.jobs.count <= 16 + nodes.count,
+        "node \(place + 1) has \(queues.calls) calls, \(queues.forwards) passed on and \(simulated.jobs.count) disk jobs")
+    }
+    if simulated.doom == nil, crashOdds.commit > 0, books.nodes[place].commit > commitBefore,
+      processRandom.oneIn(crashOdds.commit)
+    {
+      simulated.doom = .crashAtCommit
+    }
+    endIfDue(place)
+  }
+
+  func observe(_ event: NodeEvent, _ place: Int) {
+    switch event {
+    case .roleChanged(_, let role, let term, let leader):
+      note(term.rawValue ^ UInt64(place) << 32)
+      tell("node \(place + 1) is \(role.rawValue) in term \(term)\(leader.map { ", led by node \($0)" } ?? "")")
+    case .protocolViolation(_, let peer, let explanation):
+      let isExplained = isHearingGarbage || nodes.contains { $0.isUnreliable }
+      books.check(.noViolation, isExplained, "node \(place + 1) was sent, by node \(peer): \(explanation)")
+    case .caughtUp: break
+    }
+  }
+}

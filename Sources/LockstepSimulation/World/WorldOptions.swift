@@ -1,0 +1,31 @@
+package import LockstepConsensus
+package import LockstepDriver
+package import LockstepStorage
+
+/// What a world is made of, apart from what goes wrong in it.
+package struct WorldOptions: Sendable {
+  package var seed: UInt64
+  package var nodes = 3
+  package var clients = 4
+  package var preferredLeader: NodeID?
+  package var limits = Limits()
+  package var driver = DriverLimits()
+  package var log = LogOptions()
+  /// Virtual nanoseconds.
+  package var tick: UInt64 = 10_000_000
+  package var latency: UInt64 = 50_000
+  /// Between the answer to a client and its next call, up to twice as long; 0: at once.
+  package var thinkTime: UInt64 = 20_000_000
+  /// A short append may run at once, as on a real server.
+  package var runsAtOnce = true
+
+  package init(seed: UInt64) {
+    self.seed = seed
+    log.segmentBytes = 64 << 10
+    log.firstSegmentBytes = 64 << 10
+    log.recoveredBytes = 64 << 10
+    log.indexSpacing = 4 << 10
+  }
+
+  package var electionTimeout: UInt64 { UInt64(limits.electionTicks) * tick }
+}
