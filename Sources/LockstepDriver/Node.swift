@@ -152,6 +152,9 @@ package final class Node {
     }
   }
 
+  /// What this node remembers beside its log could not be stored.
+  package func diskFailed(_ error: StorageError) { failure = failure ?? .storage(error) }
+
   /// An operator asks for the lead to be handed over.
   package func transferLeadership(of id: GroupID, to node: NodeID) {
     if let group = group(id) { step(group, .transferRequested(node)) }

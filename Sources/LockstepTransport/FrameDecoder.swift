@@ -22,14 +22,14 @@ package final class FrameDecoder {
   private let freely: Int
 
   /// Counts the frames handed out; wraps.
-  private(set) var frames: UInt64 = 0
+  package private(set) var frames: UInt64 = 0
 
   package init(memory: FrameMemory, receiveBufferBytes: Int) {
     self.memory = memory
     self.freely = receiveBufferBytes
   }
 
-  var heldBytes: Int { held.readableBytes }
+  package var heldBytes: Int { held.readableBytes }
   var heldCapacity: Int { held.capacity }
 
   /// Takes what one read brought. The reason to close, if there is one, is the end of this decoder.

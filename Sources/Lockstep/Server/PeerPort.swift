@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepStorage
 import LockstepTransport
 import LockstepWire
 import Logging
@@ -11,7 +12,7 @@ import NIOCore
 final class PeerPort {
   /// What is remembered of the other nodes, durably.
   typealias Remember = (
-    _ peer: PeerIdentity, _ done: @escaping @Sendable (String?) -> Void
+    _ peer: PeerIdentity, _ done: @escaping @Sendable (Result<String?, StorageError>) -> Void
   ) -> Void
 
   private final class Context {
@@ -184,11 +185,16 @@ final class PeerPort {
   private func confirm(_ other: PeerIdentity, _ connection: Connection, _ go: @escaping () -> Void) {
     let box = NIOLoopBound((port: self, connection: connection, go: go), eventLoop: eventLoop)
     let eventLoop = eventLoop
-    remember(other) { problem in
+    remember(other) { outcome in
       eventLoop.execute {
         let (port, connection, go) = box.value
-        guard connection.isOpen else { return }
-        if let problem { port.refuse(connection, problem) } else { go() }
+        switch outcome {
+        case .success(nil): if connection.isOpen { go() }
+        case .success(let problem?): if connection.isOpen { port.refuse(connection, problem) }
+        case .failure(let error):
+          // Without its memory of the others this node could take part with nobody, and would stay alone for ever.
+          port.server?.diskFailed(error)
+        }
       }
     }
   }

@@ -126,7 +126,12 @@ public final class Server: Sendable {
       identity: stored.identity,
       members: configuration.members.map { (NodeID($0.id), $0.peerEndpoint) }, eventLoop: eventLoop,
       requestBytes: configuration.maximumRequestBytes, logger: logger,
-      remember: { other, done in disk.submit(.task { done(memory.problem(with: other)) }) })
+      remember: { other, done in
+        disk.submit(
+          .task {
+            do throws(StorageError) { done(.success(try memory.problem(with: other))) } catch { done(.failure(error)) }
+          })
+      })
     do throws(WireError) {
       let node = try Node(
         configuration.node(cluster: stored.identity.cluster, incarnation: stored.identity.incarnation),

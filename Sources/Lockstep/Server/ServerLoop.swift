@@ -81,6 +81,13 @@ final class ServerLoop {
     scheduleTurn()
   }
 
+  /// Something else than the log could not be stored.
+  func diskFailed(_ error: StorageError) {
+    guard !isStopped else { return }
+    node.diskFailed(error)
+    checkFailure()
+  }
+
   private var monotonic: UInt64 { NIODeadline.now().uptimeNanoseconds }
 
   private func checkFailure() {

@@ -48,18 +48,16 @@ final class PeerMemory: @unchecked Sendable {
   init(_ directory: NodeDirectory) { self.directory = directory }
 
   /// Nil when this peer is who it was; otherwise why it must not take part.
-  func problem(with peer: PeerIdentity) -> String? {
-    do throws(StorageError) {
-      switch try directory.recordPeer(peer.node, disk: peer.disk, incarnation: peer.incarnation) {
-      case .accepted: return nil
-      case .otherDisk:
-        return
-          "node \(peer.node) comes with another disk than it had: what its old disk has promised is lost, so it must not take part under its old number"
-      case .olderIncarnation(let seen):
-        return
-          "node \(peer.node) comes with an older copy of its disk (start \(peer.incarnation), start \(seen) was seen already)"
-      }
-    } catch { return "node \(peer.node) cannot be remembered: \(error)" }
+  func problem(with peer: PeerIdentity) throws(StorageError) -> String? {
+    switch try directory.recordPeer(peer.node, disk: peer.disk, incarnation: peer.incarnation) {
+    case .accepted: return nil
+    case .otherDisk:
+      return
+        "node \(peer.node) comes with another disk than it had: what its old disk has promised is lost, so it must not take part under its old number"
+    case .olderIncarnation(let seen):
+      return
+        "node \(peer.node) comes with an older copy of its disk (start \(peer.incarnation), start \(seen) was seen already)"
+    }
   }
 
   func close() { directory.close() }

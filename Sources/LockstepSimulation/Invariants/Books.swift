@@ -114,29 +114,30 @@ final class Books {
   }
 
   private func take(_ place: Int, _ block: EntryBlock, _ slice: LogSlice) {
-    var previous = nodes[place].log.last?.chain
     var index = slice.first
     while index <= slice.last {
       let term = block.terms[index.distance(after: block.first)]
       let chain = block.chain(at: index)
-      let id = EntryID(term: term, index: index)
-      checks += 1
-      if let known = seen[id] {
-        if known.chain != chain {
-          fail(.logMatching, "\(Self.name(place)) has another entry \(index) of term \(term) than a node before it")
-        }
-      } else {
-        let region = block.region(LogSlice(first: index, last: index))
-        seen[id] = (chain, Array(block.bytes[region]))
-      }
+      see(EntryID(term: term, index: index), chain, block, by: place)
       if let last = nodes[place].log.last, last.term > term {
         fail(.logMatching, "\(Self.name(place)) has terms that go back at entry \(index)")
       }
       nodes[place].log.append(Place(term: term, chain: chain))
-      previous = chain
       index = index.next
     }
-    _ = previous
+  }
+
+  /// "If two entries in different logs have the same index and term, then they store the same command, and the logs are
+  /// identical in all preceding entries" (Raft section 5.3): so says the chain.
+  private func see(_ id: EntryID, _ chain: UInt64, _ block: EntryBlock, by place: Int) {
+    checks += 1
+    guard let known = seen[id] else {
+      seen[id] = (chain, Array(block.bytes[block.region(LogSlice(first: id.index, last: id.index))]))
+      return
+    }
+    if known.chain != chain {
+      fail(.logMatching, "\(Self.name(place)) has another entry \(id.index) of term \(id.term) than a node before it")
+    }
   }
 
   private func lookAtLeader(_ place: Int, _ state: GroupInspection) {
@@ -196,7 +197,7 @@ final class Books {
       "\(Self.name(place)) calls entry \(index + 1) committed, which is on \(holders.count) of \(nodes.count) disks")
     committed.append(Committed(place: entry, inTerm: state.hardState.term))
     let id = EntryID(term: entry.term, index: LogIndex(UInt64(index + 1)))
-    guard let bytes = seen[id]?.bytes else { return }
+    guard let bytes = seen[id]?.bytes else { return fail(.stateMachineSafety, "entry \(id.index) was never seen") }
     if let problem = replay.apply(bytes, id) { fail(problem.invariant, problem.message) }
   }
 
@@ -222,7 +223,9 @@ final class Books {
       log.removeSubrange(min(log.count, Int(block.first.rawValue) - 1)...)
       var index = block.first
       for term in block.terms {
-        log.append(Place(term: term, chain: block.chain(at: index)))
+        let chain = block.chain(at: index)
+        log.append(Place(term: term, chain: chain))
+        see(EntryID(term: term, index: index), chain, block, by: place)
         index = index.next
       }
     }

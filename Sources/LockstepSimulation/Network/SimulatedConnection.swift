@@ -23,6 +23,7 @@ final class SimulatedConnection: FrameSink {
   let maximumFrameLength: Int
   var takesFrames: Bool { !isClosed }
   private let decoder: FrameDecoder
+  private var frameBegan: (time: UInt64, frames: UInt64)?
   private let receive: (SimulatedConnection, UInt8, UnsafeRawBufferPointer) -> Void
 
   init(
@@ -44,6 +45,18 @@ final class SimulatedConnection: FrameSink {
   /// Bytes arrive. Returns why the receiver closes the connection, if it does.
   func arrive(_ bytes: [UInt8]) -> CloseReason? {
     bytes.withUnsafeBytes { decoder.receive($0, for: self) }
+  }
+
+  /// A frame that was begun has to be whole in time, or the connection is closed: a length that was damaged on the way
+  /// may wait for bytes that never come.
+  func isFrameOverdue(_ now: UInt64, deadline: UInt64) -> Bool {
+    guard decoder.heldBytes > 0 else {
+      frameBegan = nil
+      return false
+    }
+    if let frameBegan, frameBegan.frames == decoder.frames { return now - frameBegan.time > deadline }
+    frameBegan = (now, decoder.frames)
+    return false
   }
 
   func forget() { decoder.forget() }

@@ -56,11 +56,11 @@ struct Healing {
     // Recovery, redials and the clients' own time-outs are not the protocol's.
     let isUp = world.run(within: 10_000_000_000) { ids.allSatisfy { world.isUp($0) } }
     guard world.failure == nil else { return false }
-    world.books.check(.liveness, isUp, "\(who) do not all start within 10 s")
+    world.books.check(.liveness, isUp, "\(who) do not all start within 10 s: \(world.picture)")
     let time = patience + 6_000_000_000
     let isDone = world.run(within: time) { world.acknowledged > before }
     guard world.failure == nil else { return false }
-    world.books.check(.liveness, isDone, "\(who) acknowledge nothing within ten election time-outs after healing")
+    world.books.check(.liveness, isDone, "\(who) acknowledge nothing within ten election time-outs after healing: \(world.picture)")
     return isDone && world.failure == nil
   }
 

@@ -92,7 +92,10 @@ extension World {
       let verdict = try directory.recordPeer(identity.node, disk: identity.disk, incarnation: identity.incarnation)
       if verdict != .accepted { tell("node \(place + 1) refuses node \(identity.node): \(verdict)") }
       return verdict == .accepted
-    } catch { return false }
+    } catch {
+      nodes[place].node?.diskFailed(error)
+      return false
+    }
   }
 
   func welcome(_ connection: SimulatedConnection, _ event: Event) {
@@ -142,6 +145,7 @@ extension World {
     case .vote, .voteReply, .appendReply:
       let received = header.withUnsafeBytes { bytes -> ReceivedMessage? in try? codec.unpackMessage(kind, bytes) }
       if let received { books.isSent(received.message, by: from, to: NodeID(UInt64(connection.to + 1))) }
+      if kind != .appendReply, let received { tell("node \(from + 1) to node \(connection.to + 1): \(received.message)") }
     default: break
     }
     if crashOdds.send > 0, processRandom.oneIn(crashOdds.send) {
@@ -216,7 +220,8 @@ extension World {
     guard !connection.isClosed, isRunning(connection.to, connection.toLife, event) else { return }
     note(UInt64(bytes.count))
     let reason = connection.arrive(bytes)
-    if reason != nil || (connection.isReset && connection.lastArrival <= now) { close(connection) }
+    let isOverdue = connection.isFrameOverdue(now, deadline: options.frameDeadline)
+    if reason != nil || isOverdue || (connection.isReset && connection.lastArrival <= now) { close(connection) }
     planTurn(connection.to)
     look(at: connection.to)
   }

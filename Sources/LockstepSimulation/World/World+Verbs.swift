@@ -148,3 +148,16 @@ extension World {
 final class OutcomeWatcher {
   var outcome: CallOutcome?
 }
+
+extension World {
+  /// One line for each node, for whoever wants to know why nothing goes on.
+  package var picture: String {
+    nodes.map { node in
+      let book = books.nodes[node.place]
+      let links = node.links.outgoing.indices.filter { node.links.outgoing[$0] != nil }.map { "\($0 + 1)" }
+      let log = "\(book.log.count) entries, last of term \(book.log.last?.term ?? .zero)"
+      let state = node.isUp ? (node.isPaused ? "paused" : "up") : "down"
+      return "node \(node.place + 1): \(state), term \(term(of: node.place + 1)), \(log), links to \(links), \(node.jobs.count) disk jobs"
+    }.joined(separator: "; ")
+  }
+}
