@@ -45,6 +45,12 @@ package struct DiskJob: Sendable {
   package let work: Work
   /// The loop has nothing better to do than to wait for it.
   package var mayRunAtOnce = false
+
+  package init(group: GroupID, purpose: Purpose, work: Work) {
+    self.group = group
+    self.purpose = purpose
+    self.work = work
+  }
 }
 
 package struct DiskResult: Sendable {

@@ -249,7 +249,7 @@ final class Books {
   }
 
   /// It has started again, with this on its disk.
-  func recovered(_ place: Int, _ node: Node) {
+  func recovered(_ place: Int, _ node: Node, entries: () -> [Place]) {
     guard let state = node.inspect(group) else { return }
     let found = Place(term: state.last.term, chain: state.lastChain)
     var candidates = [(log: nodes[place].stored, state: nodes[place].storedState)]
@@ -269,8 +269,8 @@ final class Books {
         .recovery,
         "\(Self.name(place)) recovers \(count) entries, term \(state.hardState.term); its disk was told \(expected)")
     } else {
-      // What it lost is lost; what it has must still be what was stored.
-      nodes[place].stored = Array(nodes[place].stored.prefix(count))
+      // It may have lost entries, or have older ones again: what counts from here on is what it has.
+      nodes[place].stored = entries()
       nodes[place].storedState = state.hardState
     }
     nodes[place].writing = nil

@@ -195,7 +195,7 @@ final class FaultDriver {
         let size = node.disk.contents(of: path)?.count, size > 0
       else { return false }
       node.disk.flipBit(random.below(8), at: random.below(size), in: path)
-    case .misdirectedWrite: node.disk.faults.misdirectedWrite = 50
+    case .misdirectedWrite: node.disk.faults.misdirectedWrite = 20
     case .staleSector: node.disk.faults.staleSector = 50
     case .syncLied: node.disk.faults.syncLied = 20
     case .directoryRolledBack: return rollBack(node)

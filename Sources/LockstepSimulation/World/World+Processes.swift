@@ -52,11 +52,25 @@ extension World {
     simulated.state = .up
     simulated.isTurnPlanned = false
     node.advanceClock(now: simulated.clock.monotonic(now), wall: simulated.clock.wall(now))
-    books.recovered(place, node)
+    books.recovered(place, node) { self.storedEntries(place, groups) }
     tell("node \(place + 1) starts with \(books.nodes[place].log.count) entries")
     plan(.tick(node: place, life: simulated.life), in: UInt64(processRandom.below(Int(options.tick))))
     for peer in nodes.indices where peer != place { planDial(from: place, to: peer, at: 1_000_000) }
     planTurn(place)
+  }
+
+  /// All entries that a disk has, read back.
+  private func storedEntries(_ place: Int, _ groups: [RecoveredGroup]) -> [Books.Place] {
+    guard let state = groups.first(where: { $0.group == group }), state.last.index > .zero else { return [] }
+    let job = DiskJob(
+      group: group, purpose: .apply,
+      work: .read(group, from: LogIndex(1), through: state.last.index, maximumBytes: .max, runs: state.terms))
+    guard case .read(let blocks)? = nodes[place].worker?.run(job).outcome else { return [] }
+    return blocks.flatMap { block in
+      block.terms.enumerated().map { offset, term in
+        Books.Place(term: term, chain: block.chain(at: block.first.advanced(by: offset)))
+      }
+    }
   }
 
   private func startFailed(_ place: Int, _ error: StorageError) {
@@ -105,7 +119,9 @@ extension World {
   private func beginJob(_ place: Int) {
     let simulated = nodes[place]
     simulated.isDiskBusy = true
-    let usual = simulated.disk.faults.writeTime + simulated.disk.faults.syncTime
+    guard let job = simulated.jobs.first else { return }
+    var usual = simulated.disk.faults.writeTime
+    if case .append = job.work { usual += simulated.disk.faults.syncTime }
     var time = (usual / 2 + UInt64(processRandom.below(Int(usual)))) * simulated.diskSlowness
     if simulated.diskStalledUntil > now { time += simulated.diskStalledUntil - now }
     plan(.disk(node: place, life: simulated.life), in: time)
@@ -177,8 +193,10 @@ extension World {
     let simulated = nodes[place]
     guard simulated.isUp, let node = simulated.node else { return }
     if simulated.disk.isProcessDead {
-      tell("node \(place + 1) dies in the middle of its work with the disk")
-      end(place)
+      // With the machine or without it: then some of the sectors are there, and others are not.
+      let keepsMachine = processRandom.oneIn(2)
+      tell("node \(place + 1) \(keepsMachine ? "dies" : "loses power") in the middle of its work with the disk")
+      end(place, keepsMachine: keepsMachine)
       planStart(place)
     } else if let doom = simulated.doom {
       faults.count(doom)

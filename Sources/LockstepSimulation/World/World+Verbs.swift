@@ -140,6 +140,8 @@ extension World {
       node.starvation = 0
       node.clock.thaw(now: now)
       node.clock.setRate(1000, now: now)
+      // What a slow disk is still at is done now.
+      if node.isDiskBusy { plan(.disk(node: node.place, life: node.life), in: faults.syncTime) }
     }
   }
 }
