@@ -17,7 +17,7 @@ struct Program: AsyncParsableCommand {
     version: LockstepVersion.current,
     subcommands: [
       UpCommand.self, NodeSubcommand.self, CallCommand.self, DescribeCommand.self, StatusCommand.self, LogCommand.self,
-      BenchCommand.self, SimulateCommand.self,
+      BenchCommand.self, SimulateCommand.self, CheckCommand.self,
     ])
 
   static func main() async {

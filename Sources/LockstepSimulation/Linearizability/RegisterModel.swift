@@ -1,0 +1,53 @@
+/// One key: a text, or nothing. Keys are independent of each other, so a history of many is checked key by key
+/// (linearizability is local: Herlihy and Wing, 1990).
+public enum RegisterModel: SequentialModel {
+  public enum Operation: Sendable, Equatable {
+    case put(String)
+    /// What was read; `.unknown` when the answer never came.
+    case get(Answer)
+    /// With no `expected`, only if there is nothing.
+    case compareAndSet(expected: String?, String, Swapped)
+    case delete
+    /// A whole number is added to the one that the text says; nothing counts as 0. Of what is no number it fails, and
+    /// changes nothing. `sum`: what was answered.
+    case add(Int64, sum: Answer)
+    case append(String)
+  }
+
+  public enum Answer: Sendable, Equatable {
+    case unknown
+    case value(String?)
+  }
+
+  public enum Swapped: Sendable, Equatable {
+    case unknown
+    case yes
+    case no
+  }
+
+  public static let initial: String? = nil
+
+  public static func step(_ state: String?, _ operation: Operation) -> String?? {
+    switch operation {
+    case .put(let value): return .some(value)
+    case .get(.unknown): return .some(state)
+    case .get(.value(let read)): return read == state ? .some(state) : nil
+    case .compareAndSet(let expected, let value, let swapped):
+      let isEqual = state == expected
+      switch swapped {
+      case .unknown: return .some(isEqual ? value : state)
+      case .yes: return isEqual ? .some(value) : nil
+      case .no: return isEqual ? nil : .some(state)
+      }
+    case .delete: return .some(nil)
+    case .add(let delta, let sum):
+      guard let number = state.map({ Int64($0) }) ?? 0 else { return .some(state) }
+      let (after, hasOverflown) = number.addingReportingOverflow(delta)
+      guard !hasOverflown else { return .some(state) }
+      let text = String(after)
+      if case .value(let answered) = sum, answered != text { return nil }
+      return .some(text)
+    case .append(let more): return .some((state ?? "") + more)
+    }
+  }
+}
