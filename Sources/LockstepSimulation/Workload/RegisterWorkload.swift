@@ -9,12 +9,29 @@ package final class RegisterWorkload: Workload {
   private let queriesIn: Int
   /// By register: the values that it has had, and from which index on.
   private var versions: [[(index: LogIndex, value: UInt64)]]
+  private var histories: [[Recorded]]
+  /// Of calls under way, in the history of their register.
+  private var places: [UInt64: Int] = [:]
+  private(set) var decided = 0
+  private(set) var undecided = 0
+
+  /// Operations of a register that go into the search for an order; the judgement by index looks at all of them.
+  private static let longestHistory = 400
+  private static let maximumSteps = 20_000
+
+  private struct Recorded {
+    var operation: RegisterOperation
+    let called: UInt64
+    var returned: UInt64?
+    var hadEffect = true
+  }
 
   package init(registers: Int, padding: ClosedRange<Int>, queriesIn: Int) {
     self.registers = registers
     self.padding = padding
     self.queriesIn = queriesIn
     versions = Array(repeating: [(.zero, 0)], count: registers)
+    histories = Array(repeating: [], count: registers)
   }
 
   package func next(number: UInt64, _ random: inout SimulationRandom) -> PlannedCall {
@@ -62,6 +79,93 @@ package final class RegisterWorkload: Workload {
       ? nil : "register \(request.register) reads as \(answer) at entry \(index), where it was \(expected)"
   }
 
-  package func ended(_ call: PlannedCall, client: Int, from: UInt64, to: UInt64?, _ outcome: CallOutcome) {}
-  package func verdict() -> String? { nil }
+  package func began(_ call: PlannedCall, client: Int, at time: UInt64) {
+    // A level that promises less than the newest state belongs into no such history.
+    guard !call.isQuery || call.isLinearizable, let request = call.request.withUnsafeBytes({ Registers.Request($0) })
+    else { return }
+    places[call.number] = histories[Int(request.register)].count
+    histories[Int(request.register)].append(
+      Recorded(
+        operation: RegisterOperation(
+          operation: request.operation, first: request.first, second: request.second, answer: nil), called: time))
+  }
+
+  package func ended(_ call: PlannedCall, at time: UInt64, _ outcome: CallOutcome) {
+    guard let place = places.removeValue(forKey: call.number),
+      let request = call.request.withUnsafeBytes({ Registers.Request($0) })
+    else { return }
+    let register = Int(request.register)
+    switch outcome {
+    case .answered(let bytes):
+      histories[register][place].returned = time
+      histories[register][place].operation.answer = RegisterOperation.Answer(bytes)
+    case .refused: histories[register][place].hadEffect = false
+    case .unknown: break
+    }
+  }
+
+  /// The first so many calls. What returned after the next one was called may have seen that one: its answer does not
+  /// count.
+  private static func beginning(_ history: [Recorded]) -> [TimedOperation<RegisterOperation>] {
+    let end = history.count > longestHistory ? history[longestHistory].called : .max
+    return history.prefix(longestHistory).compactMap { recorded in
+      guard recorded.hadEffect else { return nil }
+      var operation = recorded.operation
+      if let returned = recorded.returned, returned <= end {
+        return TimedOperation(operation, called: recorded.called, returned: returned)
+      }
+      operation.answer = nil
+      return recorded.operation.operation == .get
+        ? nil : TimedOperation(operation, called: recorded.called, returned: nil)
+    }
+  }
+
+  package func verdict() -> String? {
+    for (register, history) in histories.enumerated() {
+      switch LinearizabilityChecker<SimulatedRegister>(Self.beginning(history), maximumSteps: Self.maximumSteps).verdict() {
+      case .linearizable: decided += 1
+      case .undecided: undecided += 1
+      case .notLinearizable(let place):
+        return "the history of register \(register) fits into no order, at the latest from its operation \(place) on"
+      }
+    }
+    return nil
+  }
+}
+
+/// An operation on one of `Registers`, and what was answered.
+struct RegisterOperation: Sendable {
+  struct Answer: Sendable, Equatable {
+    let flag: Bool
+    let value: UInt64
+
+    init?(_ bytes: [UInt8]) {
+      guard bytes.count == 9 else { return nil }
+      flag = bytes[0] == 1
+      value = bytes[1...].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    }
+  }
+
+  let operation: Registers.Operation
+  let first: UInt64
+  let second: UInt64
+  var answer: Answer?
+}
+
+/// One register alone, as a model of itself.
+enum SimulatedRegister: SequentialModel {
+  static let initial: UInt64 = 0
+
+  static func step(_ state: UInt64, _ call: RegisterOperation) -> UInt64? {
+    let (flag, value, after): (Bool, UInt64, UInt64) =
+      switch call.operation {
+      case .get, .fail: (true, state, state)
+      case .put: (true, state, call.first)
+      case .compareAndSet:
+        state == call.first ? (true, call.second, call.second) : (false, state, state)
+      case .add: (true, state &+ call.first, state &+ call.first)
+      }
+    guard let answer = call.answer else { return after }
+    return answer.flag == flag && answer.value == value ? after : nil
+  }
 }

@@ -12,8 +12,9 @@ package protocol Workload: AnyObject {
   func committed(_ index: LogIndex, method: String, request: [UInt8], reply: [UInt8]?)
   /// A query was answered from the state at this index. Returns what is wrong with the answer.
   func judge(_ call: PlannedCall, at index: LogIndex, answer: [UInt8]) -> String?
+  func began(_ call: PlannedCall, client: Int, at time: UInt64)
   /// A call has ended, or will never be heard of again.
-  func ended(_ call: PlannedCall, client: Int, from: UInt64, to: UInt64?, _ outcome: CallOutcome)
+  func ended(_ call: PlannedCall, at time: UInt64, _ outcome: CallOutcome)
   /// At the end of the run: what is wrong with all of it together.
   func verdict() -> String?
 }
@@ -23,6 +24,8 @@ package struct PlannedCall: Sendable {
   package var method: String
   package var request: [UInt8]
   package var isQuery: Bool
+  /// A query that was asked at this level, as most are.
+  package var isLinearizable = false
 
   package init(number: UInt64, method: String, request: [UInt8], isQuery: Bool) {
     self.number = number

@@ -57,6 +57,7 @@ enum Event {
   case deliver(SimulatedConnection, [UInt8])
   case welcome(SimulatedConnection)
   case hangUp(SimulatedConnection)
+  case tireOf(SimulatedConnection)
   case arrive(CallUnderWay, node: Int, life: Int)
   case reply(client: Int, call: UInt64, bytes: [UInt8]?)
   case giveUp(client: Int, call: UInt64)

@@ -40,6 +40,7 @@ extension World {
     _ planned: PlannedCall, by place: Int, at target: Int, read: ReadLevel? = nil, timeout: UInt64? = nil
   ) {
     let client = clients[place]
+    var planned = planned
     operations += 1
     var header = CallHeader(id: planned.number)
     header.timeoutMilliseconds = timeout ?? [200, 1000, 3000][clientRandom.below(3)]
@@ -47,6 +48,7 @@ extension World {
       let levels: [ReadLevel] = [.linearizable, .linearizable, .any, .atIndex]
       let level = read ?? levels[clientRandom.below(levels.count)]
       header.read = level.rawValue
+      planned.isLinearizable = level == .linearizable
       if level == .atIndex {
         let known = Int(clamping: acknowledgedIndex.rawValue)
         header.readIndex = UInt64(max(0, known - 2 + clientRandom.below(4)))
@@ -60,6 +62,7 @@ extension World {
     client.open = SimulatedClient.Open(
       planned: planned, id: header.id, place: target, began: now, floor: acknowledgedIndex, header: header)
     note(header.id)
+    workload.began(planned, client: place, at: now)
     let bytes = codec.packed
     guard nodes[target].isUp else {
       // Refused connections are not to become a storm.
@@ -126,7 +129,7 @@ extension World {
     guard let open = client.open, open.id == id else { return }
     faults.count(clientRandom.oneIn(8) ? .clientDisappeared : .clientTimedOut)
     client.abandoned[id] = open
-    finish(place, open, to: nil, .unknown)
+    finish(place, open, .unknown)
   }
 
   func receive(_ bytes: [UInt8]?, _ id: UInt64, _ place: Int) {
@@ -142,7 +145,7 @@ extension World {
       // The connection is lost: nobody knows. What never reached a node has had no effect.
       if isOpen {
         client.abandoned[id] = open
-        finish(place, open, to: nil, .unknown)
+        finish(place, open, .unknown)
       }
       return
     }
@@ -150,15 +153,15 @@ extension World {
     client.abandoned[id] = nil
     client.answered.insert(id)
     let outcome = judge(reply, open, isInTime: isOpen)
-    if isOpen { finish(place, open, to: now, outcome) }
+    if isOpen { finish(place, open, outcome) }
   }
 
-  private func finish(_ place: Int, _ open: SimulatedClient.Open, to end: UInt64?, _ outcome: CallOutcome) {
+  private func finish(_ place: Int, _ open: SimulatedClient.Open, _ outcome: CallOutcome) {
     let client = clients[place]
     client.open = nil
     if outcome == .unknown { faults.count(.clientRetried) }
     watchers[open.planned.number]?.outcome = outcome
-    workload.ended(open.planned, client: place, from: open.began, to: end, outcome)
+    workload.ended(open.planned, at: now, outcome)
     guard client.isActive else { return }
     let think = options.thinkTime == 0 ? 0 : UInt64(clientRandom.below(Int(2 * options.thinkTime)))
     plan(.act(client: place), in: think)

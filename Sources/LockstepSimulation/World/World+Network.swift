@@ -122,6 +122,11 @@ extension World {
     plan(.hangUp(connection), in: latency())
   }
 
+  /// TCP sends again for a while; where the way is still blocked after that, it gives up.
+  func tireOf(_ connection: SimulatedConnection, _ event: Event) {
+    if !isReachable(connection.from, connection.to) { hangUp(connection, event) }
+  }
+
   func hangUp(_ connection: SimulatedConnection, _ event: Event) {
     let (from, to) = (connection.from, connection.to)
     guard isRunning(from, connection.fromLife, event), let node = nodes[from].node else { return }
@@ -217,6 +222,11 @@ extension World {
   }
 
   func deliver(_ bytes: [UInt8], over connection: SimulatedConnection, _ event: Event) {
+    if connection.isHalfOpen, nodes[connection.to].isUp, !nodes[connection.to].isPaused {
+      // The system of a machine that is back knows nothing of this connection, and says so.
+      connection.isHalfOpen = false
+      plan(.hangUp(connection), in: latency())
+    }
     guard !connection.isClosed, isRunning(connection.to, connection.toLife, event) else { return }
     note(UInt64(bytes.count))
     let reason = connection.arrive(bytes)
@@ -231,10 +241,9 @@ extension World {
   func block(_ from: Int, _ to: Int) {
     guard from != to, !blocked[pair(from, to)] else { return }
     blocked[pair(from, to)] = true
-    // TCP sends again for a while; then one end gives up.
     for connection in connections where connection.from == from && connection.to == to {
       if networkRandom.oneIn(2) {
-        plan(.hangUp(connection), in: 200_000_000 + UInt64(networkRandom.below(5_000_000_000)))
+        plan(.tireOf(connection), in: 200_000_000 + UInt64(networkRandom.below(5_000_000_000)))
       }
     }
   }

@@ -236,6 +236,7 @@ extension World {
         // The system of a process that has died says so; a machine without power says nothing.
         let isSilent = !keepsMachine || networkRandom.oneIn(8)
         if isSilent { faults.count(.halfOpenConnection) }
+        connection.isHalfOpen = isSilent
         plan(
           .hangUp(connection),
           in: isSilent ? 500_000_000 + UInt64(networkRandom.below(4_000_000_000)) : latency())

@@ -142,6 +142,7 @@ package final class World {
     case .deliver(let connection, let bytes): deliver(bytes, over: connection, event)
     case .welcome(let connection): welcome(connection, event)
     case .hangUp(let connection): hangUp(connection, event)
+    case .tireOf(let connection): tireOf(connection, event)
     case .arrive(let call, let place, let life): arrive(call, place, life, event)
     case .reply(let client, let call, let bytes): receive(bytes, call, client)
     case .giveUp(let client, let call): giveUp(client, call)
