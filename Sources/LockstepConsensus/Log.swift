@@ -84,7 +84,9 @@ package struct Log: Sendable {
     while let run = runs.last, run.first >= index { runs.removeLast() }
     last = index.previous
     durable = min(durable, last)
-    for place in writes.indices { writes[place].last = min(writes[place].last, last) }
+    if !planted(.countsALateReceiptOfTruncatedEntries) {
+      for place in writes.indices { writes[place].last = min(writes[place].last, last) }
+    }
     if index < floor {
       floor = index
       sizes = [0]

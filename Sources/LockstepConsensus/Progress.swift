@@ -47,7 +47,7 @@ package struct Progress: Sendable {
     match = max(match, index)
     next = max(next, match.next)
     var freed = 0
-    while freed < window.count, window[freed].last <= index {
+    while freed < window.count, window[freed].last <= index, !planted(.neverFreesTheWindow) {
       windowBytes -= window[freed].bytes
       freed += 1
     }

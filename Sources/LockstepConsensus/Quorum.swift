@@ -27,8 +27,10 @@ package struct Quorum: Hashable, Sendable {
     min(Self.reached(incoming, index), Self.reached(outgoing, index))
   }
 
+  private static func size(_ half: [NodeID]) -> Int { planted(.halfIsAMajority) ? max(1, half.count / 2) : half.count / 2 + 1 }
+
   private static func outcome(_ half: [NodeID], _ vote: (NodeID) -> Bool?) -> Outcome {
-    let needed = half.isEmpty ? 0 : half.count / 2 + 1
+    let needed = half.isEmpty ? 0 : size(half)
     var yes = 0
     var no = 0
     for node in half {
@@ -43,7 +45,7 @@ package struct Quorum: Hashable, Sendable {
   }
 
   private static func majority(_ half: [NodeID], _ holds: (NodeID) -> Bool) -> Bool {
-    half.isEmpty || half.count(where: holds) >= half.count / 2 + 1
+    half.isEmpty || half.count(where: holds) >= size(half)
   }
 
   private static func reached(_ half: [NodeID], _ index: (NodeID) -> LogIndex) -> LogIndex {
@@ -52,7 +54,7 @@ package struct Quorum: Hashable, Sendable {
     var best = LogIndex.zero
     for node in half {
       let candidate = index(node)
-      if candidate > best, half.count(where: { index($0) >= candidate }) >= half.count / 2 + 1 { best = candidate }
+      if candidate > best, half.count(where: { index($0) >= candidate }) >= size(half) { best = candidate }
     }
     return best
   }

@@ -11,32 +11,32 @@ extension Replica {
   /// Checked after every step, in release builds too: each is a comparison or two. A replica that finds one broken
   /// must not go on, for it would harm the others: it stops before any effect of the step is carried out.
   mutating func checkInvariants() {
-    precondition(commit <= log.last, "commit index beyond the log")
-    precondition(log.durable <= log.last, "durable index beyond the log")
-    precondition(log.lastID.term <= term, "an entry of a term that this node has not reached")
-    precondition(log.floor <= log.last.next, "memory begins beyond the log")
+    invariant(commit <= log.last, "commit index beyond the log")
+    invariant(log.durable <= log.last, "durable index beyond the log")
+    invariant(log.lastID.term <= term, "an entry of a term that this node has not reached")
+    invariant(log.floor <= log.last.next, "memory begins beyond the log")
     if !summary.isFirst {
-      precondition(term >= summary.term, "the term went back")
+      invariant(term >= summary.term, "the term went back")
       // "each server will vote for at most one candidate in a given term" (Raft section 5.2).
-      precondition(
+      invariant(
         term > summary.term || summary.vote == nil || summary.vote == hardState.vote, "two votes in one term")
-      precondition(commit >= summary.commit, "the commit index went back")
+      invariant(commit >= summary.commit, "the commit index went back")
     }
     switch role {
     case .leader:
-      precondition(hardState.vote == id, "a leader that did not vote for itself")
-      precondition(log.lastID.term == term, "a leader without an entry of its own term")
+      invariant(hardState.vote == id, "a leader that did not vote for itself")
+      invariant(log.lastID.term == term, "a leader without an entry of its own term")
       if let before = summary.leaderLast, term == summary.term {
-        precondition(log.last >= before, "leader append-only: its log became shorter")
+        invariant(log.last >= before, "leader append-only: its log became shorter")
       }
       for peer in progress {
-        precondition(peer.match < peer.next, "a follower's match index is not before its next index")
-        precondition(peer.next <= log.last.next, "a follower's next index is beyond the log")
+        invariant(peer.match < peer.next, "a follower's match index is not before its next index")
+        invariant(peer.next <= log.last.next, "a follower's next index is beyond the log")
       }
     case .follower, .preCandidate, .candidate:
-      precondition(progress.isEmpty && transferee == nil, "a leader's state without the lead")
-      precondition(verified <= log.last, "verified beyond the log")
-      precondition(reads.waiting.isEmpty && reads.confirming.isEmpty, "a leader's reads without the lead")
+      invariant(progress.isEmpty && transferee == nil, "a leader's state without the lead")
+      invariant(verified <= log.last, "verified beyond the log")
+      invariant(reads.waiting.isEmpty && reads.confirming.isEmpty, "a leader's reads without the lead")
     }
     summary = InvariantSummary(
       term: term, vote: hardState.vote, commit: commit, leaderLast: role == .leader ? log.last : nil, isFirst: false)

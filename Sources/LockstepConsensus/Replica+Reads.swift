@@ -74,10 +74,10 @@ extension Replica {
   /// The leader saves its current commit index in a local variable readIndex. 3. ... it issues a new round of
   /// heartbeats and waits for their acknowledgments from a majority of the cluster" (section 6.4).
   mutating func beginReadRound(_ effects: inout [Effect]) {
-    guard !reads.isUnderWay, !reads.waiting.isEmpty, commit >= termStart else { return }
+    guard !reads.isUnderWay, !reads.waiting.isEmpty, commit >= termStart || planted(.readsBeforeItsOwnFirstEntry) else { return }
     reads.isUnderWay = true
     reads.current += 1
-    reads.index = commit
+    reads.index = planted(.readsAtTheCommitIndexOfItsElection) ? min(commit, termStart) : commit
     swap(&reads.confirming, &reads.waiting)
     for place in progress.indices { progress[place].isMessageDue = true }
     confirmReads(&effects)
@@ -86,7 +86,10 @@ extension Replica {
   mutating func confirmReads(_ effects: inout [Effect]) {
     guard reads.isUnderWay else { return }
     let isConfirmed = members.quorum.isSatisfied { node in
-      node == id || progress.contains { $0.node == node && $0.readRound >= reads.current }
+      node == id || planted(.readsWithoutARound)
+        || progress.contains {
+          $0.node == node && $0.readRound + (planted(.takesAnOldRoundForThisOne) ? 1 : 0) >= reads.current
+        }
     }
     guard isConfirmed else { return }
     reads.isUnderWay = false

@@ -37,7 +37,9 @@ extension Replica {
       heartbeatElapsed = 0
       for place in progress.indices {
         progress[place].isMessageDue = true
-        progress[place].isProbeSent = false
+        if planted(.sendsEachProbeOnce), progress[place].isProbeSent { progress[place].isMessageDue = false } else {
+          progress[place].isProbeSent = false
+        }
       }
     }
     for place in progress.indices where progress[place].commitSent < commit { progress[place].isMessageDue = true }
@@ -59,12 +61,12 @@ extension Replica {
   mutating func advanceCommit(_ effects: inout [Effect]) {
     guard role == .leader else { return }
     let reached = members.quorum.reached { node in
-      if node == id { return log.durable }
+      if node == id { return planted(.countsItsOwnUnsyncedEntries) ? log.last : log.durable }
       return progress.first { $0.node == node }?.match ?? .zero
     }
     let index = min(reached, log.last)
     // "only log entries from the leader's current term are committed by counting replicas" (Raft section 5.4.2).
-    guard index > commit, log.term(at: index) == term else { return }
+    guard index > commit, log.term(at: index) == term || planted(.commitsOldTermsByCounting) else { return }
     commit(through: index, &effects)
   }
 
@@ -162,6 +164,7 @@ extension Replica {
       if isNews { advanceCommit(&effects) }
       finishTransfer(place, &effects)
     case .rejected(let previous, let hint):
+      if planted(.takesARejectionForAMatch), previous <= log.last { _ = progress[place].acknowledged(previous) }
       backOff(place, previous: previous, hint: hint)
     }
     if reply.readRound > progress[place].readRound {
@@ -188,7 +191,7 @@ extension Replica {
     _ request: AppendRequest, _ entries: ReceivedEntries, from peer: NodeID, _ effects: inout [Effect]
   ) {
     // "1. Reply false if term < currentTerm"
-    if request.term < term {
+    if request.term < term, !planted(.takesOrdersOfAnOlderTerm) {
       let verdict = AppendReply.Verdict.rejected(previous: request.previous.index, hint: .zero)
       send(.appendReply(AppendReply(term: term, verdict: verdict, readRound: 0)), to: peer, &effects)
       return
@@ -211,7 +214,10 @@ extension Replica {
     readRoundHeard = max(readRoundHeard, request.readRound)
 
     // "2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm"
-    guard log.contains(request.previous) else {
+    guard
+      log.contains(request.previous)
+        || planted(.takesEntriesWithoutThePreviousOne) && request.previous.index <= log.last
+    else {
       let hint = log.lastEntry(
         atOrBefore: min(request.previous.index.previous, log.last), withTermAtMost: request.previous.term)
       let verdict = AppendReply.Verdict.rejected(previous: request.previous.index, hint: hint)
@@ -223,9 +229,11 @@ extension Replica {
     verified = max(verified, matched)
     // "5. If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)": what the leader
     // says is committed counts only as far as this log is known to be the leader's.
-    commit(through: min(request.commit, matched), &effects)
+    commit(through: min(request.commit, planted(.commitsBeyondWhatMatches) ? log.last : matched), &effects)
     // Entries that are on their way to the disk are acknowledged once, when they are there; everything else at once.
-    if entries.terms.isEmpty || isNewRound || matched <= log.durable { isAcknowledgementDue = true }
+    if entries.terms.isEmpty || isNewRound || matched <= log.durable || planted(.acknowledgesBeforeTheSync) {
+      isAcknowledgementDue = true
+    }
   }
 
   private func problem(in request: AppendRequest, _ entries: ReceivedEntries) -> ProtocolViolation? {
@@ -250,14 +258,16 @@ extension Replica {
     var known = 0
     while known < entries.terms.count {
       let index = entries.first.advanced(by: known)
-      guard index <= log.last, log.term(at: index) == entries.terms[known] else { break }
+      guard index <= log.last, log.term(at: index) == entries.terms[known] || planted(.keepsConflictingEntries),
+        !planted(.truncatesMatchingEntries)
+      else { break }
       known += 1
     }
     guard known < entries.terms.count else { return true }
     let first = entries.first.advanced(by: known)
     if first <= log.last {
       // Nor can a leader take back what it has sent in its own term: it "never overwrites or deletes entries".
-      guard first > commit, first > verified else {
+      guard first > commit || planted(.truncatesMatchingEntries), first > verified || planted(.truncatesMatchingEntries) else {
         effects.append(.protocolViolation(peer, .conflictsWithCommitted(first)))
         return false
       }
@@ -285,7 +295,7 @@ extension Replica {
 
   mutating func acknowledge(_ leader: NodeID, _ effects: inout [Effect]) {
     isAcknowledgementDue = false
-    acknowledged = min(verified, log.durable)
+    acknowledged = planted(.acknowledgesBeforeTheSync) ? verified : min(verified, log.durable)
     let reply = AppendReply(term: term, verdict: .accepted(match: acknowledged), readRound: readRoundHeard)
     send(.appendReply(reply), to: leader, &effects)
   }

@@ -91,6 +91,7 @@ extension Node {
     var holders = group.replica.progress.filter { $0.match >= commit && group.replica.members.isVoter($0.node) }
       .map(\.node.rawValue)
     if group.replica.log.durable >= commit { holders.append(configuration.id.rawValue) }
+    if planted(.namesAllVotersAsHolders) { return group.replica.members.voters.map(\.rawValue) }
     return holders.sorted()
   }
 
@@ -102,7 +103,7 @@ extension Node {
       callsUnderWay -= 1
       callBytesUnderWay -= command.bytes
       guard let origin = command.origin else { continue }
-      if command.id == id {
+      if command.id == id || planted(.answersForAnotherEntry) {
         answer(origin, success(id, reply, shared, origin))
       } else {
         // Another entry is committed in its place: this one can never be.
@@ -120,7 +121,7 @@ extension Node {
     _ id: EntryID, _ outcome: Replies.Reply?, _ shared: SharedEvidence, _ origin: Origin
   ) -> CallReply {
     var reply = CallReply(id: origin.callID)
-    reply.index = id.index.rawValue
+    reply.index = (planted(.answersWithTheNextIndex) ? id.index.next : id.index).rawValue
     reply.term = id.term.rawValue
     reply.node = configuration.id.rawValue
     reply.leader = shared.leader

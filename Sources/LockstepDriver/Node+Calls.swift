@@ -206,7 +206,7 @@ extension Node {
 
   private func unknownOutcome(_ forwarded: ForwardedCall, _ message: String) -> CallReply {
     var reply = failure(Status(.unavailable, message), forwarded.origin)
-    reply.applied = forwarded.isQuery ? .no : .unknown
+    reply.applied = forwarded.isQuery || planted(.deniesWhatWasPassedOn) ? .no : .unknown
     return reply
   }
 
@@ -284,7 +284,7 @@ extension Node {
       var reply = failure(Status(.deadlineExceeded, message), origin)
       reply.index = id.index.rawValue
       reply.term = id.term.rawValue
-      reply.applied = .unknown
+      reply.applied = planted(.deniesWhatTimedOut) ? .no : .unknown
       answer(origin, reply)
     }
   }

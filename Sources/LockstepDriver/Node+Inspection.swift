@@ -16,10 +16,19 @@ package struct GroupInspection: Sendable {
 extension Node {
   package func inspect(_ id: GroupID) -> GroupInspection? {
     guard let group = group(id) else { return nil }
+    // Stored properties alone: a computed one would be asked of a copy of the whole replica, after every event.
+    let role = group.replica.role
+    let leader: NodeID? =
+      switch role {
+      case .leader: configuration.id
+      case .follower(let leader): leader
+      case .preCandidate, .candidate: nil
+      }
+    let last = group.replica.log.last
     return GroupInspection(
-      hardState: group.replica.hardState, isLeader: group.replica.role == .leader, leader: group.replica.leader,
-      last: group.replica.log.lastID, lastChain: group.cache.lastChain, durable: group.replica.log.durable,
-      applied: group.executor.applied)
+      hardState: group.replica.hardState, isLeader: role == .leader, leader: leader,
+      last: EntryID(term: group.replica.log.term(at: last) ?? .zero, index: last), lastChain: group.cache.lastChain,
+      durable: group.replica.log.durable, applied: group.executor.applied)
   }
 
   /// The chain hash of an entry, if it is in memory.

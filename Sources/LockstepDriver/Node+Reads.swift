@@ -82,7 +82,7 @@ extension Node {
     var isMore = false
     var remaining: [PendingRead] = []
     for read in group.waiting {
-      if read.index > applied {
+      if read.index > applied, !planted(.answersReadsBeforeTheyAreApplied) {
         remaining.append(read)
       } else if budget > 0 {
         budget -= answer(read, group)

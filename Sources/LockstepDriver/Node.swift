@@ -136,6 +136,7 @@ package final class Node {
       } else if case .failed(let error) = result.outcome {
         failure = .storage(error)
       }
+    case .failed where planted(.takesAFailedSyncForASuccess): diskFinished(DiskResult(job: result.job, outcome: .appended))
     case .failed(let error):
       // "A failed sync is fatal": nothing may be promised any more, and a retry would lie.
       failure = .storage(error)
@@ -153,7 +154,10 @@ package final class Node {
   }
 
   /// What this node remembers beside its log could not be stored.
-  package func diskFailed(_ error: StorageError) { failure = failure ?? .storage(error) }
+  package func diskFailed(_ error: StorageError) {
+    if planted(.staysUpAfterAFailedWrite) { return }
+    failure = failure ?? .storage(error)
+  }
 
   /// An operator asks for the lead to be handed over.
   package func transferLeadership(of id: GroupID, to node: NodeID) {
@@ -222,7 +226,8 @@ package final class Node {
     case .send(let message, let node): send(group, message, to: node)
     case .load(let node, let first, let maximumBytes):
       submitRead(group, .follower(node), from: first, through: group.replica.log.durable, maximumBytes: maximumBytes)
-    case .commit(let index): group.commitTarget = index
+    case .commit(let index):
+      group.commitTarget = planted(.appliesWhatIsNotCommitted) ? group.cache.last : index
     case .proposalRefused(let refusal): refuseProposals(group, refusal)
     case .readReady(let id, let index): readReady(group, id, index)
     case .readRefused(let id, let refusal): readRefused(group, id, refusal)
@@ -286,7 +291,8 @@ package final class Node {
         if let slice = write.entries { first = first.map { min($0, slice.first) } ?? slice.first }
         appendWrites.append((group.id, write.id))
       }
-      var hardState = group.writes[group.writes.count - 1].hardState
+      var hardState = group.writes[planted(.storesTheFirstStateOfATurn) ? 0 : group.writes.count - 1].hardState
+      if planted(.storesNoVote) { hardState.vote = nil }
       hardState.commit = min(group.replica.commit, group.cache.last)
       group.writes.removeAll(keepingCapacity: true)
       var entries: EntryBlock?

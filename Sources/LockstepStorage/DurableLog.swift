@@ -68,6 +68,7 @@ package final class DurableLog {
   package func append(_ writes: [LogWrite]) throws(StorageError) {
     if let failure { throw .stopped("\(failure)") }
     guard !writes.isEmpty else { return }
+    if planted(.storesNoStateWithoutEntries), writes.allSatisfy({ $0.entries?.isEmpty ?? true }) { return }
     var headers: [LogBatchHeader] = []
     headers.reserveCapacity(writes.count)
     for write in writes {
@@ -120,7 +121,7 @@ package final class DurableLog {
     }
     let blocks = try reader.read(
       ledger, from: from, through: min(through, ledger.tail.last.index), maximumBytes: maximumBytes, until: position,
-      termAt: termAt)
+      termAt: planted(.givesOldEntriesOfAnotherTerm) ? { _ in wanted } : termAt)
     guard !blocks.isEmpty else {
       throw .refused(path: files.directory, reason: "entry \(from) of term \(wanted) is not in the log")
     }
@@ -213,8 +214,12 @@ package final class DurableLog {
       kind: .batch, sequence: sequence &+ 1, offset: position.offset, bodyLength: length, link: link)
     let checksum = buffer.finish(&header, salt: salt)
     try onDisk { () throws(DiskError) in
+      if planted(.syncsBeforeItWrites) { try file.sync() }
       try file.write(buffer.bytes(whole), at: position.offset)
-      try file.sync()
+      let isSkipped =
+        planted(.skipsTheSync) || planted(.syncsBeforeItWrites)
+        || planted(.syncsEverySecondBatch) && header.sequence.isMultiple(of: 2)
+      if !isSkipped { try file.sync() }
     }
     defer { position.offset += whole }
     (sequence, link, isSealed) = (header.sequence, checksum, false)

@@ -1,3 +1,4 @@
+internal import LockstepConsensus
 internal import LockstepWire
 
 // DIR/identity: one record (see Record) of kind identity, number 1, whose body is an Identity message and whose extent
@@ -49,7 +50,7 @@ struct IdentityFile {
       let file = try disk.create(new)
       defer { file.close() }
       try file.write(buffer.bytes(length), at: 0)
-      try file.sync()
+      if !planted(.doesNotSyncTheIdentity) { try file.sync() }
       try disk.rename(new, to: path)
       try disk.syncDirectory(directory)
     } catch { throw StorageError(error) }

@@ -67,8 +67,14 @@ private struct Repair {
   let end: LogEnd
 
   func run() throws(StorageError) {
-    if let next = end.next, let remains = next.remains {
-      try write(to: end.position.segment + 1) { file throws(DiskError) in try SegmentMaker.zero(file, remains) }
+    // Also when it reads as zeros and has its size: an earlier process may have put both into the cache before its sync
+    // failed, and the device then still has the header of a rotation that never was, or a shorter file.
+    if let next = end.next {
+      let used = max(RecordHeader.size, next.remains?.upperBound ?? 0)
+      try write(to: end.position.segment + 1) { file throws(DiskError) in
+        try SegmentMaker.zero(file, 0..<used)
+        try SegmentMaker.zero(file, max(used, next.size - RecordHeader.size)..<next.size)
+      }
     }
     // Nothing says whether these were synced. They were read, perhaps from a cache that the disk never saw: after a
     // failed sync the kernel calls the pages clean. Written again they are dirty, and the sync below means something.
@@ -93,6 +99,7 @@ private struct Repair {
   }
 
   private func rewrite(_ place: LogPosition, length: Int) throws(StorageError) {
+    if planted(.doesNotWriteTheTailAgain) { return }
     let reader = try files.reader(place.segment)
     guard let bytes = try reader.window.bytes(at: place.offset, count: length) else {
       throw reader.damaged(at: place.offset, "the file has become shorter")

@@ -102,6 +102,11 @@ struct TailFinder {
     return bytes[..<count] == whole.prefix(count)
   }
 
+  /// Bytes of a write that was cut short, and zeros, which may have been written over some of it, cut short as well.
+  private func isPart(_ bytes: [UInt8], of whole: [UInt8]) -> Bool {
+    zip(bytes, whole).allSatisfy { $0 == 0 || $0 == $1 }
+  }
+
   /// The segment after the tail holds nothing, or the header of a rotation that was interrupted.
   private func next(_ segments: [UInt64], _ reason: String) throws(StorageError) -> (size: Int, remains: Range<Int>?)? {
     let number = position.segment + 1
@@ -124,7 +129,7 @@ struct TailFinder {
         throw reader.damaged(
           at: position.offset, "\(reason), but \(next.path) begins after record \(header.sequence &- 2)")
       }
-    } else if !here.allSatisfy({ $0 == 0 }), !isCutShort(here, [UInt8](buffer.bytes(RecordHeader.size))) {
+    } else if !isPart(here, of: [UInt8](buffer.bytes(RecordHeader.size))) {
       throw next.damaged(at: 0, "neither unused nor the beginning of segment \(number) of this disk")
     }
     if let other = try search(next, from: RecordHeader.size) {

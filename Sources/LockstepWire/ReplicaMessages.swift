@@ -185,6 +185,8 @@ extension Codec {
       header, as: lockstep__wire__v1__append_request__descriptor_pointer(), Lockstep__Wire__V1__AppendRequest.self
     ) { packed throws(WireError) in
       let previous = EntryID(term: Term(packed.previous_term), index: LogIndex(packed.previous_index))
+      // There is no place behind it, not even for no entries.
+      guard previous.index.rawValue < .max else { throw WireError("an append at the end of all numbers") }
       let first = previous.index.next
       let request = AppendRequest(
         term: Term(packed.term), previous: previous, entries: LogSlice(first: first, last: previous.index),

@@ -43,3 +43,11 @@ package enum PowerCut: Sendable, CaseIterable {
   /// Each sector and each name for itself: torn records, later sectors without earlier ones.
   case keepsAny
 }
+
+/// Something that is not durable yet, and that a power cut leaves or does not.
+package enum PendingChange: Equatable, Sendable {
+  /// Made, replaced or removed.
+  case name(String)
+  case sector(path: String, number: Int)
+  case size(path: String)
+}

@@ -3,12 +3,20 @@ package import LockstepStorage
 
 // What a real disk and file system promise, and no more:
 //
-// - A file's bytes and size are durable once a sync of the file has succeeded; before that a power cut leaves any
-//   subset of its sectors.
-// - A name (made, renamed, removed) is durable once its directory was synced; before that a power cut leaves any subset
-//   of the changes.
-// - When a process ends and the machine goes on, all that was written is there, and still not durable.
-// - A failed sync says nothing, and what it covered counts as clean: a later sync succeeds without it.
+// - A file's bytes and size are durable once a sync of the file has succeeded. Before that a power cut leaves any subset
+//   of its sectors, each as it was or as one of the writes since then made it, and the size apart from them.
+// - A name (made, renamed, removed) is durable once its directory was synced, a directory once its parent was; before
+//   that a power cut leaves any subset of the changes.
+// - When a process ends and the machine goes on, all that was written is there, and still not durable. Locks are free,
+//   and open files are dead.
+// - A failed sync says nothing. Some of what it covered got there, and all of it counts as clean: it is read as it was
+//   written until the power is cut, and a later sync succeeds without it.
+// - A failed write has left any part, and a full disk takes what fits.
+//
+// How it is used: `faults` says what goes wrong by chance. `dies` is asked before each operation that changes or syncs
+// anything; from the operation at which it has the process die on, every call fails until `processEnded` or `powerCut`.
+// `image` is a copy of everything, pending parts included; a disk made from it, and `powerCut` on that, is what a crash
+// at that moment would have left.
 
 /// One node's disk. Everything that it does by chance comes from its own stream of numbers, so a seed is a whole life.
 /// Single-threaded.
@@ -20,7 +28,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
   package private(set) var counts = FaultCounts()
   /// Asked before each operation that changes anything: does the process die there?
   package var dies: ((DiskOperation, _ path: String) -> DiskDeath?)?
-  /// Operations of each kind since the beginning.
+  /// Operations that `dies` was asked about, since the beginning.
   package private(set) var operations = 0
   /// The process has died in an operation; all its calls fail until it is started again.
   package private(set) var isProcessDead = false
@@ -28,10 +36,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
   private(set) var process = 0
 
   private var random: SimulationRandom
-  private var names: [String: SimulatedInode] = [:]
-  private var durableNames: [String: SimulatedInode] = [:]
-  private var nameChanges: [(path: String, inode: SimulatedInode?)] = []
-  private var directories: [String] = []
+  private var names = SimulatedNames()
   private var locked: [String] = []
   private var cost: UInt64 = 0
   private var usedBytes = 0
@@ -54,37 +59,39 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     isProcessDead = false
     locked = []
     cost = 0
-    for path in names.keys.sorted() { names[path]?.dropStaleSectors() }
+    for path in names.paths { names[path]?.dropStaleSectors() }
   }
 
   /// The machine goes dark, and comes back.
   package func powerCut(_ cut: PowerCut) {
+    powerCut { _ in
+      switch cut {
+      case .losesAll: false
+      case .keepsAll: true
+      case .keepsAny: random.oneIn(2)
+      }
+    }
+  }
+
+  /// The same, with a word on everything that is not durable: a sector, a size or a name that has changed several times
+  /// is asked about for each time.
+  package func powerCut(survives: (PendingChange) -> Bool) {
+    var names = names
+    counts.count(.unsyncedNameLost, times: names.lose { survives(.name($0)) })
+    self.names = names
     var (lost, kept) = (0, 0)
-    func survives() -> Bool {
-      let isKept =
-        switch cut {
-        case .losesAll: false
-        case .keepsAll: true
-        case .keepsAny: random.oneIn(2)
-        }
-      if isKept { kept += 1 } else { lost += 1 }
-      return isKept
-    }
-    for change in nameChanges {
-      if survives() { durableNames[change.path] = change.inode } else { counts.count(.unsyncedNameLost) }
-    }
-    nameChanges = []
-    (lost, kept) = (0, 0)
-    names = durableNames
-    for path in names.keys.sorted() {
+    for path in names.paths {
       guard let inode = names[path] else { continue }
       let before = (lost, kept)
-      var last = -1
       var isReordered = false
-      inode.lose { sector in
-        let isKept = survives()
-        if isKept, lost > before.0, sector > last { isReordered = true }
-        last = max(last, sector)
+      inode.lose { part in
+        let isKept: Bool
+        switch part {
+        case .size: return survives(.size(path: path))
+        case .sector(let number): isKept = survives(.sector(path: path, number: number))
+        }
+        if isKept { kept += 1 } else { lost += 1 }
+        if isKept, lost > before.0 { isReordered = true }
         return isKept
       }
       if isReordered { counts.count(.unsyncedSectorsReordered) }
@@ -92,34 +99,18 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     }
     if lost > 0 { counts.count(.unsyncedWriteLost) }
     if kept > 0 { counts.count(.unsyncedWriteKept) }
-    measure()
+    usedBytes = names.bytes
     processEnded()
   }
-
-  private func measure() { usedBytes = names.values.reduce(0) { $0 + $1.bytes.count } }
 
   // MARK: Copies
 
   /// Everything that the disk holds, pending and durable.
   package struct Image {
-    fileprivate let names: [String: SimulatedInode]
-    fileprivate let durableNames: [String: SimulatedInode]
-    fileprivate let nameChanges: [(path: String, inode: SimulatedInode?)]
-    fileprivate let directories: [String]
+    fileprivate let names: SimulatedNames
   }
 
-  package func image() -> Image {
-    var copies: [ObjectIdentifier: SimulatedInode] = [:]
-    func copy(_ inode: SimulatedInode) -> SimulatedInode {
-      if let known = copies[ObjectIdentifier(inode)] { return known }
-      let made = SimulatedInode(copying: inode)
-      copies[ObjectIdentifier(inode)] = made
-      return made
-    }
-    return Image(
-      names: names.mapValues(copy), durableNames: durableNames.mapValues(copy),
-      nameChanges: nameChanges.map { ($0.path, $0.inode.map(copy)) }, directories: directories)
-  }
+  package func image() -> Image { Image(names: names.copy()) }
 
   /// A disk that holds what the image does.
   package init(_ image: Image, random: SimulationRandom) {
@@ -127,35 +118,31 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     restore(image)
   }
 
-  /// This disk holds what the image does, and nothing else; an image can be restored once.
+  /// This disk holds what the image does, and nothing else.
   package func restore(_ image: Image) {
-    names = image.names
-    durableNames = image.durableNames
-    nameChanges = image.nameChanges
-    directories = image.directories
-    measure()
+    names = image.names.copy()
+    usedBytes = names.bytes
     processEnded()
   }
 
   /// Nothing is left.
   package func wipe() {
-    (names, durableNames, nameChanges, directories) = ([:], [:], [], [])
+    names = SimulatedNames()
     usedBytes = 0
     processEnded()
   }
 
   // MARK: Damage
 
-  package var paths: [String] { names.keys.sorted() }
+  package var paths: [String] { names.paths }
 
   /// What a reader sees of a file.
   package func contents(of path: String) -> [UInt8]? { names[path]?.bytes }
 
   /// Flips a bit of what is stored.
   package func flipBit(_ bit: Int, at offset: Int, in path: String) {
-    guard let inode = names[path], offset < inode.bytes.count else { return }
-    inode.bytes[offset] ^= 1 << UInt8(bit)
-    if offset < inode.durable.count { inode.durable[offset] ^= 1 << UInt8(bit) }
+    guard let inode = names[path], inode.bytes.indices.contains(offset) else { return }
+    inode.flipBit(bit, at: offset)
   }
 
   // MARK: Operations
@@ -205,45 +192,52 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
   func write(_ bytes: [UInt8], at offset: Int, _ path: String, _ inode: SimulatedInode) throws(DiskError) {
     try perform(.write, path, time: faults.writeTime) { isTorn throws(DiskError) in
       if fails(faults.writeFailed, .writeFailed) { throw failure("write", path, offset) }
-      let growth = max(0, offset + bytes.count - inode.bytes.count)
-      guard usedBytes + growth <= faults.space else {
+      if isTorn || fails(faults.shortWrite, .shortWrite) {
+        inode.write([UInt8](bytes.prefix(min(random.below(bytes.count + 1), room(offset, inode)))), at: offset)
+        usedBytes = names.bytes
+        throw failure("write", path, offset)
+      }
+      let room = room(offset, inode)
+      guard bytes.count <= room else {
         counts.count(.diskFull)
+        inode.write([UInt8](bytes.prefix(room)), at: offset)
+        usedBytes = names.bytes
         throw DiskError(
           operation: "write", path: path, offset: offset, reason: .outOfSpace, text: "No space left on device")
       }
-      if isTorn || fails(faults.shortWrite, .shortWrite) {
-        inode.write([UInt8](bytes.prefix(random.below(bytes.count + 1))), at: offset)
-        measure()
-        throw failure("write", path, offset)
-      }
-      usedBytes += growth
-      if bytes.count >= Self.sectorBytes, fails(faults.misdirectedWrite, .misdirectedWrite) {
-        let sectors = max(1, inode.bytes.count / Self.sectorBytes)
-        inode.write(bytes, at: random.below(sectors) * Self.sectorBytes)
-        measure()
+      usedBytes += max(0, offset + bytes.count - inode.bytes.count)
+      if let other = misdirection(of: bytes.count, at: offset, inode) {
+        inode.write(bytes, at: other)
+        usedBytes = names.bytes
         return
       }
       inode.write(bytes, at: offset)
     }
   }
 
+  /// How many bytes can be written there.
+  private func room(_ offset: Int, _ inode: SimulatedInode) -> Int {
+    guard faults.space < .max else { return .max }
+    return max(0, inode.bytes.count - offset + max(0, faults.space - usedBytes))
+  }
+
+  /// Where else in the file the write goes, if it goes astray.
+  private func misdirection(of count: Int, at offset: Int, _ inode: SimulatedInode) -> Int? {
+    guard faults.misdirectedWrite > 0, count >= Self.sectorBytes else { return nil }
+    let other = random.below(inode.bytes.count / Self.sectorBytes) * Self.sectorBytes
+    return other != offset && fails(faults.misdirectedWrite, .misdirectedWrite) ? other : nil
+  }
+
   func sync(_ path: String, _ inode: SimulatedInode) throws(DiskError) {
     try perform(.sync, path, time: faults.syncTime) { _ throws(DiskError) in
       if fails(faults.syncFailed, .syncFailed) {
-        // As Linux does it: the pages count as clean, and hold what the device never got.
-        inode.pending.removeAll()
+        // As Linux does it: the pages count as clean, and hold what the device may never have got.
+        inode.writeBack { _ in random.oneIn(2) }
         throw failure("sync", path)
       }
-      if !inode.pending.isEmpty, fails(faults.syncLied, .syncLied) { return }
-      if let write = inode.pending.last, fails(faults.staleSector, .staleSector) {
-        let sector = (write.offset + random.below(write.bytes.count)) / Self.sectorBytes
-        let first = sector * Self.sectorBytes
-        let old = Array(inode.durable.dropFirst(first).prefix(Self.sectorBytes))
-        inode.sync()
-        if !old.isEmpty {
-          SimulatedInode.put(old[...], at: first, in: &inode.durable)
-          inode.stale.append(sector)
-        }
+      if inode.isPending, fails(faults.syncLied, .syncLied) { return }
+      if faults.staleSector > 0, random.oneIn(faults.staleSector) {
+        if inode.syncButOneSector({ random.below($0) }) { counts.count(.staleSector) }
         return
       }
       inode.sync()
@@ -257,56 +251,58 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
   package func open(_ path: String, for access: FileAccess) throws(DiskError) -> any DiskFile {
     try checkAlive(process, "open", path)
     guard let inode = names[path] else { throw missing("open", path) }
-    return SimulatedFile(disk: self, path: path, inode: inode)
+    return SimulatedFile(disk: self, path: path, inode: inode, access: access)
   }
 
   package func create(_ path: String) throws(DiskError) -> any DiskFile {
-    guard names[path] == nil else {
-      throw DiskError(operation: "create", path: path, reason: .other, text: "File exists")
-    }
+    try checkNew(path, "create")
     let inode = SimulatedInode()
-    try perform(.create, path, time: 0) { _ throws(DiskError) in setName(path, inode) }
-    return SimulatedFile(disk: self, path: path, inode: inode)
+    try perform(.create, path, time: 0) { _ throws(DiskError) in names[path] = inode }
+    return SimulatedFile(disk: self, path: path, inode: inode, access: .readingAndWriting)
   }
 
-  private func setName(_ path: String, _ inode: SimulatedInode?) {
-    names[path] = inode
-    nameChanges.append((path, inode))
+  /// The name is free, and there is a directory for it.
+  private func checkNew(_ path: String, _ operation: String) throws(DiskError) {
+    guard names.isFree(path) else {
+      throw DiskError(operation: operation, path: path, reason: .other, text: "File exists")
+    }
+    guard names.isDirectory(SimulatedNames.parent(of: path)) else { throw missing(operation, path) }
   }
 
   package func list(_ directory: String) throws(DiskError) -> [String]? {
     try checkAlive(process, "list", directory)
-    guard directories.contains(directory) else { return nil }
-    let prefix = directory + "/"
-    return names.keys.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }.sorted()
+    return names.isDirectory(directory) ? names.list(directory) : nil
   }
 
   package func rename(_ from: String, to: String) throws(DiskError) {
-    guard let inode = names[from] else { throw missing("rename", from) }
+    guard let inode = names[from], names.isDirectory(SimulatedNames.parent(of: to)) else {
+      throw missing("rename", from)
+    }
     try perform(.rename, from, time: 0) { _ throws(DiskError) in
-      setName(to, inode)
-      setName(from, nil)
-      measure()
+      names[to] = inode
+      names[from] = nil
+      usedBytes = names.bytes
     }
   }
 
   package func remove(_ path: String) throws(DiskError) {
     guard names[path] != nil else { throw missing("remove", path) }
     try perform(.remove, path, time: 0) { _ throws(DiskError) in
-      setName(path, nil)
-      measure()
+      names[path] = nil
+      usedBytes = names.bytes
     }
   }
 
   package func createDirectory(_ path: String) throws(DiskError) {
-    try perform(.createDirectory, path, time: 0) { _ throws(DiskError) in directories.append(path) }
+    try checkNew(path, "create directory")
+    try perform(.createDirectory, path, time: 0) { _ throws(DiskError) in names.addDirectory(path) }
   }
 
   package func syncDirectory(_ path: String) throws(DiskError) {
+    guard names.isDirectory(path) else { throw missing("sync directory", path) }
     try perform(.syncDirectory, path, time: faults.syncTime) { _ throws(DiskError) in
-      if fails(faults.syncFailed, .syncFailed) { throw failure("syncDirectory", path) }
-      for change in nameChanges { durableNames[change.path] = change.inode }
-      nameChanges = []
+      if fails(faults.syncFailed, .syncFailed) { throw failure("sync directory", path) }
+      names.sync(path)
     }
   }
 

@@ -10,14 +10,21 @@ final class Books {
     let chain: UInt64
   }
 
+  /// The log keeps so many entries, and these come after them.
+  struct Writing {
+    let kept: Int
+    let entries: [Place]
+    let state: HardState
+  }
+
   /// One node's part.
-  struct NodeBook {
+  final class NodeBook {
     /// Its log as the process has it, and as its disk is known to.
     var log: [Place] = []
     var stored: [Place] = []
     var storedState = HardState()
     /// What is on its way to the disk: may be there after a crash, all of it, or not.
-    var writing: (log: [Place], state: HardState)?
+    var writing: Writing?
     var commit: LogIndex = .zero
     var applied: LogIndex = .zero
     var leads: (term: Term, last: Int)?
@@ -37,10 +44,12 @@ final class Books {
   private(set) var failure: InvariantFailure?
   private(set) var checks = 0
   private(set) var elections = 0
-  var nodes: [NodeBook]
+  let nodes: [NodeBook]
   private let group: GroupID
   /// Nodes whose disks may lose what was synced: their part of a quorum is not counted on.
   var unreliable: [Bool]
+  /// All that such a disk ever was told to keep, and said that it did.
+  private var promised: [Set<EntryID>]
   private var seen: [EntryID: (chain: UInt64, bytes: [UInt8])] = [:]
   private var leaders: [Term: Int] = [:]
   private var ballots: [Ballot: NodeID] = [:]
@@ -50,8 +59,9 @@ final class Books {
   var now: UInt64 = 0
 
   init(count: Int, group: GroupID, replay: Replay) {
-    nodes = Array(repeating: NodeBook(), count: count)
+    nodes = (0..<count).map { _ in NodeBook() }
     unreliable = Array(repeating: false, count: count)
+    promised = Array(repeating: [], count: count)
     self.group = group
     self.replay = replay
     quorum = count / 2 + 1
@@ -74,14 +84,16 @@ final class Books {
 
   func look(at place: Int, _ node: Node) {
     guard let state = node.inspect(group) else { return }
-    if nodes[place].log.count != Int(state.last.index.rawValue) || nodes[place].log.last?.chain != lastChain(state) {
+    let book = nodes[place]
+    if book.log.count != Int(state.last.index.rawValue) || book.log.last?.chain != lastChain(state) {
       followLog(place, node, state)
     }
     lookAtLeader(place, state)
-    if state.hardState.commit != nodes[place].commit { followCommit(place, state) }
-    if state.applied != nodes[place].applied { followApplied(place, node, state) }
-    check(.recovery, state.durable.rawValue <= UInt64(nodes[place].stored.count) || state.durable == .zero,
-      "\(Self.name(place)) believes \(state.durable) entries durable, its disk has \(nodes[place].stored.count)")
+    if state.hardState.commit != book.commit { followCommit(place, state) }
+    if state.applied != book.applied { followApplied(place, node, state) }
+    check(
+      .recovery, state.durable.rawValue <= UInt64(book.stored.count) || state.durable == .zero,
+      "\(Self.name(place)) believes \(state.durable) entries durable, its disk has \(book.stored.count)")
   }
 
   private func lastChain(_ state: GroupInspection) -> UInt64? {
@@ -191,12 +203,15 @@ final class Books {
 
   /// The first node that calls this entry committed.
   private func commit(_ place: Int, _ index: Int, _ entry: Place, _ state: GroupInspection) {
-    let holders = nodes.indices.filter { nodes[$0].stored.count > index && nodes[$0].stored[index] == entry }
+    // A disk that was allowed to lose what it had counts with what it has promised.
+    let id = EntryID(term: entry.term, index: LogIndex(UInt64(index + 1)))
+    let holders = nodes.indices.filter {
+      (nodes[$0].stored.count > index && nodes[$0].stored[index] == entry) || promised[$0].contains(id)
+    }
     check(
       .commitStored, holders.count >= quorum,
       "\(Self.name(place)) calls entry \(index + 1) committed, which is on \(holders.count) of \(nodes.count) disks")
     committed.append(Committed(place: entry, inTerm: state.hardState.term))
-    let id = EntryID(term: entry.term, index: LogIndex(UInt64(index + 1)))
     guard let bytes = seen[id]?.bytes else { return fail(.stateMachineSafety, "entry \(id.index) was never seen") }
     if let problem = replay.apply(bytes, id) { fail(problem.invariant, problem.message) }
   }
@@ -218,24 +233,31 @@ final class Books {
 
   /// A batch goes to this node's disk.
   func writeBegins(_ place: Int, _ write: LogWrite) {
-    var log = nodes[place].stored
+    var kept = nodes[place].stored.count
+    var entries: [Place] = []
     if let block = write.entries, !block.isEmpty {
-      log.removeSubrange(min(log.count, Int(block.first.rawValue) - 1)...)
+      kept = min(kept, Int(block.first.rawValue) - 1)
       var index = block.first
       for term in block.terms {
         let chain = block.chain(at: index)
-        log.append(Place(term: term, chain: chain))
+        entries.append(Place(term: term, chain: chain))
         see(EntryID(term: term, index: index), chain, block, by: place)
         index = index.next
       }
     }
-    nodes[place].writing = (log, write.hardState)
+    nodes[place].writing = Writing(kept: kept, entries: entries, state: write.hardState)
   }
 
   /// It is there.
   func writeEnds(_ place: Int) {
     guard let writing = nodes[place].writing else { return }
-    nodes[place].stored = writing.log
+    if unreliable[place] {
+      for (offset, entry) in writing.entries.enumerated() {
+        promised[place].insert(EntryID(term: entry.term, index: LogIndex(UInt64(writing.kept + offset + 1))))
+      }
+    }
+    nodes[place].stored.removeSubrange(writing.kept...)
+    nodes[place].stored.append(contentsOf: writing.entries)
     nodes[place].storedState = writing.state
     nodes[place].writing = nil
   }
@@ -253,7 +275,9 @@ final class Books {
     guard let state = node.inspect(group) else { return }
     let found = Place(term: state.last.term, chain: state.lastChain)
     var candidates = [(log: nodes[place].stored, state: nodes[place].storedState)]
-    if let writing = nodes[place].writing { candidates.append(writing) }
+    if let writing = nodes[place].writing {
+      candidates.append((Array(nodes[place].stored.prefix(writing.kept)) + writing.entries, writing.state))
+    }
     let count = Int(state.last.index.rawValue)
     let match = candidates.last {
       $0.log.count == count && (count == 0 || $0.log.last == found) && $0.state.term == state.hardState.term

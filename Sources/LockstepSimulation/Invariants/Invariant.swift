@@ -44,6 +44,8 @@ public enum Invariant: String, Sendable, CaseIterable {
   case liveness
   /// Without a disturbance the term stays.
   case stableTerm
+  /// An assertion of the program itself; outside of builds with mistakes made on purpose it ends the process.
+  case assertion
   /// A promised fault was never injected.
   case promisedFault
   /// The user's own.

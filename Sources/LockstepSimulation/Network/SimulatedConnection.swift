@@ -14,6 +14,8 @@ final class SimulatedConnection: FrameSink {
   var isClosed = false
   /// What has arrived is all that ever will: the rest of a frame is missing.
   var isReset = false
+  /// The other end is gone without a word: who sends there is told so as soon as somebody is there to say it.
+  var isHalfOpen = false
   /// What waits for the way to be free again.
   var held: [[UInt8]] = []
   /// Frames of this turn.

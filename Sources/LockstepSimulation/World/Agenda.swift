@@ -1,47 +1,64 @@
-/// What is to happen, by time and, at the same time, in the order in which it was planned: a binary heap.
+/// What is to happen, by time and, at the same time, in the order in which it was planned: a binary heap of plain keys.
+/// The events themselves do not move: they hold references, and to move them would be to count those.
 struct Agenda {
-  struct Item {
+  private struct Key {
     let time: UInt64
     let number: UInt64
-    let event: Event
+    let slot: Int
+
+    func precedes(_ other: Key) -> Bool { time != other.time ? time < other.time : number < other.number }
   }
 
-  private var items: [Item] = []
+  private var keys: [Key] = []
+  private var events: [Event?] = []
+  private var free: [Int] = []
   private var planned: UInt64 = 0
 
-  var count: Int { items.count }
-  var nextTime: UInt64? { items.first?.time }
-
-  private static func precedes(_ left: Item, _ right: Item) -> Bool {
-    left.time != right.time ? left.time < right.time : left.number < right.number
-  }
+  var count: Int { keys.count }
+  var nextTime: UInt64? { keys.first?.time }
 
   mutating func add(_ event: Event, at time: UInt64) {
     planned += 1
-    items.append(Item(time: time, number: planned, event: event))
-    var place = items.count - 1
+    let slot: Int
+    if let old = free.popLast() {
+      slot = old
+      events[slot] = event
+    } else {
+      slot = events.count
+      events.append(event)
+    }
+    let key = Key(time: time, number: planned, slot: slot)
+    keys.append(key)
+    var place = keys.count - 1
     while place > 0 {
       let parent = (place - 1) / 2
-      guard Self.precedes(items[place], items[parent]) else { break }
-      items.swapAt(place, parent)
+      guard key.precedes(keys[parent]) else { break }
+      keys[place] = keys[parent]
       place = parent
     }
+    keys[place] = key
   }
 
-  mutating func next() -> Item? {
-    guard let last = items.popLast() else { return nil }
-    guard let first = items.first else { return last }
-    items[0] = last
+  mutating func next() -> (time: UInt64, event: Event)? {
+    guard let first = keys.first, let moved = keys.popLast() else { return nil }
+    if !keys.isEmpty { sink(moved) }
+    guard let event = events[first.slot].take() else { return nil }
+    free.append(first.slot)
+    return (first.time, event)
+  }
+
+  /// Puts a key in at the top, and lets it down to where it belongs.
+  private mutating func sink(_ key: Key) {
     var place = 0
     while true {
-      var least = place
-      for child in (2 * place + 1)...(2 * place + 2) where child < items.count {
-        if Self.precedes(items[child], items[least]) { least = child }
-      }
-      guard least != place else { return first }
-      items.swapAt(place, least)
-      place = least
+      var child = 2 * place + 1
+      guard child < keys.count else { break }
+      if child + 1 < keys.count, keys[child + 1].precedes(keys[child]) { child += 1 }
+      guard keys[child].precedes(key) else { break }
+      keys[place] = keys[child]
+      place = child
     }
+    keys[place] = key
   }
 }
 

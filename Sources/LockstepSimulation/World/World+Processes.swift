@@ -59,9 +59,12 @@ extension World {
     planTurn(place)
   }
 
-  /// All entries that a disk has, read back.
+  /// All entries that a disk has, read back. Who keeps the books reads without faults.
   private func storedEntries(_ place: Int, _ groups: [RecoveredGroup]) -> [Books.Place] {
     guard let state = groups.first(where: { $0.group == group }), state.last.index > .zero else { return [] }
+    let faults = nodes[place].disk.faults
+    nodes[place].disk.faults = DiskFaults()
+    defer { nodes[place].disk.faults = faults }
     let job = DiskJob(
       group: group, purpose: .apply,
       work: .read(group, from: LogIndex(1), through: state.last.index, maximumBytes: .max, runs: state.terms))
@@ -150,7 +153,7 @@ extension World {
     }
     if case .append(let writes) = job.work, let write = writes.first(where: { $0.group == group }) {
       books.writeBegins(place, write)
-      note(UInt64(books.nodes[place].writing?.log.count ?? 0))
+      note(UInt64(books.nodes[place].writing.map { $0.kept + $0.entries.count } ?? 0))
     }
     let result = worker.run(job)
     if case .appended = result.outcome { books.writeEnds(place) }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import LockstepConsensus
 import LockstepReflection
 import LockstepSimulation
 
@@ -32,7 +33,20 @@ struct SimulateCommand: ParsableCommand {
   @Flag(help: "Print one JSON object.")
   var json = false
 
+  #if LOCKSTEP_PLANTED_BUGS
+    @Option(help: "Make this mistake on purpose, and stop at the first seed that finds it.")
+    var planted: String?
+  #endif
+
   func validate() throws {
+    #if LOCKSTEP_PLANTED_BUGS
+      if let planted {
+        guard let bug = PlantedBug(rawValue: planted) else {
+          throw ValidationError("--planted: \(PlantedBug.allCases.map(\.rawValue).joined(separator: " "))")
+        }
+        PlantedBug.active = bug
+      }
+    #endif
     if let seeds, seeds < 1 { throw ValidationError("--seeds is \(seeds), must be at least 1") }
     if let minutes, !(minutes > 0 && minutes <= 100_000) {
       throw ValidationError("--minutes is \(minutes), must be more than 0 and at most 100000")
@@ -54,6 +68,11 @@ struct SimulateCommand: ParsableCommand {
     var next = first
     var lastLine = began
     for _ in 0..<count {
+      #if LOCKSTEP_PLANTED_BUGS
+        if planted != nil, !total.failures.isEmpty { break }
+        // The last one that is named is the one that a trap has ended.
+        if planted != nil { Output.error("seed \(next) begins") }
+      #endif
       if let minutes, began.duration(to: clock.now) > .seconds(minutes * 60) { break }
       let story: ((UInt64, String) -> Void)? = trace ? { tell($0, $1) } : nil
       let report = Simulation(seed: next, nodes: nodes, without: disabled, story: story).run()
