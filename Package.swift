@@ -10,6 +10,8 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
   .enableUpcomingFeature("InternalImportsByDefault"),
   .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  // Mistakes on purpose, for the simulator to find; see Sources/LockstepConsensus/PlantedBug.swift.
+  .define("LOCKSTEP_PLANTED_BUGS", .when(configuration: .debug)),
 ]
 
 func module(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = [], exclude: [String] = [])
@@ -99,6 +101,12 @@ let package = Package(
         logging, "Lockstep", "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepExecution",
         "LockstepStorage", "LockstepTransport", "LockstepWire", protobuf,
       ]),
+    tests(
+      "LockstepSimulationTests",
+      [
+        "LockstepSimulation", "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepExecution",
+        "LockstepStorage", "LockstepWire", "bank", protobuf,
+      ], resources: [.copy("Histories")]),
     tests(
       "LockstepToolTests",
       [

@@ -1,6 +1,6 @@
 /// Mistakes that were made on purpose, to see that the simulator finds them. Each is small, and most were shipped by
-/// somebody once. `planted` is the constant false, and leaves nothing behind, unless the package is built with
-/// `-D LOCKSTEP_PLANTED_BUGS`, as `tools/planted` does.
+/// somebody once. In release builds `planted` is the constant false, and leaves nothing behind; debug builds, and
+/// `tools/planted`, define `LOCKSTEP_PLANTED_BUGS`.
 @usableFromInline
 package enum PlantedBug: String, CaseIterable, Sendable {
   // Elections
@@ -86,7 +86,11 @@ package func planted(_ bug: PlantedBug) -> Bool {
 @inline(__always)
 package func invariant(_ holds: @autoclosure () -> Bool, _ message: @autoclosure () -> String) {
   #if LOCKSTEP_PLANTED_BUGS
-    if PlantedBug.tripped == nil, !holds() { PlantedBug.tripped = message() }
+    if PlantedBug.active == nil {
+      precondition(holds(), message())
+    } else if PlantedBug.tripped == nil, !holds() {
+      PlantedBug.tripped = message()
+    }
   #else
     precondition(holds(), message())
   #endif

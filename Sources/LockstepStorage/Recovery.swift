@@ -70,7 +70,7 @@ private struct Repair {
     // Also when it reads as zeros and has its size: an earlier process may have put both into the cache before its sync
     // failed, and the device then still has the header of a rotation that never was, or a shorter file.
     if let next = end.next {
-      let used = max(RecordHeader.size, next.remains?.upperBound ?? 0)
+      let used = min(next.size, max(RecordHeader.size, next.remains?.upperBound ?? 0))
       try write(to: end.position.segment + 1) { file throws(DiskError) in
         try SegmentMaker.zero(file, 0..<used)
         try SegmentMaker.zero(file, max(used, next.size - RecordHeader.size)..<next.size)

@@ -14,7 +14,7 @@ struct Bank: Service {
   }
 
   private var accounts = TextMap<Int64>()
-  private var total: Int64 = 0
+  private(set) var total: Int64 = 0
 
   static func deposit(
     _ bank: inout Bank, _ request: Bank_V1_DepositRequest, _ context: inout ApplyContext
@@ -57,6 +57,8 @@ struct Bank: Service {
       $0.accounts = Int64(bank.accounts.count)
     }
   }
+
+  func balance(of account: String) -> Int64 { accounts[account] ?? 0 }
 
   private mutating func add(_ amount: Int64, to account: String) -> Int64 {
     let balance = (accounts[account] ?? 0) + amount

@@ -24,6 +24,8 @@ struct Host<State: Service>: HostedService {
 
   init() { self.init(State()) }
 
+  var service: State { state }
+
   private init(_ state: State) {
     self.state = state
     bodies = State.methods.all

@@ -56,6 +56,14 @@ public struct ServiceMachine: StateMachine {
     return hasher.finish()
   }
 
+  /// A service's state as it is, or nil when it is not hosted here: for tests.
+  public func state<State: Service>(of _: State.Type) -> State? {
+    for host in hosts {
+      if let host = host as? Host<State> { return host.service }
+    }
+    return nil
+  }
+
   // MARK: Calls
 
   public mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {

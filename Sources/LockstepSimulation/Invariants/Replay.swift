@@ -57,6 +57,7 @@ struct Replay {
           if case .success(let bytes)? = answer { reply = bytes }
           let method = String(decoding: entry[header.method], as: UTF8.self)
           workload.committed(id.index, method: method, request: Array(payload), reply: reply)
+          if problem == nil, let found = workload.applied(id.index, executor.machine) { problem = (.user, found) }
         }
       } catch {
         problem = (.logMatching, "entry \(id.index) does not parse: \(error)")

@@ -19,6 +19,7 @@ extension LinearizabilityChecker {
     var step = max(1, part.count / 2)
     while true {
       var place = 0
+      var isSmaller = false
       while place < part.count {
         let end = min(part.count, place + step)
         var smaller = part
@@ -31,12 +32,13 @@ extension LinearizabilityChecker {
           Self.offends(smaller, maximumSteps)
         {
           part = smaller
+          isSmaller = true
         } else {
           place = end
         }
       }
-      if step == 1 { break }
-      step /= 2
+      if step == 1, !isSmaller { break }
+      step = max(1, step / 2)
     }
     return part.map { ($0.place, $0.isUnknown) }
   }

@@ -69,6 +69,8 @@ package final class RegisterWorkload: Workload {
     if after != before { versions[register].append((index, after)) }
   }
 
+  package func applied(_ index: LogIndex, _ machine: any StateMachine) -> String? { nil }
+
   package func judge(_ call: PlannedCall, at index: LogIndex, answer: [UInt8]) -> String? {
     guard let request = call.request.withUnsafeBytes({ Registers.Request($0) }) else { return nil }
     let history = versions[Int(request.register)]

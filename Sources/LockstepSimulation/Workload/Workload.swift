@@ -10,6 +10,8 @@ package protocol Workload: AnyObject {
   func number(of request: UnsafeRawBufferPointer) -> UInt64?
   /// A committed entry was replayed.
   func committed(_ index: LogIndex, method: String, request: [UInt8], reply: [UInt8]?)
+  /// The machine after it. Returns what is wrong with its state.
+  func applied(_ index: LogIndex, _ machine: any StateMachine) -> String?
   /// A query was answered from the state at this index. Returns what is wrong with the answer.
   func judge(_ call: PlannedCall, at index: LogIndex, answer: [UInt8]) -> String?
   func began(_ call: PlannedCall, client: Int, at time: UInt64)

@@ -1,0 +1,131 @@
+import LockstepSimulation
+import Testing
+
+private typealias Timed = TimedOperation<RegisterModel.Operation>
+private typealias Checker = LinearizabilityChecker<RegisterModel>
+
+@Suite("Linearizability")
+struct CheckerTests {
+  @Test("linearizability: the verdict on every labelled history", arguments: LabelledHistories.names)
+  func labelled(name: String) throws {
+    let expected = try #require(LabelledHistories.verdicts[name])
+    let verdicts = try LabelledHistories.operations(name).sorted { $0.key < $1.key }.map { Checker($0.value).verdict() }
+    #expect(verdicts.allSatisfy { $0 == .linearizable } == expected)
+    #expect(verdicts.allSatisfy { if case .undecided = $0 { false } else { true } })
+  }
+
+  @Test("linearizability: there are labelled histories of both kinds")
+  func bothKinds() {
+    #expect(LabelledHistories.names.count > 50)
+    #expect(Set(LabelledHistories.verdicts.values) == [true, false])
+  }
+
+  /// Every order that respects time, one after the other.
+  private func bruteForce(_ operations: [Timed]) -> Bool {
+    func extend(_ left: [Timed], _ state: String?) -> Bool {
+      if left.allSatisfy({ $0.returned == nil }) { return true }
+      let end = left.compactMap(\.returned).min() ?? .max
+      for (place, next) in left.enumerated() where next.called <= end {
+        guard let after = RegisterModel.step(state, next.operation) else { continue }
+        var rest = left
+        rest.remove(at: place)
+        if extend(rest, after) { return true }
+      }
+      return false
+    }
+    return extend(operations, nil)
+  }
+
+  private func randomHistory(_ random: inout SimulationRandom) -> [Timed] {
+    (0..<random.within(1...7)).map { _ in
+      let called = UInt64(random.below(12))
+      let value = String(random.below(3))
+      let isKnown = !random.oneIn(4)
+      let read: RegisterModel.Answer = isKnown ? .value(random.oneIn(4) ? nil : value) : .unknown
+      let operation: RegisterModel.Operation =
+        switch random.below(6) {
+        case 0: .put(value)
+        case 1, 2: .get(read)
+        case 3:
+          .compareAndSet(
+            expected: random.oneIn(3) ? nil : String(random.below(3)), value,
+            isKnown ? (random.oneIn(2) ? .yes : .no) : .unknown)
+        case 4: .delete
+        default: .add(1, sum: isKnown ? .value(String(random.below(4))) : .unknown)
+        }
+      return Timed(operation, called: called, returned: isKnown ? called + UInt64(random.below(6)) : nil)
+    }
+  }
+
+  @Test("linearizability: the same verdict as trying every order, on 20,000 small histories")
+  func oracle() {
+    var random = SimulationRandom(seed: 7)
+    var offending = 0
+    for _ in 0..<20_000 {
+      let history = randomHistory(&random)
+      let expected = bruteForce(history)
+      if !expected { offending += 1 }
+      let verdict = Checker(history).verdict()
+      #expect((verdict == .linearizable) == expected, "\(history)")
+    }
+    #expect(offending > 2_000 && offending < 18_000)
+  }
+
+  private static func weakened(_ operation: RegisterModel.Operation) -> RegisterModel.Operation {
+    switch operation {
+    case .get: .get(.unknown)
+    case .compareAndSet(let expected, let value, _): .compareAndSet(expected: expected, value, .unknown)
+    case .add(let delta, _): .add(delta, sum: .unknown)
+    case .put, .delete, .append: operation
+    }
+  }
+
+  @Test("linearizability: what is said to offend does, and without any one answer of it nothing does")
+  func smallest() {
+    var random = SimulationRandom(seed: 8)
+    var found = 0
+    for _ in 0..<2_000 {
+      let history = randomHistory(&random)
+      let part = Checker(history).offendingPart(
+        weakened: Self.weakened,
+        changesNothing: { if case .get = $0 { true } else { false } })
+      guard !part.isEmpty else { continue }
+      found += 1
+      func judged(without left: Int?) -> LinearizabilityVerdict {
+        Checker(
+          part.map { item in
+            let timed = history[item.place]
+            let isUnknown = item.isUnknown || item.place == left
+            return Timed(
+              isUnknown ? Self.weakened(timed.operation) : timed.operation, called: timed.called,
+              returned: isUnknown ? nil : timed.returned)
+          }
+        ).verdict()
+      }
+      #expect(judged(without: nil) != .linearizable)
+      for item in part where !item.isUnknown { #expect(judged(without: item.place) == .linearizable) }
+    }
+    #expect(found > 200)
+  }
+
+  @Test("linearizability: ten thousand operations of a few clients on one key are decided, right and wrong")
+  func long() {
+    var random = SimulationRandom(seed: 9)
+    var history: [Timed] = []
+    var value: String?
+    for number in 0..<10_000 {
+      // Operations overlap with their neighbours, and take effect in the order of their numbers.
+      let called = UInt64(10 * number) - UInt64(number == 0 ? 0 : random.below(9))
+      let returned = UInt64(10 * number + 1 + random.below(25))
+      if random.oneIn(2) {
+        value = String(number)
+        history.append(Timed(.put(String(number)), called: called, returned: returned))
+      } else {
+        history.append(Timed(.get(.value(value)), called: called, returned: returned))
+      }
+    }
+    #expect(Checker(history).verdict() == .linearizable)
+    history.append(Timed(.get(.value("0")), called: 200_000, returned: 200_001))
+    #expect(Checker(history).verdict() != .linearizable)
+  }
+}

@@ -1,0 +1,89 @@
+import LockstepExecution
+import LockstepSimulation
+import Testing
+
+/// Machines that break the one rule: depend on nothing but the commands.
+@Suite("Machines that are not deterministic")
+struct NondeterminismTests {
+  /// Counts words, and answers with one of them.
+  struct Words: StateMachine {
+    enum Sin: Sendable {
+      case none
+      case iteratesADictionary
+      case looksAtAClock
+      case drawsByChance
+      case forgetsInItsSnapshot
+    }
+    let sin: Sin
+    var counts: [String: Int] = [:]
+    var extra: UInt64 = 0
+
+    mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
+      for place in 0..<batch.count {
+        let word = String(decoding: batch[place].call.request, as: UTF8.self)
+        counts[word, default: 0] += 1
+        switch sin {
+        case .none, .forgetsInItsSnapshot: replies.succeed(Array(word.utf8))
+        case .iteratesADictionary: replies.succeed(Array((counts.keys.first ?? "").utf8))
+        case .looksAtAClock:
+          extra = UInt64(ContinuousClock.now.duration(to: .now).components.attoseconds)
+          replies.succeed([])
+        case .drawsByChance:
+          extra = UInt64.random(in: 0..<1 << 60)
+          replies.succeed([])
+        }
+      }
+    }
+
+    func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] { [] }
+    func validate(_ call: Call) throws(Status) {}
+    func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind? { .command }
+
+    func snapshot(_ write: ([UInt8]) -> Void) {
+      for (word, count) in counts.sorted(by: { $0.key < $1.key }) { write(Array("\(word)=\(count)\n".utf8)) }
+    }
+
+    func restored(from snapshot: [UInt8]) throws(Status) -> Words {
+      var words = Words(sin: sin)
+      for line in String(decoding: snapshot, as: UTF8.self).split(separator: "\n") {
+        let parts = line.split(separator: "=")
+        words.counts[String(parts[0])] = sin == .forgetsInItsSnapshot ? 1 : Int(parts[1])
+      }
+      return words
+    }
+
+    var digest: UInt64 {
+      counts.sorted { $0.key < $1.key }.reduce(extra) { sum, item in
+        item.key.utf8.reduce(sum &* 31 &+ UInt64(item.value)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+      }
+    }
+    var schemas: [Schema] { [] }
+  }
+
+  private func run(_ sin: Words.Sin, seeds: ClosedRange<UInt64> = 1...10) throws {
+    try ClusterSimulation(Words(sin: sin), seeds: seeds, nodes: 3).run { random in
+      SimulatedCall("w/Add", Array("word\(random.below(40))".utf8))
+    }
+  }
+
+  @Test("an honest machine passes")
+  func honest() throws { try run(.none) }
+
+  @Test(
+    "the order of a dictionary, a clock and chance are found",
+    arguments: [Words.Sin.iteratesADictionary, .looksAtAClock, .drawsByChance])
+  func found(sin: Words.Sin) throws {
+    do {
+      try run(sin)
+      Issue.record("\(sin) was not found")
+    } catch let failure as SimulationFailure {
+      #expect([.equalDigests, .honestAnswer].contains(failure.failure.invariant), "\(failure)")
+      #expect(failure.command != nil)
+    }
+  }
+
+  @Test("a snapshot that is no inverse of its restoring is found")
+  func snapshot() throws {
+    #expect(throws: SimulationFailure.self) { try run(.forgetsInItsSnapshot) }
+  }
+}
