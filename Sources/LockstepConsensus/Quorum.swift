@@ -27,7 +27,9 @@ package struct Quorum: Hashable, Sendable {
     min(Self.reached(incoming, index), Self.reached(outgoing, index))
   }
 
-  private static func size(_ half: [NodeID]) -> Int { planted(.halfIsAMajority) ? max(1, half.count / 2) : half.count / 2 + 1 }
+  private static func size(_ half: [NodeID]) -> Int {
+    planted(.halfIsAMajority) ? max(1, half.count / 2) : half.count / 2 + 1
+  }
 
   private static func outcome(_ half: [NodeID], _ vote: (NodeID) -> Bool?) -> Outcome {
     let needed = half.isEmpty ? 0 : size(half)

@@ -74,7 +74,9 @@ extension Replica {
   /// The leader saves its current commit index in a local variable readIndex. 3. ... it issues a new round of
   /// heartbeats and waits for their acknowledgments from a majority of the cluster" (section 6.4).
   mutating func beginReadRound(_ effects: inout [Effect]) {
-    guard !reads.isUnderWay, !reads.waiting.isEmpty, commit >= termStart || planted(.readsBeforeItsOwnFirstEntry) else { return }
+    guard !reads.isUnderWay, !reads.waiting.isEmpty, commit >= termStart || planted(.readsBeforeItsOwnFirstEntry) else {
+      return
+    }
     reads.isUnderWay = true
     reads.current += 1
     reads.index = planted(.readsAtTheCommitIndexOfItsElection) ? min(commit, termStart) : commit

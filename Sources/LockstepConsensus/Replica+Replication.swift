@@ -37,7 +37,9 @@ extension Replica {
       heartbeatElapsed = 0
       for place in progress.indices {
         progress[place].isMessageDue = true
-        if planted(.sendsEachProbeOnce), progress[place].isProbeSent { progress[place].isMessageDue = false } else {
+        if planted(.sendsEachProbeOnce), progress[place].isProbeSent {
+          progress[place].isMessageDue = false
+        } else {
           progress[place].isProbeSent = false
         }
       }
@@ -267,7 +269,8 @@ extension Replica {
     let first = entries.first.advanced(by: known)
     if first <= log.last {
       // Nor can a leader take back what it has sent in its own term: it "never overwrites or deletes entries".
-      guard first > commit || planted(.truncatesMatchingEntries), first > verified || planted(.truncatesMatchingEntries) else {
+      guard first > commit || planted(.truncatesMatchingEntries), first > verified || planted(.truncatesMatchingEntries)
+      else {
         effects.append(.protocolViolation(peer, .conflictsWithCommitted(first)))
         return false
       }

@@ -136,7 +136,8 @@ package final class Node {
       } else if case .failed(let error) = result.outcome {
         failure = .storage(error)
       }
-    case .failed where planted(.takesAFailedSyncForASuccess): diskFinished(DiskResult(job: result.job, outcome: .appended))
+    case .failed where planted(.takesAFailedSyncForASuccess):
+      diskFinished(DiskResult(job: result.job, outcome: .appended))
     case .failed(let error):
       // "A failed sync is fatal": nothing may be promised any more, and a retry would lie.
       failure = .storage(error)

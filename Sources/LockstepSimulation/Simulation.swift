@@ -1,6 +1,5 @@
 import LockstepConsensus
 
-
 /// What one seed came to.
 public struct SimulationReport: Sendable {
   public let seed: UInt64

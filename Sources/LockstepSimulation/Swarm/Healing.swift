@@ -60,7 +60,8 @@ struct Healing {
     let time = patience + 6_000_000_000
     let isDone = world.run(within: time) { world.acknowledged > before }
     guard world.failure == nil else { return false }
-    world.books.check(.liveness, isDone, "\(who) acknowledge nothing within ten election time-outs after healing: \(world.picture)")
+    world.books.check(
+      .liveness, isDone, "\(who) acknowledge nothing within ten election time-outs after healing: \(world.picture)")
     return isDone && world.failure == nil
   }
 

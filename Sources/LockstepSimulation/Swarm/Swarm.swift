@@ -93,8 +93,8 @@ struct Swarm {
     crashes.send = odds(.crashAtSend, 500, 5000, in: 5)
     crashes.reply = odds(.crashAtReply, 200, 2000, in: 5)
     crashes.commit = odds(.crashAtCommit, 300, 3000, in: 5)
-    crashes.write = odds(.crashAtWrite, 100, 2000, in: 4)
-    crashes.sync = odds(.crashAtSync, 100, 2000, in: 4)
+    crashes.write = odds(.crashAtWrite, 100, 2000)
+    crashes.sync = odds(.crashAtSync, 100, 2000)
     crashes.recovery = odds(.crashDuringRecovery, 5, 60, in: 4)
     self.crashes = crashes
 

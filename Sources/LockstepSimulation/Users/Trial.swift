@@ -69,6 +69,8 @@ struct Trial<Machine: StateMachine> {
       command: workload.lastCommand)
   }
 
-  /// What clients do anyway.
-  private static var ofClients: [FaultKind] { [.clientRetried, .clientTimedOut, .clientDisappeared] }
+  /// What clients do anyway, and what follows when the nodes that healing leaves out are stopped.
+  private static var ofClients: [FaultKind] {
+    [.clientRetried, .clientTimedOut, .clientDisappeared, .halfOpenConnection]
+  }
 }

@@ -124,7 +124,9 @@ package final class RegisterWorkload: Workload {
 
   package func verdict() -> String? {
     for (register, history) in histories.enumerated() {
-      switch LinearizabilityChecker<SimulatedRegister>(Self.beginning(history), maximumSteps: Self.maximumSteps).verdict() {
+      switch LinearizabilityChecker<SimulatedRegister>(Self.beginning(history), maximumSteps: Self.maximumSteps)
+        .verdict()
+      {
       case .linearizable: decided += 1
       case .undecided: undecided += 1
       case .notLinearizable(let place):

@@ -220,7 +220,9 @@ extension Books {
   func isAcknowledged(_ reply: CallReply, _ number: UInt64) {
     let place = Int(clamping: reply.index) - 1
     guard place >= 0, place < replay.replies.count, replay.terms[place].rawValue == reply.term else {
-      fail(.honestAnswer, "command \(number) is acknowledged as entry \(reply.index) of term \(reply.term), which is not committed")
+      fail(
+        .honestAnswer,
+        "command \(number) is acknowledged as entry \(reply.index) of term \(reply.term), which is not committed")
       return
     }
     if let known = replay.places[number], known.rawValue != reply.index {

@@ -47,7 +47,8 @@ extension World {
       PeerHello(
         versions: WireVersion.oldest...WireVersion.current, identity: identity, target: NodeID(UInt64(to + 1))))
     SimulatedConnection.append(
-      FrameKind.peerHello.rawValue, codec.packed, UnsafeRawBufferPointer(start: nil, count: 0), to: &connection.outbound)
+      FrameKind.peerHello.rawValue, codec.packed, UnsafeRawBufferPointer(start: nil, count: 0), to: &connection.outbound
+    )
     flush(connection)
   }
 
@@ -150,7 +151,9 @@ extension World {
     case .vote, .voteReply, .appendReply:
       let received = header.withUnsafeBytes { bytes -> ReceivedMessage? in try? codec.unpackMessage(kind, bytes) }
       if let received { books.isSent(received.message, by: from, to: NodeID(UInt64(connection.to + 1))) }
-      if kind != .appendReply, let received { tell("node \(from + 1) to node \(connection.to + 1): \(received.message)") }
+      if kind != .appendReply, let received {
+        tell("node \(from + 1) to node \(connection.to + 1): \(received.message)")
+      }
     default: break
     }
     if crashOdds.send > 0, processRandom.oneIn(crashOdds.send) {

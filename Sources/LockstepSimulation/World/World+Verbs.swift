@@ -159,7 +159,8 @@ extension World {
       let links = node.links.outgoing.indices.filter { node.links.outgoing[$0] != nil }.map { "\($0 + 1)" }
       let log = "\(book.log.count) entries, last of term \(book.log.last?.term ?? .zero)"
       let state = node.isUp ? (node.isPaused ? "paused" : "up") : "down"
-      return "node \(node.place + 1): \(state), term \(term(of: node.place + 1)), \(log), links to \(links), \(node.jobs.count) disk jobs"
+      return
+        "node \(node.place + 1): \(state), term \(term(of: node.place + 1)), \(log), links to \(links), \(node.jobs.count) disk jobs"
     }.joined(separator: "; ")
   }
 }

@@ -198,8 +198,10 @@ package final class World {
       books.look(at: place, node)
       let queues = node.queueLengths
       books.check(
-        .boundedQueues, queues.calls + queues.forwards <= options.driver.calls && simulated.jobs.count <= 16 + nodes.count,
-        "node \(place + 1) has \(queues.calls) calls, \(queues.forwards) passed on and \(simulated.jobs.count) disk jobs")
+        .boundedQueues,
+        queues.calls + queues.forwards <= options.driver.calls && simulated.jobs.count <= 16 + nodes.count,
+        "node \(place + 1) has \(queues.calls) calls, \(queues.forwards) passed on and \(simulated.jobs.count) disk jobs"
+      )
     }
     if simulated.doom == nil, crashOdds.commit > 0, books.nodes[place].commit > commitBefore,
       processRandom.oneIn(crashOdds.commit)

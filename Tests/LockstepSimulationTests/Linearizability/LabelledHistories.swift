@@ -59,7 +59,8 @@ enum LabelledHistories {
       guard let call = open.removeValue(forKey: process) else { continue }
       let returned = UInt64(time)
       switch (event, call.operation) {
-      case (":ok", .get): found.append(Operation(.get(.value(value == "nil" ? nil : value)), called: call.called, returned: returned))
+      case (":ok", .get):
+        found.append(Operation(.get(.value(value == "nil" ? nil : value)), called: call.called, returned: returned))
       case (":ok", .compareAndSet(let expected, let new, _)):
         found.append(Operation(.compareAndSet(expected: expected, new, .yes), called: call.called, returned: returned))
       case (":fail", .compareAndSet(let expected, let new, _)):

@@ -89,7 +89,8 @@ struct CheckCommand: ParsableCommand {
     if json {
       let lines = part.map { operation, isUnknown in
         JSONValue.object([
-          "line": .init(operation.line), "client": .init(operation.client), "operation": .init(operation.operation.words),
+          "line": .init(operation.line), "client": .init(operation.client),
+          "operation": .init(operation.operation.words),
           "called": .init(operation.called),
           "returned": isUnknown ? .null : operation.returned.map { .init($0) } ?? .null,
         ])
@@ -103,7 +104,8 @@ struct CheckCommand: ParsableCommand {
     for (operation, _) in known {
       let end = operation.returned.map { "to \($0)" } ?? "on"
       Output.line(
-        "  line \(operation.line): client \(operation.client), from \(operation.called) \(end): \(operation.operation.words)")
+        "  line \(operation.line): client \(operation.client), from \(operation.called) \(end): \(operation.operation.words)"
+      )
     }
     guard !others.isEmpty else { return }
     Output.line("  wherever these take effect after their calls, or whether they do at all:")

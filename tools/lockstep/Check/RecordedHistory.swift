@@ -102,7 +102,9 @@ struct RecordedHistory {
   private mutating func end(_ json: JSONValue, _ id: Int, _ time: UInt64) throws(Malformed) {
     guard let place = places[id] else { throw malformed("a return with id \(id), which was not called") }
     guard operations[place].isOpen else { throw malformed("a second return with id \(id)") }
-    guard let ok = json["ok"], ok.isNull || ok.bool != nil else { throw malformed("\"ok\" must be true, false or null") }
+    guard let ok = json["ok"], ok.isNull || ok.bool != nil else {
+      throw malformed("\"ok\" must be true, false or null")
+    }
     operations[place].isOpen = false
     guard let isApplied = ok.bool else { return }
     guard isApplied else {
