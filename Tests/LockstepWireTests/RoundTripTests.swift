@@ -12,10 +12,13 @@ struct RoundTripTests {
   func core() throws {
     for number in Self.numbers {
       let id = EntryID(term: Term(number), index: LogIndex(number))
+      // Behind the last index of all there is no place, and an append is about the place behind its previous entry.
+      let previous = EntryID(term: id.term, index: min(id.index, LogIndex(.max - 1)))
       let messages: [Message] = [
         .append(
           AppendRequest(
-            term: Term(number), previous: id, entries: LogSlice(first: id.index.next, last: id.index),
+            term: Term(number), previous: previous,
+            entries: LogSlice(first: previous.index.next, last: previous.index),
             commit: LogIndex(number), readRound: number)),
         .appendReply(AppendReply(term: Term(number), verdict: .accepted(match: LogIndex(number)), readRound: number)),
         .appendReply(
