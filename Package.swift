@@ -13,7 +13,7 @@ let settings: [SwiftSetting] = [
   // Mistakes on purpose, for the simulator to find; see Sources/LockstepConsensus/PlantedBug.swift.
   .define("LOCKSTEP_PLANTED_BUGS", .when(configuration: .debug)),
   // Every test runs with the dynamic checks of exclusive access; in release they cost a fifth of all instructions.
-  .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+  .unsafeFlags(["-enforce-exclusivity=unchecked", "-cross-module-optimization"], .when(configuration: .release)),
 ]
 
 func module(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = [], exclude: [String] = [])

@@ -5,9 +5,9 @@
 public struct Term: Hashable, Comparable, Sendable, CustomStringConvertible {
   public let rawValue: UInt64
   @inlinable public init(_ rawValue: UInt64) { self.rawValue = rawValue }
-  public static let zero = Term(0)
+  @inlinable public static var zero: Term { Term(0) }
   @inlinable public static func < (left: Term, right: Term) -> Bool { left.rawValue < right.rawValue }
-  package var next: Term { Term(rawValue == .max ? .max : rawValue + 1) }
+  @inlinable package var next: Term { Term(rawValue == .max ? .max : rawValue + 1) }
   public var description: String { String(rawValue) }
 }
 
@@ -15,17 +15,17 @@ public struct Term: Hashable, Comparable, Sendable, CustomStringConvertible {
 public struct LogIndex: Hashable, Comparable, Sendable, CustomStringConvertible {
   public let rawValue: UInt64
   @inlinable public init(_ rawValue: UInt64) { self.rawValue = rawValue }
-  public static let zero = LogIndex(0)
+  @inlinable public static var zero: LogIndex { LogIndex(0) }
   @inlinable public static func < (left: LogIndex, right: LogIndex) -> Bool { left.rawValue < right.rawValue }
-  package var next: LogIndex { LogIndex(rawValue == .max ? .max : rawValue + 1) }
-  package var previous: LogIndex { LogIndex(rawValue == 0 ? 0 : rawValue - 1) }
+  @inlinable package var next: LogIndex { LogIndex(rawValue == .max ? .max : rawValue + 1) }
+  @inlinable package var previous: LogIndex { LogIndex(rawValue == 0 ? 0 : rawValue - 1) }
   /// `count` entries on; saturates.
-  package func advanced(by count: Int) -> LogIndex {
+  @inlinable package func advanced(by count: Int) -> LogIndex {
     let (sum, overflow) = rawValue.addingReportingOverflow(UInt64(max(0, count)))
     return LogIndex(overflow ? .max : sum)
   }
   /// How many entries lie after `other` up to and including this one; 0 when there are none.
-  package func distance(after other: LogIndex) -> Int {
+  @inlinable package func distance(after other: LogIndex) -> Int {
     rawValue <= other.rawValue ? 0 : Int(clamping: rawValue - other.rawValue)
   }
   public var description: String { String(rawValue) }
@@ -43,7 +43,7 @@ public struct NodeID: Hashable, Comparable, Sendable, CustomStringConvertible {
 public struct GroupID: Hashable, Comparable, Sendable, CustomStringConvertible {
   public let rawValue: UInt64
   @inlinable public init(_ rawValue: UInt64) { self.rawValue = rawValue }
-  public static let first = GroupID(1)
+  @inlinable public static var first: GroupID { GroupID(1) }
   @inlinable public static func < (left: GroupID, right: GroupID) -> Bool { left.rawValue < right.rawValue }
   public var description: String { String(rawValue) }
 }
@@ -53,11 +53,11 @@ public struct GroupID: Hashable, Comparable, Sendable, CustomStringConvertible {
 public struct EntryID: Hashable, Comparable, Sendable, CustomStringConvertible {
   public let term: Term
   public let index: LogIndex
-  public init(term: Term, index: LogIndex) {
+  @inlinable public init(term: Term, index: LogIndex) {
     self.term = term
     self.index = index
   }
-  public static let zero = EntryID(term: .zero, index: .zero)
+  @inlinable public static var zero: EntryID { EntryID(term: .zero, index: .zero) }
   public static func < (left: EntryID, right: EntryID) -> Bool {
     (left.term, left.index) < (right.term, right.index)
   }

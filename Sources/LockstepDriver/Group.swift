@@ -42,9 +42,21 @@ final class Group {
     self.replica = replica
     self.executor = executor
     self.cache = cache
-    commitTarget = replica.commit
+    commitTarget = replica.hardState.commit
     recoveredLast = replica.log.last
     isCaughtUp = replica.log.last == .zero
+  }
+
+  // What the replica's own computed properties say, from what it stores: those are asked of a copy of all of it.
+  var term: Term { replica.hardState.term }
+  var commit: LogIndex { replica.hardState.commit }
+  var members: Members { replica.configurations[replica.configurations.count - 1].members }
+  var leader: NodeID? {
+    switch replica.role {
+    case .leader: replica.configuration.id
+    case .follower(let leader): leader
+    case .preCandidate, .candidate: nil
+    }
   }
 }
 

@@ -80,18 +80,18 @@ extension Node {
   }
 
   private func shared(_ group: Group) -> SharedEvidence {
-    SharedEvidence(leader: group.replica.leader?.rawValue ?? 0, holders: evidence(group))
+    SharedEvidence(leader: group.leader?.rawValue ?? 0, holders: evidence(group))
   }
 
   /// The voters that this node knows to hold all that is committed: on a leader at least a majority, by the rule of
   /// commitment.
   private func evidence(_ group: Group) -> [UInt64] {
-    let commit = group.replica.commit
+    let commit = group.commit
     // Who does not lead any more knows for certain of itself alone: that there was a majority, its new leader says.
-    var holders = group.replica.progress.filter { $0.match >= commit && group.replica.members.isVoter($0.node) }
+    var holders = group.replica.progress.filter { $0.match >= commit && group.members.isVoter($0.node) }
       .map(\.node.rawValue)
     if group.replica.log.durable >= commit { holders.append(configuration.id.rawValue) }
-    if planted(.namesAllVotersAsHolders) { return group.replica.members.voters.map(\.rawValue) }
+    if planted(.namesAllVotersAsHolders) { return group.members.voters.map(\.rawValue) }
     return holders.sorted()
   }
 

@@ -102,7 +102,7 @@ extension Node {
   private func passOn(
     _ group: Group, _ header: CallHeader, _ origin: Origin, _ deadline: UInt64, _ call: Call, isQuery: Bool
   ) {
-    guard let leader = group.replica.leader, leader != configuration.id else {
+    guard let leader = group.leader, leader != configuration.id else {
       let reason = "an election is under way, or a majority of the voters cannot be reached"
       refuse(origin, Status(.unavailable, "no leader is known to node \(configuration.id): \(reason)"))
       return
@@ -171,7 +171,7 @@ extension Node {
 
   /// Commands that waited for the lead to be handed over go on as soon as somebody leads.
   func resumeHeld(_ group: Group) {
-    guard !group.held.isEmpty, group.replica.transferee == nil, group.replica.leader != nil else { return }
+    guard !group.held.isEmpty, group.replica.transferee == nil, group.leader != nil else { return }
     let held = group.held
     group.held = CallBuffer()
     held.bytes.withUnsafeBytes { bytes in
@@ -224,7 +224,7 @@ extension Node {
     reply.code = UInt32(status.code.rawValue)
     reply.message = status.message
     reply.node = configuration.id.rawValue
-    reply.leader = groups.first?.replica.leader?.rawValue ?? 0
+    reply.leader = groups.first?.leader?.rawValue ?? 0
     return reply
   }
 

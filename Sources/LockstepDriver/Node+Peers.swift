@@ -30,7 +30,7 @@ extension Node {
       entries = ReceivedEntries(
         first: block.first, terms: block.terms, ends: block.ends, configurations: try configurations(in: block))
     }
-    if case .append(let request) = received.message, request.term >= group.replica.term,
+    if case .append(let request) = received.message, request.term >= group.term,
       received.previousChain != 0, group.replica.log.contains(request.previous),
       let chain = group.cache.chain(at: request.previous.index), chain != received.previousChain
     {

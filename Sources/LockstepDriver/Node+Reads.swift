@@ -103,7 +103,7 @@ extension Node {
       reply.index = group.executor.applied.rawValue
       reply.term = group.executor.appliedTerm.rawValue
       reply.node = configuration.id.rawValue
-      reply.leader = group.replica.leader?.rawValue ?? 0
+      reply.leader = group.leader?.rawValue ?? 0
       reply.read = read.level.rawValue
       read.method.withUnsafeBytes { method in
         read.payload.withUnsafeBytes { payload in

@@ -12,7 +12,7 @@ extension Node {
     return status
   }
 
-  package var leader: NodeID? { groups.first?.replica.leader }
+  package var leader: NodeID? { groups.first?.leader }
 
   /// The descriptor sets of what is served here.
   package var schemas: [(name: String, descriptorSet: [UInt8])] {

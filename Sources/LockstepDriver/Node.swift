@@ -294,7 +294,7 @@ package final class Node {
       }
       var hardState = group.writes[planted(.storesTheFirstStateOfATurn) ? 0 : group.writes.count - 1].hardState
       if planted(.storesNoVote) { hardState.vote = nil }
-      hardState.commit = min(group.replica.commit, group.cache.last)
+      hardState.commit = min(group.commit, group.cache.last)
       group.writes.removeAll(keepingCapacity: true)
       var entries: EntryBlock?
       if let first, first <= group.cache.last {
