@@ -23,13 +23,13 @@ package struct JSONSyntaxError: Error, Equatable, Sendable, CustomStringConverti
 
 extension JSONValue {
   /// Reads exactly one value: RFC 8259 with nothing added, valid UTF-8, no key twice in an object, and arrays and
-  /// objects nested no deeper than `depthLimit`.
-  package init(parsing text: String, depthLimit: Int = 64) throws(JSONSyntaxError) {
+  /// objects nested no deeper than `depthLimit`, which is enough for every message when it is nil.
+  package init(parsing text: String, depthLimit: Int? = nil) throws(JSONSyntaxError) {
     try self.init(parsing: Array(text.utf8), depthLimit: depthLimit)
   }
 
-  package init(parsing bytes: [UInt8], depthLimit: Int = 64) throws(JSONSyntaxError) {
-    var parser = JSONParser(text: bytes, depthLimit: depthLimit)
+  package init(parsing bytes: [UInt8], depthLimit: Int? = nil) throws(JSONSyntaxError) {
+    var parser = JSONParser(text: bytes, depthLimit: depthLimit ?? ReflectionLimits.jsonDepth)
     self = try parser.parseDocument()
   }
 }

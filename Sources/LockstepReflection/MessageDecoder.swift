@@ -45,7 +45,8 @@ struct MessageDecoder {
     let place = memory.value(field.slot)
     switch field.presence {
     case .implicit:
-      guard options.includesDefaults || !field.type.isDefault(at: place) else { return nil }
+      // A NullValue of whatever number is null, and null is read as absent.
+      guard options.includesDefaults || !(field.type.isDefault(at: place) || isNull(field)) else { return nil }
     case .explicit, .oneof:
       guard memory.has(field.slot) else { return nil }
     case .required:
@@ -53,6 +54,8 @@ struct MessageDecoder {
     }
     return try value(of: field, at: place)
   }
+
+  private func isNull(_ field: FieldInfo) -> Bool { field.enumeration.map { graph.enums[$0].isNull } ?? false }
 
   mutating func elements(_ field: FieldInfo, in memory: MessageMemory) throws(ReflectionError) -> JSONValue {
     try spend()

@@ -3,6 +3,10 @@ enum ReflectionLimits {
   /// Messages inside messages, in both directions. What can be encoded can be decoded again.
   static let depth = 64
 
+  /// Arrays and objects inside each other in JSON that is read. A message takes two at most, its own and a list's, and a
+  /// few are around it on a command line: what was shown can be read.
+  static let jsonDepth = 2 * depth + 4
+
   /// The largest FileDescriptorSet that is read.
   static let descriptorSetBytes = 4 << 20
 

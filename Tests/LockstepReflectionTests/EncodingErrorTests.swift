@@ -210,6 +210,12 @@ struct EncodingErrorTests {
     let deeper = Wire().message(2, Wire().adding(bytes)).bytes
     #expect(errorText { _ = try type.decode(deeper) }?.contains("messages are nested more than 64 deep") == true)
 
+    // In lists every message takes two levels of JSON, and what is shown can still be read.
+    func lists(_ depth: Int) -> JSONValue { depth == 1 ? [:] : ["children": [lists(depth - 1)]] }
+    let shown = try type.decode(type.encode(lists(64)), options: JSONOptions(includesDefaults: false))
+    #expect(shown == lists(64))
+    #expect(try JSONValue(parsing: shown.text()) == shown)
+
     let known = try richType("Known")
     func list(_ depth: Int) -> JSONValue { depth == 1 ? [] : [list(depth - 1)] }
     func object(_ depth: Int) -> JSONValue { depth == 1 ? [:] : ["a": object(depth - 1)] }

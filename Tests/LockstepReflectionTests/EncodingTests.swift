@@ -65,6 +65,7 @@ struct EncodingTests {
       ("Known", #"{"span":"315576000000s"}"#, #"{"span":"315576000000s"}"#),
       ("Known", #"{"mask":""}"#, #"{"mask":""}"#),
       ("Known", #"{"nothing":null}"#, "{}"),
+      ("Known", #"{"nothing":5}"#, "{}"),
       ("Known", #"{"value":1.5,"list":[null]}"#, #"{"value":1.5,"list":[null]}"#),
       ("Known", #"{"value":"NaN"}"#, #"{"value":"NaN"}"#),
     ])
