@@ -86,6 +86,12 @@ let package = Package(
     .executableTarget(
       name: "bank", dependencies: ["LockstepServices", protobuf], path: "Tests/Bank", exclude: ["bank.proto"],
       resources: [.embedInCode("bank.descriptor")], swiftSettings: settings),
+    // What a command costs; see tools/instructions.
+    .executableTarget(
+      name: "command-cost",
+      dependencies: [
+        arguments, "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepStorage", "LockstepWire",
+      ], path: "Tests/CommandCost", swiftSettings: settings),
     tests("LockstepConsensusTests", ["LockstepConsensus"]),
     tests("LockstepExecutionTests", ["LockstepExecution", "LockstepConsensus"]),
     tests("LockstepStorageTests", ["LockstepStorage", "LockstepConsensus", "LockstepWire"]),

@@ -31,7 +31,7 @@ package struct Executor {
   package private(set) var appliedTerm: Term = .zero
   package private(set) var time: UInt64 = 0
   private var batch: [CommandBatch.Command] = []
-  private var batchEntries: [Entry] = []
+  private var batchIDs: [EntryID] = []
 
   package init(group: GroupID, machine: any StateMachine) {
     self.group = group
@@ -73,13 +73,18 @@ package struct Executor {
       group: group, index: entry.id.index, term: entry.id.term, time: time,
       session: entry.session == 0 ? nil : entry.session)
     batch.append(CommandBatch.Command(context: context, call: entry.call))
-    batchEntries.append(entry)
+    batchIDs.append(entry.id)
   }
 
   private mutating func flush(_ answer: (EntryID, Replies.Reply?) -> Void) {
     guard !batch.isEmpty else { return }
-    let entries = batchEntries
-    for (entry, reply) in zip(entries, carryOut()) { answer(entry.id, reply) }
+    // Taken out while they are carried out, so that the buffer is used again.
+    var ids: [EntryID] = []
+    swap(&ids, &batchIDs)
+    let replies = carryOut()
+    for place in ids.indices { answer(ids[place], replies[place]) }
+    ids.removeAll(keepingCapacity: true)
+    swap(&ids, &batchIDs)
   }
 
   private mutating func carryOut() -> [Replies.Reply] {
@@ -90,7 +95,6 @@ package struct Executor {
       replies.all.count == batch.count,
       "the state machine answered \(replies.all.count) of \(batch.count) commands: apply must answer each exactly once")
     batch.removeAll(keepingCapacity: true)
-    batchEntries.removeAll(keepingCapacity: true)
     return planted(.answersBatchesBackwards) ? replies.all.reversed() : replies.all
   }
 
@@ -101,6 +105,7 @@ package struct Executor {
     case .new:
       add(entry)
       let reply = carryOut()[0]
+      batchIDs.removeAll(keepingCapacity: true)
       sessions.record(reply, session: entry.session, sequence: entry.sequence)
       answer(entry.id, reply)
     }

@@ -20,7 +20,9 @@ struct HostedMethod: Sendable {
 
 struct Host<State: Service>: HostedService {
   private var state: State
-  private let bodies: [Method<State>]
+  /// Objects: this code is not specialized for the service, and to copy a method would be to ask for its type at run
+  /// time, for every call.
+  private let bodies: [MethodBox<State>]
 
   init() { self.init(State()) }
 
@@ -28,24 +30,27 @@ struct Host<State: Service>: HostedService {
 
   private init(_ state: State) {
     self.state = state
-    bodies = State.methods.all
+    bodies = State.methods.all.map { MethodBox($0) }
   }
 
   var schema: Schema { State.schema }
-  var methods: [HostedMethod] { bodies.map { HostedMethod(name: $0.name, kind: $0.kind, types: $0.types) } }
+  var methods: [HostedMethod] {
+    bodies.map { HostedMethod(name: $0.method.name, kind: $0.method.kind, types: $0.method.types) }
+  }
   var digest: UInt64 { state.digest }
 
   mutating func apply(_ method: Int, _ command: CommandBatch.Command) throws(Status) -> [UInt8] {
-    guard case .command(let body) = bodies[method].body else {
-      throw Status(.invalidArgument, "\(bodies[method].name) is a query, and is not carried out from the log")
+    guard case .command(let body) = bodies[method].method.body else {
+      throw Status(.invalidArgument, "\(bodies[method].method.name) is a query, and is not carried out from the log")
     }
     var context = command.context
     return try body(&state, command.call.request, &context)
   }
 
   func query(_ method: Int, _ request: UnsafeRawBufferPointer, _ context: QueryContext) throws(Status) -> [UInt8] {
-    guard case .query(let body) = bodies[method].body else {
-      throw Status(.invalidArgument, "\(bodies[method].name) is a command, and is carried out from the log alone")
+    guard case .query(let body) = bodies[method].method.body else {
+      throw Status(
+        .invalidArgument, "\(bodies[method].method.name) is a command, and is carried out from the log alone")
     }
     return try body(state, request, context)
   }
@@ -53,4 +58,9 @@ struct Host<State: Service>: HostedService {
   func snapshot(_ write: ([UInt8]) -> Void) { state.snapshot(write) }
 
   func restored(from snapshot: [UInt8]) throws(Status) -> Host { Host(try State(restoring: snapshot)) }
+}
+
+private final class MethodBox<State: Service>: Sendable {
+  let method: Method<State>
+  init(_ method: Method<State>) { self.method = method }
 }

@@ -23,16 +23,36 @@ struct MethodTable: Sendable {
     var slot = Self.hash(name) & (slots.count - 1)
     while slots[slot] >= 0 {
       let place = Int(slots[slot])
-      if names[place].count == name.count, names[place].elementsEqual(name) { return place }
+      if names[place].withUnsafeBytes({ Self.areEqual($0, name) }) { return place }
       slot = (slot + 1) & (slots.count - 1)
     }
     return nil
   }
 
+  private static func areEqual(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+    guard left.count == right.count else { return false }
+    guard left.count >= 8 else { return left.elementsEqual(right) }
+    var place = 0
+    while place + 8 < left.count {
+      if word(left, place) != word(right, place) { return false }
+      place &+= 8
+    }
+    return word(left, left.count &- 8) == word(right, left.count &- 8)
+  }
+
+  private static func word(_ bytes: UnsafeRawBufferPointer, _ place: Int) -> UInt64 {
+    bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+  }
+
   /// From the end of the name, where methods differ, and its length; so a hostile name costs no more than a good one.
   private static func hash(_ name: UnsafeRawBufferPointer) -> Int {
     var hasher = StableHasher()
-    hasher.combine(bytes: UnsafeRawBufferPointer(rebasing: name.suffix(16)))
+    if name.count >= 16 {
+      hasher.combine(word(name, name.count &- 16))
+      hasher.combine(word(name, name.count &- 8))
+    } else {
+      hasher.combine(bytes: name)
+    }
     hasher.combine(UInt64(name.count))
     return Int(truncatingIfNeeded: hasher.finish())
   }

@@ -13,8 +13,15 @@ struct SchemaCheck {
     methods = host.methods
   }
 
-  func run(_ schema: Schema) throws(ServiceTableError) {
-    let described = try describedMethods(schema)
+  /// Returns the messages that the schema describes.
+  func run(_ schema: Schema) throws(ServiceTableError) -> SchemaMessages {
+    let set: Google_Protobuf_FileDescriptorSet
+    do {
+      set = try Google_Protobuf_FileDescriptorSet(serializedBytes: schema.descriptorSet)
+    } catch {
+      throw .unreadableSchema(service: service)
+    }
+    let described = try describedMethods(set)
     for method in described {
       if method.clientStreaming || method.serverStreaming {
         throw .streamingMethod(service: service, method: method.name)
@@ -27,15 +34,10 @@ struct SchemaCheck {
     for entry in methods where !described.contains(where: { $0.name == entry.name }) {
       throw .unknownMethod(service: service, method: entry.name)
     }
+    return SchemaMessages(set)
   }
 
-  private func describedMethods(_ schema: Schema) throws(ServiceTableError) -> [Described] {
-    let set: Google_Protobuf_FileDescriptorSet
-    do {
-      set = try Google_Protobuf_FileDescriptorSet(serializedBytes: schema.descriptorSet)
-    } catch {
-      throw .unreadableSchema(service: service)
-    }
+  private func describedMethods(_ set: Google_Protobuf_FileDescriptorSet) throws(ServiceTableError) -> [Described] {
     for file in set.file {
       let package = file.package.isEmpty ? "" : file.package + "."
       for described in file.service where package + described.name == service { return described.method }
