@@ -182,9 +182,10 @@ package final class NodeDirectory {
     name.hasSuffix(LogFiles.unfinished) && (name.hasPrefix("log-") || name.hasPrefix(IdentityFile.name))
   }
 
-  /// Without an identity: removes what an interrupted making has left, refuses anything more.
+  /// Without an identity: removes what an interrupted making has left, refuses anything more before it has removed any.
   private static func clear(disk: any Disk, path: String, names: [String]) throws(StorageError) {
     let harmless = [lockName, "lost+found"]
+    var remains: [String] = []
     for name in names where !isUnfinished(name) && !harmless.contains(name) {
       guard name == LogFiles.name(1) else {
         throw .refused(path: "\(path)/\(name)", reason: "found without an identity: not a new directory")
@@ -193,8 +194,9 @@ package final class NodeDirectory {
         throw .refused(
           path: "\(path)/\(IdentityFile.name)", reason: "the identity is missing, and there is a log with data")
       }
-      try onDisk { () throws(DiskError) in try disk.remove("\(path)/\(name)") }
+      remains.append(name)
     }
+    for name in remains { try onDisk { () throws(DiskError) in try disk.remove("\(path)/\(name)") } }
   }
 
   /// True for a segment with nothing behind its header, as the making of a directory leaves it.

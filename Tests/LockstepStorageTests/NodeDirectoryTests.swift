@@ -97,6 +97,15 @@ struct NodeDirectoryTests {
     #expect(refusal(disk) { try open(disk) }.contains("/node/letters"))
   }
 
+  @Test("what a refused new node would have removed is still there")
+  func nothingRemoved() throws {
+    let disk = MemoryDisk()
+    try open(disk).close()
+    disk.erase("/node/identity")
+    disk["/node/log-0000000002"] = [UInt8](repeating: 0, count: 1024)
+    #expect(refusal(disk) { try open(disk) }.contains("/node/log-0000000002"))
+  }
+
   @Test("a peer's disk may not change, its incarnation not go back, across starts")
   func peers() throws {
     let disk = MemoryDisk()
