@@ -1,0 +1,1 @@
+../../LockstepReflectionTests/DescriptorSets.swift
