@@ -18,6 +18,8 @@ extension Node {
       let slice = LogSlice(first: next, last: min(block.last, group.commitTarget))
       budget -= block.region(slice).count
       apply(group, block, slice)
+      // Clients go on while this node applies what comes next.
+      if failure == nil { flushAnswers() }
     }
     noteCaughtUp(group)
     return false

@@ -191,12 +191,16 @@ package final class Node {
     }
     guard failure == nil else { return false }
     links.flush()
+    flushAnswers()
+    return isMore
+  }
+
+  func flushAnswers() {
     for sink in dirtySinks {
       sink.isFlushDue = false
       sink.flush()
     }
     dirtySinks.removeAll(keepingCapacity: true)
-    return isMore
   }
 
   // MARK: Core
