@@ -113,9 +113,9 @@ let package = Package(
       ], resources: [.copy("Histories")]),
     tests(
       "LockstepToolTests",
-      [
+      nio + [
         arguments, "LockstepTool", "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection",
-        "LockstepServices", "LockstepStorage", "LockstepWire",
+        "LockstepServices", "LockstepStorage", "LockstepTransport", "LockstepWire",
       ]),
     tests(
       "LockstepEndToEndTests",
