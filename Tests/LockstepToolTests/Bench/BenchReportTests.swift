@@ -81,7 +81,7 @@ struct BenchReportTests {
     #expect(lines.contains("durability  quorum of 3, fdatasync, on xfs in /data"))
     #expect(lines.contains("machine     Fast, 2 cores, 4 GiB, Linux 6.1"))
     #expect(lines.contains("version     \(LockstepVersion.current); nodes: 0.9"))
-    #expect(lines[6] == "CALLS/S  P50     P90     P99     P99.9    MAX      ERRORS")
+    #expect(lines[6] == "CALLS/S  P50     P90     P99     P99.9   MAX      ERRORS")
     #expect(lines.last == "errors: 1 DEADLINE_EXCEEDED, 1 UNAVAILABLE")
     let memory = OwnCluster(nodes: 3, place: "/dev/shm", fileSystem: "tmpfs", endpoints: [])
     #expect(report(cluster: memory).text.contains("on tmpfs a sync costs nothing"))

@@ -24,7 +24,8 @@ struct OpenLoopScheduleTests {
     "a call counts as due from its own moment on, and not before", arguments: [1, 3, 7, 9_999, 123_457, 10_000_000])
   func moments(rate: Int) {
     let schedule = OpenLoopSchedule(rate: rate)
-    for number in [0, 1, 2, 5, 99, 100_000, 864_000_000_000] as [UInt64] {
+    // The last is of the longest run that there is.
+    for number in [0, 1, 2, 5, 99, UInt64(rate) * 90_000] {
       let due = schedule.due(number)
       #expect(schedule.count(dueBy: due) > number)
       #expect(schedule.count(before: due) <= number)

@@ -14,14 +14,14 @@ struct BenchRun: Sendable {
     let found = try await BenchTarget.find(target, among: endpoints)
     if let remark = found.remark { Output.error("lockstep: \(remark)") }
     try await found.tryOut(load)
-    if load.operation == .get, fills || cluster != nil { try await fill(endpoints) }
+    if load.operation == .get, fills || cluster != nil { try await fill(endpoints, found) }
     let result = try await measure(load, found.endpoints) { second in second.text }
     return BenchReport(
       load: load, warmup: warmup, result: result, target: found, cluster: cluster, machine: .current())
   }
 
   /// Writes every key, as fast as that goes.
-  private func fill(_ endpoints: [Endpoint]) async throws {
+  private func fill(_ endpoints: [Endpoint], _ readers: BenchTarget) async throws {
     var fill = load
     (fill.operation, fill.pace, fill.extent) = (.put, .closed(depth: 64), .everyKey)
     fill.clients = 8
@@ -34,6 +34,11 @@ struct BenchRun: Sendable {
     if result.errorCount > 0 {
       throw CommandFailure.failed("not every key could be written: \(result.firstError ?? "no reason is known")")
     }
+    // A follower hears of the last commits with the next message only, and `--read any` would find nothing: a
+    // linearizable read waits until it has applied them.
+    var barrier = load
+    barrier.options.consistency = .linearizable
+    try await readers.tryOut(barrier)
   }
 
   private func measure(
