@@ -35,6 +35,7 @@ let nio: [Target.Dependency] = [
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 
 let package = Package(
   name: "lockstep",
@@ -49,6 +50,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-protobuf.git", from: "1.39.0"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift.git", from: "0.2.0"),
   ],
   targets: [
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
@@ -79,8 +81,8 @@ let package = Package(
     .executableTarget(
       name: "LockstepTool",
       dependencies: nio + [
-        arguments, "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection", "LockstepServices",
-        "LockstepSimulation", "LockstepStorage", "LockstepTransport", "LockstepWire",
+        arguments, histogram, "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection",
+        "LockstepServices", "LockstepSimulation", "LockstepStorage", "LockstepTransport", "LockstepWire",
       ], path: "tools/lockstep", swiftSettings: settings),
     // A user's own program, as the README shows it.
     .executableTarget(
@@ -117,9 +119,9 @@ let package = Package(
       ], resources: [.copy("Histories")]),
     tests(
       "LockstepToolTests",
-      [
+      nio + [
         arguments, "LockstepTool", "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection",
-        "LockstepServices", "LockstepStorage", "LockstepWire",
+        "LockstepServices", "LockstepStorage", "LockstepTransport", "LockstepWire",
       ]),
     tests(
       "LockstepEndToEndTests",

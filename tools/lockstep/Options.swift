@@ -16,9 +16,14 @@ struct ClusterOptions: ParsableArguments {
   /// What the flag says, else the environment, else the ports of `lockstep up`.
   func resolved(environment: String? = getenv(variable).map { String(cString: $0) }) throws -> [Endpoint] {
     if let endpoints { return endpoints.list }
-    guard let environment, !environment.isEmpty else { return try EndpointList(Self.defaults).list }
+    return try Self.named(by: environment) ?? EndpointList(Self.defaults).list
+  }
+
+  /// Nil: the environment names none.
+  static func named(by environment: String?) throws(CommandFailure) -> [Endpoint]? {
+    guard let environment, !environment.isEmpty else { return nil }
     do { return try EndpointList(environment).list } catch {
-      throw CommandFailure.usage("the environment variable \(Self.variable): \(error)")
+      throw .usage("the environment variable \(variable): \(error)")
     }
   }
 
@@ -62,18 +67,12 @@ struct CallDefaults: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "What a query must see: linearizable, lease, session, bounded:DURATION, at:INDEX or any.", valueName: "level"),
-    transform: { text in
-      guard let level = Consistency(text) else { throw ValidationError(ReadLevelText.problem(text)) }
-      return level
-    })
+    transform: ReadLevelText.parse)
   var read: Consistency = .linearizable
 
   @Option(
     help: ArgumentHelp("After this long the call fails: 250ms, 5s, 2m.", valueName: "duration"),
-    transform: { text in
-      guard let duration = TimeoutText.parse(text) else { throw ValidationError(TimeoutText.problem(text)) }
-      return duration
-    })
+    transform: TimeoutText.required)
   var timeout: Duration = .seconds(5)
 
   var callOptions: CallOptions {
@@ -88,6 +87,11 @@ extension Acknowledgement: ExpressibleByArgument {
 }
 
 enum ReadLevelText {
+  static func parse(_ text: String) throws -> Consistency {
+    guard let level = Consistency(text) else { throw ValidationError(problem(text)) }
+    return level
+  }
+
   static func problem(_ text: String) -> String {
     "'\(text)' is no level of reading; there are linearizable, lease, session, bounded:DURATION (as in bounded:500ms), "
       + "at:INDEX and any"
@@ -97,6 +101,11 @@ enum ReadLevelText {
 enum TimeoutText {
   static func parse(_ text: String) -> Duration? {
     guard let duration = Duration(parsing: text), duration > .zero else { return nil }
+    return duration
+  }
+
+  static func required(_ text: String) throws -> Duration {
+    guard let duration = parse(text) else { throw ValidationError(problem(text)) }
     return duration
   }
 

@@ -12,7 +12,8 @@ struct Program: AsyncParsableCommand {
       has codes of its own, which 'lockstep node' lists.
 
       Commands that talk to a cluster take --endpoints; by default they use the environment variable \
-      LOCKSTEP_ENDPOINTS, and without that 127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403.
+      LOCKSTEP_ENDPOINTS, and without that 127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403; 'lockstep bench' then starts a \
+      cluster of its own.
       """,
     version: LockstepVersion.current,
     subcommands: [

@@ -1,33 +1,66 @@
 import ArgumentParser
+import Glibc
 import Lockstep
-import LockstepReflection
 import NIOCore
 import NIOPosix
 
 extension Load.Operation: ExpressibleByArgument {}
+extension BenchTarget.Choice: ExpressibleByArgument {}
 
 struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
-    abstract: "Put a load on a running cluster that offers lockstep.kv.v1.KeyValue, and measure.",
+    abstract: "Put a load on a cluster, and measure.",
     discussion: """
-      A closed loop over TCP: each client has --depth calls under way on its connection, and sends the next when one is \
-      answered. All clients connect to the first endpoint that is named: name the leader's to measure commands.
+      Without --endpoints and \(ClusterOptions.variable), a cluster of --nodes real processes is started on free ports, with \
+      node 1 as leader and its data in a temporary directory (in TMPDIR, else /tmp), and removed at the end, also after \
+      Ctrl-C. With --nodes this is done even when the variable is set. Otherwise the load goes to the cluster that is \
+      named, which has to offer lockstep.kv.v1.KeyValue; a put overwrites its keys 0000000000, 0000000001, ...
+
+      Closed loop: each client has --depth calls under way on its connection, and sends the next when one is answered. \
+      Open loop, with --rate: calls are sent on schedule, whether or not those before are answered, and a call's time is \
+      counted from when it was due, not from when it could be sent (no coordinated omission). Beyond 10,000 a second they \
+      are due in batches, every 100 µs. At most \(Load.openLoopLimit) are under way on all connections together; what is due \
+      meanwhile is sent later. What was due and is not answered a second after the end is counted with the time that it \
+      has waited by then, and named.
+
+      Commands go to the leader, reads to all endpoints in turn, whatever their level, as any node serves them; --target \
+      says otherwise. A refusal of the level that is asked for ends the command with exit code 1.
+
+      Times are those of calls that succeeded; what failed is counted by its code. A line a second goes to stderr, unless \
+      --json or --quiet is given.
+
+      Examples:
+        lockstep bench
+        lockstep bench --op get --read any --clients 8 --depth 64
+        lockstep bench --rate 20000 --endpoints 127.0.0.1:7401,127.0.0.1:7402
       """)
+
+  @Option(help: "Nodes of a cluster that is started for this. (default: 3)")
+  var nodes: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Nodes of a cluster that runs. (default: $\(ClusterOptions.variable), else one is started)",
+      valueName: "host:port,..."))
+  var endpoints: EndpointList?
 
   @Option(help: "put or get.")
   var op: Load.Operation = .put
 
-  @Option(help: "Connections.")
+  @Option(help: "Connections, spread over the nodes that get the load.")
   var clients = 64
 
-  @Option(help: "Calls under way on each connection.")
-  var depth = 1
+  @Option(help: "Calls under way on each connection. (default: 1)")
+  var depth: Int?
+
+  @Option(help: "An open loop with so many calls a second in all.")
+  var rate: Int?
 
   @Option(help: "Bytes of a value.")
   var valueSize = 256
 
-  @Option(help: "Different keys.")
+  @Option(help: "Different keys, used at random.")
   var keys = 100_000
 
   @Option(help: "How long is measured, in seconds.")
@@ -36,56 +69,75 @@ struct BenchCommand: AsyncParsableCommand {
   @Option(help: "How long the load runs before that, in seconds.")
   var warmup = 2
 
+  @Option(help: ArgumentHelp("Of a put: as for 'lockstep call'. (default: quorum)", valueName: "level"))
+  var ack: Acknowledgement?
+
+  @Option(
+    help: ArgumentHelp("Of a get: as for 'lockstep call'. (default: linearizable)", valueName: "level"),
+    transform: ReadLevelText.parse)
+  var read: Consistency?
+
+  @Option(
+    help: ArgumentHelp("After this long a call fails: 250ms, 5s, 2m. (default: 5s)", valueName: "duration"),
+    transform: TimeoutText.required)
+  var timeout: Duration = .seconds(5)
+
+  @Option(help: "Where the clients connect: leader, or all in turn. (default: leader for put, all for get)")
+  var target: BenchTarget.Choice?
+
+  @Flag(help: "Write every key once before --op get. Always done in a cluster that is started for this.")
+  var fill = false
+
+  @Flag(help: "No line a second.")
+  var quiet = false
+
   @Flag(help: "Print one JSON object.")
   var json = false
 
-  @OptionGroup var cluster: ClusterOptions
-
   func validate() throws {
     for (name, value, range) in [
-      ("clients", clients, 1...4096), ("depth", depth, 1...8192), ("value-size", valueSize, 0...1_000_000),
+      ("nodes", nodes ?? 3, UpCommand.supportedNodes), ("clients", clients, 1...4096), ("depth", depth ?? 1, 1...8192),
+      ("rate", rate ?? 1, OpenLoopSchedule.rates), ("value-size", valueSize, 0...1_000_000),
       ("keys", keys, 1...1_000_000_000), ("seconds", seconds, 1...86_400), ("warmup", warmup, 0...3600),
     ] where !range.contains(value) {
       throw ValidationError("--\(name) is \(value), must be from \(range.lowerBound) to \(range.upperBound)")
     }
+    if nodes != nil, endpoints != nil {
+      throw ValidationError("--nodes starts a cluster, and --endpoints names one that runs; leave out one")
+    }
+    if rate != nil, depth != nil {
+      throw ValidationError("--depth is of a closed loop, and --rate makes an open one; leave out one")
+    }
+    if op == .get, ack != nil { throw ValidationError("--ack is of commands, and --op get makes none") }
+    if op == .put, fill { throw ValidationError("--fill is for --op get; --op put writes by itself") }
+    if op == .put, read != nil { throw ValidationError("--read is of queries, and --op put makes none") }
+  }
+
+  /// The cluster that is to get the load; nil: one has to be started.
+  func named(environment: String? = getenv(ClusterOptions.variable).map { String(cString: $0) }) throws -> [Endpoint]? {
+    if let endpoints { return endpoints.list }
+    return nodes == nil ? try ClusterOptions.named(by: environment) : nil
+  }
+
+  var load: Load {
+    Load(
+      operation: op, clients: clients, pace: rate.map { .open(rate: $0) } ?? .closed(depth: depth ?? 1),
+      extent: .time(warmup: warmup, seconds: seconds), valueBytes: valueSize, keys: keys,
+      options: CallOptions(acknowledgement: ack ?? .quorum, consistency: read ?? .linearizable, timeout: timeout))
   }
 
   func run() async throws {
-    let endpoint = try cluster.resolved()[0]
-    let load = Load(operation: op, clients: clients, depth: depth, valueBytes: valueSize, keys: keys)
-    let warmup = TimeAmount.seconds(Int64(warmup))
-    let seconds = TimeAmount.seconds(Int64(seconds))
-    let loop = MultiThreadedEventLoopGroup.singleton.next()
-    let result = await withCheckedContinuation { (done: CheckedContinuation<LoadResult, Never>) in
-      loop.execute {
-        LoadGenerator(load, endpoints: [endpoint], on: loop, seed: 1) { done.resume(returning: $0) }
-          .start(warmup: warmup, duration: seconds)
-      }
+    let run = BenchRun(
+      load: load, warmup: warmup, target: target ?? (op == .put ? .leader : .all), fills: fill, isQuiet: quiet || json)
+    let report: BenchReport
+    if let endpoints = try named() {
+      report = try await run.on(endpoints, nil)
+    } else {
+      report = try await OwnCluster.with(nodes: nodes ?? 3) { try await run.on($0.endpoints, $0) }
     }
-    report(result)
-    if result.calls == 0 {
-      throw CommandFailure.failed("\(endpoint) answered nothing: \(result.firstError ?? "no reason is known")")
-    }
-    if let error = result.firstError { Output.error("\(result.errors) errors, the first: \(error)") }
-  }
-
-  private func report(_ result: LoadResult) {
-    let rate = result.seconds > 0 ? Double(result.calls - min(result.errors, result.calls)) / result.seconds : 0
-    let last = result.percentile(1)
-    if json {
-      Output.line(
-        .object([
-          "ops_per_s": .init(rate.rounded()), "p50_us": .init(result.percentile(0.5)),
-          "p99_us": .init(result.percentile(0.99)), "p999_us": .init(result.percentile(0.999)), "max_us": .init(last),
-          "errors": .init(result.errors), "op": .init(op.rawValue), "clients": .init(clients), "depth": .init(depth),
-          "value_size": .init(valueSize), "seconds": .init(result.seconds),
-        ]))
-      return
-    }
-    Output.line("\(op.rawValue): \(clients) clients, \(depth) under way on each, values of \(valueSize) bytes")
-    Output.line("  \(Int(rate)) a second, \(result.errors) errors")
-    Output.line(
-      "  p50 \(Int(result.percentile(0.5))) µs, p99 \(Int(result.percentile(0.99))) µs, p99.9 \(Int(result.percentile(0.999))) µs, longest \(Int(last)) µs"
-    )
+    if json { Output.line(report.json) } else { Output.write(report.text) }
+    guard let error = report.result.firstError else { return }
+    Output.error("\(report.result.errorCount) errors while it was measured; the first of all: \(error)")
+    if report.result.succeeded == 0 { throw CommandFailure.failed("no call succeeded") }
   }
 }

@@ -1,86 +1,78 @@
 import Lockstep
+import LockstepExecution
 import LockstepTransport
 import LockstepWire
 import NIOCore
 
-/// What a load consists of.
-struct Load: Sendable {
-  enum Operation: String, Sendable, CaseIterable {
-    case put
-    case get
-  }
-  var operation: Operation
-  /// Connections, and calls under way on each.
-  var clients: Int
-  var depth: Int
-  var valueBytes: Int
-  var keys: Int
-  var timeoutMilliseconds: UInt64 = 5000
-  var consistency: UInt32 = 0
-}
-
-/// What came of it.
-struct LoadResult: Sendable {
-  var seconds = 0.0
-  var calls = 0
-  var errors = 0
-  var firstError: String?
-  /// In nanoseconds, sorted.
-  var latencies: [UInt32] = []
-
-  func percentile(_ part: Double) -> Double {
-    guard !latencies.isEmpty else { return 0 }
-    return Double(latencies[min(latencies.count - 1, Int(part * Double(latencies.count)))]) / 1000
-  }
-}
-
-/// A closed loop over TCP, from its own process, as a user's would be: each connection has so many calls under way, and
-/// sends the next when one is answered. Everything on one event loop, without a task or an allocation per call.
+/// Puts a load on nodes over TCP, from its own process, as a user's would be. Everything on one event loop, without a
+/// task or an allocation per call: the load shares the machine with what it measures.
 final class LoadGenerator {
-  private final class Worker {
-    var connection: Connection?
-    var sent: [NIODeadline]
-    init(depth: Int) { sent = Array(repeating: .now(), count: depth) }
+  enum Phase {
+    case connecting
+    case warmUp
+    case measured
+    /// Of an open loop: nothing more is due, and what was is waited for, for a moment.
+    case draining
+    case over
   }
 
-  private let load: Load
-  private let endpoints: [Endpoint]
-  private let eventLoop: any EventLoop
-  private let codec = Codec(maximumMessage: 8 << 20)
-  private var links: [Link] = []
-  private var random: UInt64
-  private let method: [UInt8]
-  private var payload: [UInt8]
-  private static let keyDigits = 10
-  private var isCounting = false
-  private var isOver = false
-  private var result = LoadResult()
-  private let finished: (LoadResult) -> Void
+  /// One second of a load.
+  struct Second: Sendable {
+    let phase: Phase
+    let number: Int
+    let result: LoadResult
+  }
 
+  private static let connectPatience = TimeAmount.seconds(10)
+  private static let drainPatience = TimeAmount.seconds(1)
+
+  let load: Load
+  let eventLoop: any EventLoop
+  private let endpoints: [Endpoint]
+  private let template: CallTemplate
+  private let codec = Codec(maximumMessage: 8 << 20)
+  private let eachSecond: (Second) -> Void
+  private let finished: (Result<LoadResult, CommandFailure>) -> Void
+
+  private var links: [Link] = []
+  private(set) var phase = Phase.connecting
+  private(set) var workers: [LoadWorker] = []
+  private var meter = LoadMeter()
+  private var keys: KeySequence
+  private var underWay = 0
+  private var answered = 0
+  /// In nanoseconds, as all times here. The measured time is that between the marks.
+  private var beginning: UInt64 = 0
+  private var lastTick: UInt64 = 0
+  private var marks: Range<UInt64> = 0..<0
+
+  // Of an open loop.
+  private let schedule: OpenLoopSchedule?
+  private var nextCall: UInt64 = 0
+  private var callsInAll: UInt64 = 0
+  private var turn = 0
+  private var touched: [LoadWorker] = []
+
+  /// `finished` is called on the loop, once.
   init(
-    _ load: Load, endpoints: [Endpoint], on eventLoop: any EventLoop, seed: UInt64,
-    finished: @escaping (LoadResult) -> Void
+    _ load: Load, endpoints: [Endpoint], on eventLoop: any EventLoop, eachSecond: @escaping (Second) -> Void,
+    finished: @escaping (Result<LoadResult, CommandFailure>) -> Void
   ) {
     self.load = load
     self.endpoints = endpoints
     self.eventLoop = eventLoop
-    random = seed | 1
+    self.eachSecond = eachSecond
     self.finished = finished
-    method = Array(
-      (load.operation == .put ? "lockstep.kv.v1.KeyValue/Put" : "lockstep.kv.v1.KeyValue/Get").utf8)
-    // Field 1, the key, and for a put field 2, the value: both strings; the key's digits change from call to call.
-    payload = [0x0a, UInt8(Self.keyDigits)] + Array(repeating: UInt8(ascii: "0"), count: Self.keyDigits)
-    if load.operation == .put {
-      var length = [UInt8](repeating: 0, count: 10)
-      let count = length.withUnsafeMutableBytes {
-        Varint.write(UInt64(load.valueBytes), to: $0.baseAddress.unsafelyUnwrapped)
-      }
-      payload += [0x12] + length[..<count] + (0..<load.valueBytes).map { UInt8(ascii: "a") + UInt8($0 % 26) }
-    }
-    result.latencies.reserveCapacity(1 << 20)
+    template = CallTemplate(load)
+    keys = KeySequence(count: UInt64(load.keys), isRandom: load.extent != .everyKey)
+    schedule = if case .open(let rate) = load.pace { OpenLoopSchedule(rate: rate) } else { nil }
   }
 
-  func start(warmup: TimeAmount, duration: TimeAmount) {
+  private static func now() -> UInt64 { NIODeadline.now().uptimeNanoseconds }
+
+  // MARK: Phases
+
+  func start() {
     for number in 0..<load.clients {
       let endpoint = endpoints[number % endpoints.count]
       let link = Link(
@@ -88,62 +80,213 @@ final class LoadGenerator {
       links.append(link)
       link.start()
     }
-    let loop = eventLoop.assumeIsolated()
-    loop.scheduleTask(in: warmup) { self.isCounting = true }
-    let begin = NIODeadline.now() + warmup
-    loop.scheduleTask(in: warmup + duration) {
-      self.isOver = true
-      self.result.seconds = Double((NIODeadline.now() - begin).nanoseconds) / 1e9
-      for link in self.links { link.stop() }
-      self.result.latencies.sort()
-      self.finished(self.result)
+    eventLoop.assumeIsolated().scheduleTask(in: Self.connectPatience) {
+      guard self.phase == .connecting else { return }
+      self.end(
+        .failure(
+          .failed(
+            "\(self.workers.count) of \(self.load.clients) connections were made within "
+              + "\(Self.connectPatience.nanoseconds / 1_000_000_000) s; \(self.meter.firstError ?? "nothing is known")")
+        ))
     }
   }
 
-  private func nextKey() {
-    random ^= random << 13
-    random ^= random >> 7
-    random ^= random << 17
-    var number = random % UInt64(max(1, load.keys))
-    for place in stride(from: Self.keyDigits + 1, through: 2, by: -1) {
-      payload[place] = UInt8(ascii: "0") + UInt8(number % 10)
-      number /= 10
+  /// All clients are connected.
+  private func begin() {
+    beginning = Self.now()
+    lastTick = beginning
+    phase = .warmUp
+    if case .time(let warmup, let seconds) = load.extent {
+      let measured = beginning + UInt64(warmup) * 1_000_000_000
+      marks = measured..<measured + UInt64(seconds) * 1_000_000_000
+      if warmup == 0 { phase = .measured }
     }
-  }
-
-  private func call(_ connection: Connection, _ worker: Worker, slot: Int) {
-    nextKey()
-    let header = CallHeader(
-      id: UInt64(slot), timeoutMilliseconds: load.timeoutMilliseconds, read: load.consistency)
-    method.withUnsafeBytes { method in
-      payload.withUnsafeBytes { payload in codec.pack(header, method: method, payload: payload) }
-    }
-    worker.sent[slot] = .now()
-    _ = codec.packed.withUnsafeBytes {
-      connection.send(
-        kind: FrameKind.call.rawValue, header: $0, body: UnsafeRawBufferPointer(start: nil, count: 0))
-    }
-  }
-
-  /// The two fields of a reply that a load looks at.
-  private static func read(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> (id: UInt64, code: UInt64) {
-    var cursor = WireCursor(bytes)
-    var (id, code): (UInt64, UInt64) = (0, 0)
-    while !cursor.isAtEnd {
-      let tag = try cursor.varint()
-      switch tag {
-      case 1 << 3: id = try cursor.varint()
-      case 2 << 3: code = try cursor.varint()
-      default: try cursor.skipValue(wireType: tag & 7)
+    tick(number: 1)
+    if let schedule {
+      callsInAll = schedule.count(before: marks.upperBound - beginning)
+      wake()
+    } else {
+      for worker in workers {
+        pump(worker, beginning)
+        worker.connection.flush()
       }
     }
-    return (id, code)
+  }
+
+  private func tick(number: Int) {
+    let time = NIODeadline.uptimeNanoseconds(beginning + UInt64(number) * 1_000_000_000)
+    eventLoop.assumeIsolated().scheduleTask(deadline: time) {
+      guard self.phase == .warmUp || self.phase == .measured else { return }
+      self.secondEnds(number)
+    }
+  }
+
+  private func secondEnds(_ number: Int) {
+    let now = Self.now()
+    let result = meter.takeSecond(lasting: Double(now - lastTick) / 1e9)
+    lastTick = now
+    eachSecond(Second(phase: phase, number: number, result: result))
+    for worker in workers where worker.isSilent(longerThan: load.options.timeout) {
+      worker.connection.closeNow(reason: .local("nothing was answered for more than \(load.options.timeout)"))
+    }
+    guard case .time(let warmup, let seconds) = load.extent else { return tick(number: number + 1) }
+    if number == warmup + seconds {
+      measuredTimeEnds(now)
+    } else {
+      if number == warmup {
+        phase = .measured
+        // A closed loop is measured by what this clock says; an open one by its schedule.
+        if schedule == nil { marks = now..<max(now, marks.upperBound) }
+      }
+      tick(number: number + 1)
+    }
+  }
+
+  private func measuredTimeEnds(_ now: UInt64) {
+    if schedule == nil {
+      finish(lasting: now - marks.lowerBound)
+      return
+    }
+    phase = .draining
+    finishIfDrained()
+    eventLoop.assumeIsolated().scheduleTask(in: Self.drainPatience) {
+      if self.phase == .draining { self.finish(lasting: self.marks.upperBound - self.marks.lowerBound) }
+    }
+  }
+
+  private func finishIfDrained() {
+    guard phase == .draining, underWay == 0, nextCall == callsInAll else { return }
+    finish(lasting: marks.upperBound - marks.lowerBound)
+  }
+
+  private func finish(lasting nanoseconds: UInt64) {
+    if schedule != nil { countUnanswered() }
+    end(.success(meter.result(lasting: Double(nanoseconds) / 1e9)))
+  }
+
+  private func end(_ result: Result<LoadResult, CommandFailure>) {
+    phase = .over
+    for link in links { link.stop() }
+    finished(result)
+  }
+
+  /// To leave out the calls that the cluster could not answer would be to measure only what went well.
+  private func countUnanswered() {
+    guard let schedule else { return }
+    let now = Self.now()
+    for worker in workers {
+      for start in worker.starts where start != 0 && marks.contains(start) {
+        meter.unanswered(1, waited: now - start)
+      }
+    }
+    while nextCall < callsInAll {
+      let due = beginning + schedule.due(nextCall)
+      let count = min(schedule.batch - nextCall % schedule.batch, callsInAll - nextCall)
+      if marks.contains(due) { meter.unanswered(count, waited: now - due) }
+      nextCall += count
+    }
+  }
+
+  // MARK: Calls
+
+  /// Sends what the closed loop allows.
+  private func pump(_ worker: LoadWorker, _ now: UInt64) {
+    guard schedule == nil, phase == .warmUp || phase == .measured else { return }
+    while !keys.isOver, let slot = worker.free.popLast() {
+      guard send(worker, slot, start: now) else { return }
+    }
+  }
+
+  /// When the connection takes no more, the slot stays free until there is room.
+  private func send(_ worker: LoadWorker, _ slot: Int, start: UInt64) -> Bool {
+    let key = keys.current
+    let result = worker.connection.send(kind: FrameKind.call.rawValue, count: template.bytes.count) {
+      template.write(id: slot, key: key, to: $0)
+    }
+    guard case .queued = result else {
+      worker.free.append(slot)
+      return false
+    }
+    worker.starts[slot] = start
+    underWay += 1
+    keys.advance()
+    return true
+  }
+
+  /// Sends what is due in an open loop, and comes back when more is. A call that no connection has room for goes out
+  /// later; when it was due stays what the schedule says.
+  private func wake() {
+    guard let schedule, phase != .over else { return }
+    let now = Self.now()
+    let due = min(schedule.count(dueBy: now - beginning), callsInAll)
+    while nextCall < due, let worker = workerWithRoom(), let slot = worker.free.popLast() {
+      guard send(worker, slot, start: beginning + schedule.due(nextCall)) else { continue }
+      nextCall += 1
+      if !worker.isTouched {
+        worker.isTouched = true
+        touched.append(worker)
+      }
+    }
+    for worker in touched {
+      worker.isTouched = false
+      worker.connection.flush()
+    }
+    touched.removeAll(keepingCapacity: true)
+    guard nextCall < callsInAll else { return }
+    let next = max(beginning + schedule.due(nextCall), now + 100_000)
+    eventLoop.assumeIsolated().scheduleTask(deadline: .uptimeNanoseconds(next)) { self.wake() }
+  }
+
+  private func workerWithRoom() -> LoadWorker? {
+    for _ in 0..<workers.count {
+      turn = turn + 1 < workers.count ? turn + 1 : 0
+      let worker = workers[turn]
+      if !worker.free.isEmpty, worker.connection.isWritable { return worker }
+    }
+    return nil
+  }
+
+  private func take(_ payload: UnsafeRawBufferPointer, _ worker: LoadWorker) throws(WireError) {
+    let reply = try ReplyHead(payload)
+    guard reply.id < UInt64(worker.starts.count), worker.starts[Int(reply.id)] != 0 else {
+      throw WireError("an answer to call \(reply.id), which is not under way")
+    }
+    let now = Self.now()
+    let slot = Int(reply.id)
+    let start = worker.starts[slot]
+    worker.starts[slot] = 0
+    worker.isHeard = true
+    underWay -= 1
+    if reply.code == 0 {
+      answered += 1
+      // A GetReply begins with `found`, unless that is false.
+      let isMissing = load.operation == .get && (reply.payload.isEmpty || payload[reply.payload.lowerBound] != 1 << 3)
+      meter.succeeded(
+        latency: now - start, isMissing: isMissing, isInTime: phase == .measured, isMeasured: isMeasured(start))
+    } else {
+      let code = Status.Code(rawValue: UInt8(truncatingIfNeeded: reply.code)) ?? .unknown
+      meter.failed(code, isMeasured: isMeasured(start), (try? codec.unpackReply(payload).message) ?? "")
+    }
+    if schedule == nil, phase == .warmUp || phase == .measured, !keys.isOver {
+      _ = send(worker, slot, start: now)
+    } else {
+      worker.free.append(slot)
+      goOnAfterAnswer()
+    }
+  }
+
+  private func goOnAfterAnswer() {
+    if load.extent == .everyKey, underWay == 0, keys.isOver { return finish(lasting: Self.now() - beginning) }
+    finishIfDrained()
+  }
+
+  private func isMeasured(_ start: UInt64) -> Bool {
+    schedule == nil ? phase == .measured : marks.contains(start)
   }
 }
 
 extension LoadGenerator: ConnectionDelegate {
   func connectionOpened(_ connection: Connection) {
-    connection.context = Worker(depth: load.depth)
     codec.pack(clientHello: WireVersion.oldest...WireVersion.current)
     _ = codec.packed.withUnsafeBytes {
       connection.send(
@@ -153,40 +296,59 @@ extension LoadGenerator: ConnectionDelegate {
   }
 
   func connection(_ connection: Connection, received kind: UInt8, _ payload: UnsafeRawBufferPointer) {
-    guard !isOver, let worker = connection.context as? Worker else { return }
-    if kind == FrameKind.clientWelcome.rawValue {
-      connection.established()
-      for slot in 0..<load.depth { call(connection, worker, slot: slot) }
-      return
-    }
+    guard phase != .over else { return }
     do throws(WireError) {
-      guard kind == FrameKind.callReply.rawValue else { throw WireError("a frame of kind \(kind)") }
-      let (id, code) = try Self.read(payload)
-      guard id < UInt64(load.depth) else { throw WireError("an answer to call \(id)") }
-      if isCounting {
-        result.calls += 1
-        if code != 0 {
-          result.errors += 1
-          if result.firstError == nil { result.firstError = try codec.unpackReply(payload).message }
-        }
-        result.latencies.append(UInt32(clamping: (NIODeadline.now() - worker.sent[Int(id)]).nanoseconds))
+      if kind == FrameKind.callReply.rawValue, let worker = connection.context as? LoadWorker {
+        try take(payload, worker)
+      } else if kind == FrameKind.clientWelcome.rawValue, connection.context == nil {
+        welcome(connection)
+      } else if kind == FrameKind.refusal.rawValue {
+        connection.closeNow(reason: .local("the node refused: \(try codec.unpackRefusal(payload))"))
+      } else {
+        throw WireError("a frame of kind \(kind)")
       }
-      call(connection, worker, slot: Int(id))
     } catch {
       connection.closeNow(reason: .local("not understood: \(error)"))
     }
   }
 
+  private func welcome(_ connection: Connection) {
+    connection.established()
+    let worker = LoadWorker(connection, window: load.window)
+    connection.context = worker
+    workers.append(worker)
+    if phase == .connecting {
+      if workers.count == load.clients { begin() }
+    } else {
+      pump(worker, Self.now())
+      connection.flush()
+    }
+  }
+
   func connectionReadCompleted(_ connection: Connection) { connection.flush() }
-  func connectionWritabilityChanged(_ connection: Connection) {}
+
+  func connectionWritabilityChanged(_ connection: Connection) {
+    guard let worker = connection.context as? LoadWorker else { return }
+    pump(worker, Self.now())
+    connection.flush()
+  }
 
   func connectionClosed(_ connection: Connection, reason: CloseReason) {
-    guard !isOver else { return }
-    result.errors += load.depth
-    if result.firstError == nil { result.firstError = reason.description }
+    guard phase != .over else { return }
+    let message = "the connection to \(connection.remoteAddress) was lost: \(reason)"
+    guard let worker = connection.context as? LoadWorker else {
+      return meter.failed(.unavailable, isMeasured: phase == .measured, message)
+    }
+    workers.removeAll { $0 === worker }
+    for start in worker.starts where start != 0 {
+      underWay -= 1
+      meter.failed(.unavailable, isMeasured: isMeasured(start), message)
+    }
+    goOnAfterAnswer()
   }
 
   func link(_ link: Link, dialFailed reason: String) {
-    if !isOver, result.firstError == nil { result.firstError = reason }
+    guard phase != .over else { return }
+    meter.failed(.unavailable, isMeasured: phase == .measured, "\(link.host):\(link.port) cannot be reached: \(reason)")
   }
 }

@@ -12,7 +12,7 @@ struct LaunchPlan: Equatable, Sendable {
   var leader: Int?
 
   static let host = "127.0.0.1"
-  private static let peerPorts = 100
+  static let peerPorts = 100
 
   func endpoint(of node: Int) -> Endpoint { Endpoint(host: Self.host, port: basePort + node) }
   func peerEndpoint(of node: Int) -> Endpoint { Endpoint(host: Self.host, port: basePort + Self.peerPorts + node) }

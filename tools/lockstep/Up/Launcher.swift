@@ -11,7 +11,7 @@ final class Launcher {
     case startDue(node: Int)
     case leads(UInt64)
     case leaderIsLate
-    case stop(signal: Int32)
+    case stop(signal: Int32?)
     case patienceEnds
   }
 
@@ -46,6 +46,7 @@ final class Launcher {
   private var watch: Task<Void, Never>?
   /// Set when the cluster is stopped because it cannot start.
   private var failure: CommandFailure?
+  private var stopSignal: Int32?
 
   init(plan: LaunchPlan, directory: ClusterDirectory, restarts: Bool, emit: @escaping (LaunchEvent) -> Void) {
     self.plan = plan
@@ -55,8 +56,15 @@ final class Launcher {
     for node in 1...plan.nodes { nodes[node] = Node(policy: RestartPolicy(restarts: restarts)) }
   }
 
-  /// Returns when all nodes have stopped, after a signal asked for it.
-  func run() async throws(CommandFailure) {
+  /// Stops all nodes when it is called, on any thread, as a signal does.
+  var stopper: @Sendable () -> Void {
+    let report = report
+    return { report.yield(.stop(signal: nil)) }
+  }
+
+  /// Returns when all nodes have stopped, after a signal asked for it, which is returned, or `stopper`.
+  @discardableResult
+  func run() async throws(CommandFailure) -> Int32? {
     let report = report
     try StopSignals.onSignal { report.yield(.stop(signal: $0)) }
     for node in 1...plan.nodes { start(node) }
@@ -68,6 +76,7 @@ final class Launcher {
     }
     watch?.cancel()
     if let failure { throw failure }
+    return stopSignal
   }
 
   private func handle(_ event: Event) {
@@ -88,9 +97,10 @@ final class Launcher {
     case .stop(let signal):
       if case .stopping = phase {
         // Asked a second time: at once.
-        sendToAll(SIGKILL)
+        if signal != nil { sendToAll(SIGKILL) }
       } else {
-        Output.error("lockstep: stopping (signal \(signal))")
+        if let signal { Output.error("lockstep: stopping (signal \(signal))") }
+        stopSignal = signal
         stopAll()
       }
     case .patienceEnds:

@@ -99,7 +99,7 @@ struct UpCommand: AsyncParsableCommand {
     }
   }
 
-  private static func ownProgram() throws(CommandFailure) -> String {
+  static func ownProgram() throws(CommandFailure) -> String {
     var path = [CChar](repeating: 0, count: Int(PATH_MAX))
     let count = readlink("/proc/self/exe", &path, path.count)
     guard count > 0, count < path.count else {

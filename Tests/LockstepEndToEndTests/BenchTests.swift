@@ -1,0 +1,50 @@
+import Glibc
+import LockstepReflection
+import Testing
+
+extension EndToEndTests {
+  /// `lockstep bench` with its temporary directories in `directory`, and nothing of the caller's environment that names
+  /// a cluster.
+  private func bench(_ directory: String, _ arguments: [String]) throws -> Program {
+    try Program(
+      "/usr/bin/env", ["-u", "LOCKSTEP_ENDPOINTS", "TMPDIR=\(directory)", Setup.lockstep, "bench"] + arguments)
+  }
+
+  @Test(.timeLimit(.minutes(2)))
+  func `bench starts a cluster, measures puts, gets and an open loop, and leaves nothing behind`() async throws {
+    let directory = try TemporaryDirectory()
+    let short = ["--json", "--seconds", "1", "--warmup", "0", "--keys", "1000", "--clients", "8"]
+    for flags in [["--op", "put"], ["--op", "get", "--read", "any"], ["--rate", "200"]] {
+      let process = try bench(directory.path, short + flags)
+      #expect(try await process.waitForExit(.seconds(60)) == 0, "\(process.errors)")
+      let json = try JSONValue(parsing: process.lines.first ?? "null")
+      Setup.say("bench \(flags.joined(separator: " ")): \(json.text())")
+      #expect(process.lines.count == 1 && json["errors"] == 0 && json["nodes"] == 3 && json["seconds"] != nil)
+      let rate = Double(json["ops_per_s"]?.text() ?? "") ?? 0
+      #expect(flags == ["--rate", "200"] ? rate > 50 && rate < 250 : rate > 50)
+      #expect(json["endpoints"]?.array?.count == (flags.contains("get") ? 3 : 1))
+      #expect(json["missing"] == (flags.contains("get") ? 0 : nil))
+      #expect(json["durability"]?.string?.hasPrefix("quorum of 3, fdatasync, on ") == true)
+      #expect(Files.names(directory.path) == [])
+    }
+  }
+
+  @Test(.timeLimit(.minutes(2)))
+  func `bench that cannot give a figure gives none: a refused level, a signal, an unknown cluster`() async throws {
+    let directory = try TemporaryDirectory()
+    let refused = try bench(directory.path, ["--nodes", "1", "--op", "get", "--read", "lease"])
+    #expect(try await refused.waitForExit(.seconds(60)) == 1)
+    #expect(refused.lines == [] && refused.errors.contains("read level 'lease' is not served by this version"))
+
+    let stopped = try bench(directory.path, ["--nodes", "3", "--seconds", "600"])
+    try await wait(upTo: .seconds(30), "the load runs; \(stopped.errors)") { stopped.errors.contains("/s  ") }
+    stopped.send(SIGINT)
+    #expect(try await stopped.waitForExit(.seconds(20)) == 1)
+    #expect(stopped.lines == [] && stopped.errors.contains("there is no result"))
+
+    let alone = try bench(directory.path, ["--endpoints", "127.0.0.1:1"])
+    #expect(try await alone.waitForExit(.seconds(30)) == 1)
+    #expect(alone.lines == [] && alone.errors.contains("127.0.0.1:1"))
+    #expect(Files.names(directory.path) == [])
+  }
+}

@@ -1,0 +1,135 @@
+import Lockstep
+import LockstepExecution
+import LockstepReflection
+import LockstepWire
+import Testing
+
+@testable import LockstepTool
+
+@Suite("what bench says")
+struct BenchReportTests {
+  private let machine = Machine(processor: "Fast", cores: 2, memoryBytes: 4 << 30, kernel: "Linux 6.1")
+  private let own = OwnCluster(nodes: 3, place: "/data", fileSystem: "xfs", endpoints: [])
+
+  /// A thousand calls of 1 to 1000 µs in two seconds, and two that failed.
+  private var result: LoadResult {
+    var meter = LoadMeter()
+    for microseconds in 1...1000 as ClosedRange<UInt64> {
+      meter.succeeded(latency: microseconds * 1000, isMissing: false, isInTime: true, isMeasured: true)
+    }
+    meter.succeeded(latency: 60_000_000_000, isMissing: true, isInTime: false, isMeasured: false)
+    meter.failed(.unavailable, isMeasured: true, "nobody leads")
+    meter.failed(.deadlineExceeded, isMeasured: true, "late")
+    meter.failed(.internal, isMeasured: false, "before")
+    return meter.result(lasting: 2)
+  }
+
+  private func report(
+    _ operation: Load.Operation = .put, _ pace: Load.Pace = .closed(depth: 4), cluster: OwnCluster?,
+    result: LoadResult? = nil
+  ) -> BenchReport {
+    BenchReport(
+      load: Load(
+        operation: operation, clients: 8, pace: pace, extent: .time(warmup: 1, seconds: 2), valueBytes: 256,
+        keys: 100_000), warmup: 1, result: result ?? self.result,
+      target: BenchTarget(endpoints: [Endpoint(host: "h", port: 1)], versions: ["0.9"]), cluster: cluster,
+      machine: machine)
+  }
+
+  @Test("percentiles are those of what was measured, to three digits")
+  func percentiles() {
+    let latencies = result.latencies
+    for (value, expected) in [(latencies.p50, 500), (latencies.p90, 900), (latencies.p99, 990), (latencies.p999, 999)] {
+      #expect(abs(Double(value) / 1000 - Double(expected)) <= Double(expected) / 1000)
+    }
+    #expect(latencies.longest == 1_000_000)
+  }
+
+  @Test("JSON: the figures, and all that they depend on")
+  func json() throws {
+    let json = try JSONValue(parsing: report(cluster: own).json.text())
+    #expect(json["ops_per_s"] == 500 && json["max_us"] == 1000 && json["errors"] == 2)
+    #expect(json["errors_by_code"] == ["DEADLINE_EXCEEDED": 1, "UNAVAILABLE": 1])
+    #expect(json["first_error"] == "UNAVAILABLE: nobody leads")
+    #expect(json["op"] == "put" && json["ack"] == "quorum" && json["read"] == nil && json["missing"] == nil)
+    #expect(json["clients"] == 8 && json["depth"] == 4 && json["rate"] == nil && json["nodes"] == 3)
+    #expect(json["durability"] == "quorum of 3, fdatasync, on xfs in /data")
+    #expect(json["version"] == .string(LockstepVersion.current) && json["node_versions"] == ["0.9"])
+    #expect(json["machine"]?["cpu"] == "Fast" && json["machine"]?["memory_bytes"] == .init(4 << 30))
+    for key in ["p50_us", "p90_us", "p99_us", "p999_us", "value_size", "keys", "warmup", "seconds", "endpoints"] {
+      #expect(json[key] != nil, "\(key)")
+    }
+  }
+
+  @Test("JSON: an open loop has a rate and what was not answered, reads have a level and what was not there")
+  func openLoop() {
+    var meter = LoadMeter()
+    meter.succeeded(latency: 1, isMissing: true, isInTime: true, isMeasured: true)
+    meter.unanswered(9, waited: 3_000_000_000)
+    let result = meter.result(lasting: 1)
+    let json = report(.get, .open(rate: 50), cluster: nil, result: result).json
+    #expect(json["rate"] == 50 && json["depth"] == nil && json["unanswered"] == 9 && json["ops_per_s"] == 1)
+    #expect(json["read"] == "linearizable" && json["ack"] == nil && json["missing"] == 1 && json["nodes"] == .null)
+    // They waited for so long at least, and count.
+    #expect(json["max_us"] == 3_000_000 && result.latencies.p50 == 3_000_000_000)
+  }
+
+  @Test("a table for people")
+  func text() {
+    let lines = report(cluster: own).text.split(separator: "\n").map(String.init)
+    #expect(lines[0] == "load        put, quorum; 8 clients, 4 under way on each")
+    #expect(lines.contains("durability  quorum of 3, fdatasync, on xfs in /data"))
+    #expect(lines.contains("machine     Fast, 2 cores, 4 GiB, Linux 6.1"))
+    #expect(lines.contains("version     \(LockstepVersion.current); nodes: 0.9"))
+    #expect(lines[6] == "CALLS/S  P50     P90     P99     P99.9   MAX      ERRORS")
+    #expect(lines.last == "errors: 1 DEADLINE_EXCEEDED, 1 UNAVAILABLE")
+    let memory = OwnCluster(nodes: 3, place: "/dev/shm", fileSystem: "tmpfs", endpoints: [])
+    #expect(report(cluster: memory).text.contains("on tmpfs a sync costs nothing"))
+  }
+
+  @Test("the second that passes does not know the one before")
+  func seconds() {
+    var meter = LoadMeter()
+    meter.succeeded(latency: 2_000_000, isMissing: false, isInTime: true, isMeasured: true)
+    #expect(meter.takeSecond(lasting: 0.5).rate == 2)
+    let second = LoadGenerator.Second(phase: .warmUp, number: 2, result: meter.takeSecond(lasting: 1))
+    #expect(second.result.succeeded == 0 && second.text.contains("warm-up") && second.text.hasSuffix("max -"))
+  }
+
+  @Test(
+    "times have three digits",
+    arguments: [
+      (0, "0 µs"), (251_400, "251 µs"), (999_499, "999 µs"), (999_500, "1.00 ms"), (1_724_000, "1.72 ms"),
+      (9_996_000, "10.0 ms"), (99_949_999, "99.9 ms"), (99_960_000, "100 ms"), (2_500_000_000, "2.50 s"),
+    ])
+  func times(nanoseconds: UInt64, text: String) { #expect(timeText(nanoseconds) == text) }
+
+  @Test("big numbers have commas", arguments: [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")])
+  func numbers(number: Int, text: String) { #expect(grouped(number) == text) }
+}
+
+@Suite("where bench was measured")
+struct MachineTests {
+  @Test("the processor's name, or that it has none")
+  func processor() {
+    #expect(Machine.processor(in: "processor\t: 0\nmodel name\t: Fast 3000\nmodel name\t: other\n") == "Fast 3000")
+    #expect(Machine.processor(in: "processor\t: 0\nBogoMIPS\t: 50\n") == "unknown processor")
+    #expect(Machine.current().cores > 0 && Machine.current().kernel.hasPrefix("Linux "))
+  }
+
+  @Test("the file system of a path: of the innermost mount, and of several at one place the last")
+  func fileSystem() {
+    let mounts = """
+      21 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+      22 21 0:20 / /data rw shared:1 master:2 - tmpfs tmpfs rw
+      23 22 0:21 / /data rw - xfs /dev/vdb rw
+      24 21 0:22 / /data/inner rw - btrfs /dev/vdc rw
+      """
+    #expect(FileSystem.type(of: "/tmp/x", mounts: mounts) == "ext4")
+    #expect(FileSystem.type(of: "/data", mounts: mounts) == "xfs")
+    #expect(FileSystem.type(of: "/data/inner/x", mounts: mounts) == "btrfs")
+    #expect(FileSystem.type(of: "/database", mounts: mounts) == "ext4")
+    #expect(FileSystem.type(of: "/", mounts: "") == nil)
+    #expect(FileSystem.type(of: "/does/not/exist") == "unknown")
+  }
+}

@@ -1,0 +1,85 @@
+import Lockstep
+import LockstepWire
+import Testing
+
+@testable import LockstepTool
+
+@Suite("calls of a load")
+struct CallTemplateTests {
+  private func load(_ operation: Load.Operation, _ options: CallOptions = CallOptions(), value: Int = 30) -> Load {
+    Load(
+      operation: operation, clients: 1, pace: .closed(depth: 1), extent: .everyKey, valueBytes: value, keys: 1,
+      options: options)
+  }
+
+  private func written(_ load: Load, id: Int, key: UInt64) throws -> (CallHeader, method: String, request: [UInt8]) {
+    let template = CallTemplate(load)
+    var bytes = [UInt8](repeating: 0xff, count: template.bytes.count)
+    bytes.withUnsafeMutableBytes { template.write(id: id, key: key, to: $0) }
+    var result: (CallHeader, method: String, request: [UInt8])?
+    try bytes.withUnsafeBytes { bytes in
+      try Codec(maximumMessage: 1 << 20).unpackCall(bytes) { header, method, request in
+        result = (header, String(decoding: method, as: UTF8.self), [UInt8](request))
+      }
+    }
+    return try #require(result)
+  }
+
+  @Test(
+    "a node reads what was patched",
+    arguments: [(0, 0), (1, 7), (127, 99_999), (128, 100_000), (2_097_151, 9_999_999_999)])
+  func patched(id: Int, key: UInt64) throws {
+    let (header, method, request) = try written(load(.put), id: id, key: key)
+    #expect(header.id == UInt64(id) && header.timeoutMilliseconds == 5000 && header.ack == AckLevel.quorum.rawValue)
+    #expect(method == "lockstep.kv.v1.KeyValue/Put")
+    let digits = String(key)
+    #expect(
+      String(decoding: request[2..<12], as: UTF8.self) == String(repeating: "0", count: 10 - digits.count) + digits)
+    #expect(request[0..<2] == [0x0a, 10] && request[12..<14] == [0x12, 30] && request.count == 44)
+  }
+
+  @Test("long values, whose length takes more bytes, move nothing", arguments: [0, 127, 128, 20_000])
+  func values(size: Int) throws {
+    let request = try written(load(.put, value: size), id: 3, key: 42).request
+    #expect(String(decoding: request[2..<12], as: UTF8.self) == "0000000042")
+    #expect(request.suffix(size).allSatisfy { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) })
+  }
+
+  @Test("levels of acknowledgement", arguments: Acknowledgement.allCases)
+  func acknowledgement(level: Acknowledgement) throws {
+    let header = try written(load(.put, CallOptions(acknowledgement: level)), id: 1, key: 1).0
+    #expect(AckLevel(rawValue: header.ack)?.name == level.rawValue && header.read == 0)
+  }
+
+  @Test(
+    "levels of reading",
+    arguments: [
+      (Consistency.linearizable, ReadLevel.linearizable), (.lease, .lease), (.session, .session), (.any, .any),
+      (.at(17), .atIndex), (.bounded(.milliseconds(250)), .bounded),
+    ])
+  func reading(consistency: Consistency, level: ReadLevel) throws {
+    let (header, method, request) = try written(load(.get, CallOptions(consistency: consistency)), id: 1, key: 1)
+    #expect(header.read == level.rawValue && header.ack == 0)
+    #expect(header.readIndex == (level == .atIndex ? 17 : 0))
+    #expect(header.readBoundMilliseconds == (level == .bounded ? 250 : 0))
+    #expect(method == "lockstep.kv.v1.KeyValue/Get" && request.count == 12)
+  }
+
+  @Test("keys: each once, or at random and within their number")
+  func keys() {
+    var each = KeySequence(count: 3, isRandom: false)
+    var seen: [UInt64] = []
+    while !each.isOver {
+      seen.append(each.current)
+      each.advance()
+    }
+    #expect(seen == [0, 1, 2])
+    var random = KeySequence(count: 10, isRandom: true)
+    var found: Set<UInt64> = []
+    for _ in 0..<1000 {
+      found.insert(random.current)
+      random.advance()
+    }
+    #expect(found == Set(0..<10))
+  }
+}

@@ -1,0 +1,62 @@
+import Lockstep
+import NIOCore
+import NIOPosix
+
+/// One benchmark, from the choice of nodes to the report.
+struct BenchRun: Sendable {
+  var load: Load
+  var warmup: Int
+  var target: BenchTarget.Choice
+  var fills: Bool
+  var isQuiet: Bool
+
+  func on(_ endpoints: [Endpoint], _ cluster: OwnCluster?) async throws -> BenchReport {
+    let found = try await BenchTarget.find(target, among: endpoints)
+    if let remark = found.remark { Output.error("lockstep: \(remark)") }
+    try await found.tryOut(load)
+    if load.operation == .get, fills || cluster != nil { try await fill(endpoints, found) }
+    let result = try await measure(load, found.endpoints) { second in second.text }
+    return BenchReport(
+      load: load, warmup: warmup, result: result, target: found, cluster: cluster, machine: .current())
+  }
+
+  /// Writes every key, as fast as that goes.
+  private func fill(_ endpoints: [Endpoint], _ readers: BenchTarget) async throws {
+    var fill = load
+    (fill.operation, fill.pace, fill.extent) = (.put, .closed(depth: 64), .everyKey)
+    fill.clients = 8
+    fill.options = CallOptions()
+    let leader = try await BenchTarget.find(.leader, among: endpoints)
+    let keys = fill.keys
+    let result = try await measure(fill, leader.endpoints) { second in
+      "\(second.number) s: \(grouped(second.result.succeeded)) more of \(grouped(keys)) keys are written"
+    }
+    if result.errorCount > 0 {
+      throw CommandFailure.failed("not every key could be written: \(result.firstError ?? "no reason is known")")
+    }
+    // A follower hears of the last commits with the next message only, and `--read any` would find nothing: a
+    // linearizable read waits until it has applied them.
+    var barrier = load
+    barrier.options.consistency = .linearizable
+    try await readers.tryOut(barrier)
+  }
+
+  private func measure(
+    _ load: Load, _ endpoints: [Endpoint], _ line: @escaping @Sendable (LoadGenerator.Second) -> String
+  ) async throws -> LoadResult {
+    let loop = MultiThreadedEventLoopGroup.singleton.next()
+    let isQuiet = isQuiet
+    let result = await withCheckedContinuation {
+      (done: CheckedContinuation<Result<LoadResult, CommandFailure>, Never>) in
+      loop.execute {
+        let generator = LoadGenerator(load, endpoints: endpoints, on: loop) { second in
+          if !isQuiet { Output.error(line(second)) }
+        } finished: {
+          done.resume(returning: $0)
+        }
+        generator.start()
+      }
+    }
+    return try result.get()
+  }
+}

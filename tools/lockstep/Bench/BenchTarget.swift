@@ -1,0 +1,63 @@
+import Lockstep
+import LockstepExecution
+import LockstepWire
+
+/// Which nodes get a load.
+struct BenchTarget: Sendable, Equatable {
+  enum Choice: String, Sendable, CaseIterable {
+    case leader
+    case all
+  }
+
+  /// The clients are spread over these.
+  var endpoints: [Endpoint]
+  /// What the nodes say of their version.
+  var versions: [String]
+  /// Something that the user did not ask for.
+  var remark: String?
+
+  /// Asks the nodes who leads.
+  static func find(_ choice: Choice, among endpoints: [Endpoint]) async throws(CommandFailure) -> BenchTarget {
+    let survey = StatusSurvey(endpoints: endpoints, timeout: .seconds(5))
+    let answers = await survey.ask()
+    await survey.close()
+    return try choose(choice, answers)
+  }
+
+  static func choose(_ choice: Choice, _ answers: [StatusSurvey.Answer]) throws(CommandFailure) -> BenchTarget {
+    var failures: [String] = []
+    for answer in answers {
+      if case .failure(let failure) = answer.result { failures.append("\(answer.endpoint): \(failure.status.message)") }
+    }
+    let answered = answers.compactMap { answer in answer.status.map { (endpoint: answer.endpoint, status: $0) } }
+    guard let first = answered.first, choice == .leader || failures.isEmpty else {
+      throw .failed("a node that is to get the load does not answer: \(failures.joined(separator: "; "))")
+    }
+    let versions = Array(Set(answered.map(\.status.version))).sorted()
+    guard choice == .leader else { return BenchTarget(endpoints: answered.map(\.endpoint), versions: versions) }
+    // An older leader may not know yet that it leads no more.
+    let leader = answered.filter { $0.status.groups.first?.role == "leader" }
+      .max { ($0.status.groups.first?.term ?? 0) < ($1.status.groups.first?.term ?? 0) }
+    let remark =
+      leader == nil
+      ? "the leader is none of the endpoints: the load goes to \(first.endpoint), which passes commands on" : nil
+    return BenchTarget(endpoints: [(leader ?? first).endpoint], versions: versions, remark: remark)
+  }
+
+  /// Makes one call of the load at every node that is to get it. What is refused for good, a level that there is not or
+  /// a value that is too long, is then an error and no figure.
+  func tryOut(_ load: Load) async throws(CommandFailure) {
+    for endpoint in endpoints {
+      let client = Client(endpoints: [endpoint])
+      let failure: CallFailure?
+      do throws(CallFailure) {
+        _ = try await client.call(load.operation.method, load.request, options: load.options)
+        failure = nil
+      } catch {
+        failure = error
+      }
+      await client.close()
+      if let failure { throw .failed("\(endpoint): \(CallResult.text(failure))") }
+    }
+  }
+}

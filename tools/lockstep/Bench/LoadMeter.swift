@@ -1,0 +1,96 @@
+import Histogram
+import LockstepExecution
+
+/// Times of calls in nanoseconds, to three significant digits whatever their size.
+typealias Latencies = Histogram<UInt64>
+
+/// The figures of a histogram, in nanoseconds.
+struct LatencySummary: Sendable, Equatable {
+  var p50: UInt64 = 0
+  var p90: UInt64 = 0
+  var p99: UInt64 = 0
+  var p999: UInt64 = 0
+  var longest: UInt64 = 0
+
+  init(_ latencies: Latencies) {
+    guard latencies.totalCount > 0 else { return }
+    longest = latencies.maxRecorded
+    // A percentile is the upper end of its bucket, which may lie beyond the longest call.
+    func percentile(_ percent: Double) -> UInt64 { min(latencies.valueAtPercentile(percent), latencies.maxRecorded) }
+    (p50, p90, p99, p999) = (percentile(50), percentile(90), percentile(99), percentile(99.9))
+  }
+}
+
+/// What came of a load, or of one second of it.
+struct LoadResult: Sendable {
+  var seconds = 0.0
+  /// Answered with success in these seconds.
+  var succeeded = 0
+  /// Of them, reads of keys that had no value.
+  var missing = 0
+  var errors: [Status.Code: Int] = [:]
+  var firstError: String?
+  /// Of an open loop: calls that were due, and had not been answered when there was no more waiting. The latencies
+  /// contain them with what they had waited by then.
+  var unanswered = 0
+  var latencies = LatencySummary(LoadMeter.emptyLatencies())
+
+  var errorCount: Int { errors.values.reduce(0, +) }
+  var rate: Double { seconds > 0 ? Double(succeeded) / seconds : 0 }
+}
+
+/// Counts what happens to calls, for the measured time and for the second that passes.
+struct LoadMeter {
+  /// Longer than any run.
+  private static let longestLatency: UInt64 = 100_000 * 1_000_000_000
+
+  static func emptyLatencies() -> Latencies { Latencies(highestTrackableValue: longestLatency) }
+
+  private var total = LoadResult()
+  private var second = LoadResult()
+  private var totalLatencies = LoadMeter.emptyLatencies()
+  private var secondLatencies = LoadMeter.emptyLatencies()
+  private(set) var firstError: String?
+
+  /// `isInTime`: it was answered in the measured time. `isMeasured`: its latency counts; an open loop asks for calls that
+  /// were due in the measured time, whenever they are answered.
+  mutating func succeeded(latency: UInt64, isMissing: Bool, isInTime: Bool, isMeasured: Bool) {
+    second.succeeded += 1
+    secondLatencies.record(latency)
+    if isInTime {
+      total.succeeded += 1
+      if isMissing { total.missing += 1 }
+    }
+    if isMeasured { totalLatencies.record(latency) }
+  }
+
+  mutating func failed(_ code: Status.Code, isMeasured: Bool, _ message: @autoclosure () -> String) {
+    second.errors[code, default: 0] += 1
+    if isMeasured { total.errors[code, default: 0] += 1 }
+    if firstError == nil { firstError = "\(code.name): \(message())" }
+  }
+
+  mutating func unanswered(_ count: UInt64, waited: UInt64) {
+    total.unanswered += Int(count)
+    totalLatencies.record(waited, count: count)
+  }
+
+  /// What came of the second that ends here.
+  mutating func takeSecond(lasting seconds: Double) -> LoadResult {
+    second.seconds = seconds
+    second.latencies = LatencySummary(secondLatencies)
+    defer {
+      second = LoadResult()
+      secondLatencies.reset()
+    }
+    return second
+  }
+
+  func result(lasting seconds: Double) -> LoadResult {
+    var result = total
+    result.seconds = seconds
+    result.firstError = firstError
+    result.latencies = LatencySummary(totalLatencies)
+    return result
+  }
+}
