@@ -13,7 +13,8 @@ package struct Log: Sendable {
   package private(set) var last: LogIndex
   /// All up to here is on this node's disk.
   package private(set) var durable: LogIndex
-  private var runs: [TermRun]
+  /// The terms, each with the first index that has it.
+  package private(set) var runs: [TermRun]
   /// For each entry from `floor` on, the bytes of all entries since some beginning: `sizes[i]` belongs to entry
   /// `floor + i - 1`, so that the size of any slice is one subtraction.
   private var sizes: [Int] = [0]
@@ -31,7 +32,6 @@ package struct Log: Sendable {
   }
 
   package var lastID: EntryID { EntryID(term: term(at: last) ?? .zero, index: last) }
-  package var termRuns: [TermRun] { runs }
 
   /// The term of the entry at this index; zero before the first, nil beyond the last.
   package func term(at index: LogIndex) -> Term? {

@@ -27,7 +27,7 @@ extension Node {
     let last = group.replica.log.last
     return GroupInspection(
       hardState: group.replica.hardState, isLeader: role == .leader, leader: leader,
-      last: EntryID(term: group.replica.log.term(at: last) ?? .zero, index: last), lastChain: group.cache.lastChain,
+      last: EntryID(term: group.replica.log.runs.last?.term ?? .zero, index: last), lastChain: group.cache.lastChain,
       durable: group.replica.log.durable, applied: group.executor.applied)
   }
 

@@ -103,7 +103,10 @@ package final class Node {
     return generator.next() >> 2 | 1
   }
 
-  func group(_ id: GroupID) -> Group? { groups.first { $0.id == id } }
+  func group(_ id: GroupID) -> Group? {
+    for group in groups where group.id == id { return group }
+    return nil
+  }
 
   // MARK: What happens
 
@@ -330,7 +333,7 @@ package final class Node {
       DiskJob(
         group: group.id, purpose: purpose,
         work: .read(
-          group.id, from: first, through: last, maximumBytes: maximumBytes, runs: group.replica.log.termRuns)))
+          group.id, from: first, through: last, maximumBytes: maximumBytes, runs: group.replica.log.runs)))
   }
 
   private func finishRead(_ group: Group, _ purpose: DiskJob.Purpose, _ blocks: [EntryBlock]) {
