@@ -5,6 +5,8 @@ public struct SimulationReport: Sendable {
   public let seed: UInt64
   public var failure: InvariantFailure?
   public var faults = FaultCounts()
+  /// The kinds that the seed drew.
+  public var promised: [FaultKind] = []
   /// Calls of clients.
   public var operations = 0
   public var acknowledged = 0
@@ -63,6 +65,7 @@ package struct Simulation {
     var report = SimulationReport(seed: swarm.options.seed)
     report.failure = world.failure
     report.faults = world.faults
+    report.promised = swarm.promised
     for node in world.nodes { report.faults.add(node.disk.counts) }
     report.operations = world.operations
     report.acknowledged = world.acknowledged

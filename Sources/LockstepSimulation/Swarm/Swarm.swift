@@ -110,6 +110,22 @@ struct Swarm {
     self.options = options
   }
 
+  /// Faults that this seed draws, and that so are to occur in it sooner or later. Of those at a rate of their own, the
+  /// frequent ones: what is drawn to happen once in a thousand writes need not happen in a seed of a hundred.
+  var promised: [FaultKind] {
+    let rates: [(FaultKind, Int)] = [
+      (.messageLost, network.lost), (.messageDuplicated, network.duplicated), (.messageReplayed, network.replayed),
+      (.messageReordered, network.reordered), (.messageDelayed, network.delayed),
+      (.messageDelayedLong, network.delayedLong), (.byteFlippedInFlight, network.flipped),
+      (.bytesInPieces, network.pieces), (.bytesCoalesced, network.coalesced),
+      (.connectionResetInFrame, network.resetInFrame), (.readFailed, disk.readFailed),
+      (.writeFailed, disk.writeFailed), (.shortWrite, disk.shortWrite), (.syncFailed, disk.syncFailed),
+      (.crashAtSend, crashes.send), (.crashAtReply, crashes.reply), (.crashAtCommit, crashes.commit),
+      (.crashAtWrite, crashes.write), (.crashAtSync, crashes.sync), (.crashDuringRecovery, crashes.recovery),
+    ]
+    return events + rates.filter { $0.1 > 0 }.map(\.0)
+  }
+
   /// A disk that takes back what it has promised takes its node's acknowledgements and votes back with it, and no
   /// protocol that counts majorities survives that, unless any two majorities have a sound node in common. Of an odd
   /// number of nodes two majorities may share one node only; of an even number they share two: so there, and only there,

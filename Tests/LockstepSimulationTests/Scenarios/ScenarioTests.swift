@@ -125,6 +125,47 @@ struct ScenarioTests {
     story.nothingIsBroken()
   }
 
+  @Test("scenario 22: a batch is torn at any place, on each node in turn; what was answered is there, on all of them")
+  func tornBatches() throws {
+    let story = try Story(nodes: 3, clients: 3)
+    for round in 0..<30 {
+      let id = round % 3 + 1
+      let disk = story.world.disk(of: id)
+      disk.dies = { operation, _ in operation == .write ? .within : nil }
+      let isTorn = story.world.run(within: 30 * Story.second) { !story.world.isUp(id) }
+      #expect(isTorn)
+      disk.dies = nil
+      disk.powerCut(.keepsAny)
+      let isBack = story.world.run(within: 30 * Story.second) { story.world.isUp(id) }
+      #expect(isBack, "\(story.world.refusal(of: id) ?? "")")
+    }
+    _ = try story.leader()
+    try story.allAreEqual()
+    #expect(story.world.acknowledged > 50)
+  }
+
+  @Test("scenario 23: a flipped bit in the middle of a log is refused by its file and place, and nobody else notices")
+  func flippedBit() throws {
+    let story = try Story(nodes: 3, clients: 2)
+    story.pass(2)
+    let damaged = try #require(story.followers.first)
+    let node = story.world.nodes[damaged - 1]
+    node.mayStart = false
+    story.world.crash(damaged)
+    let disk = story.world.disk(of: damaged)
+    let path = try #require(disk.paths.first { $0.contains("/log-") })
+    disk.flipBit(3, at: 3000, in: path)
+    node.isUnreliable = true
+    node.mayStart = true
+    story.world.restart(damaged)
+    let before = story.world.acknowledged
+    story.pass(5)
+    let refusal = try #require(story.world.refusal(of: damaged))
+    #expect(refusal.contains(path) && refusal.contains("byte"), "\(refusal)")
+    #expect(story.world.acknowledged > before + 50)
+    story.nothingIsBroken()
+  }
+
   @Test("scenario 24: a failed sync ends the node before it acknowledges, and it starts again with all it promised")
   func failedSync() throws {
     let story = try Story(nodes: 3, preferred: 1)

@@ -38,10 +38,10 @@ final class Story {
 
   /// Returns what became of it: an answer, a refusal that is certain, or nobody knows.
   @discardableResult
-  func put(_ value: UInt64, at id: Int, timeout: UInt64 = 2000) -> CallOutcome? {
+  func put(_ value: UInt64, at id: Int, timeout: UInt64 = 2000, padding: Int = 0) -> CallOutcome? {
     let request = Registers.Request(
       operation: .put, register: Self.first, number: world.callNumber + 1, first: value, second: 0)
-    return world.ask(request.encoded(padding: 0), method: "c", isQuery: false, at: id, timeout: timeout)
+    return world.ask(request.encoded(padding: padding), method: "c", isQuery: false, at: id, timeout: timeout)
   }
 
   func get(at id: Int, _ level: ReadLevel = .linearizable, timeout: UInt64 = 2000) -> UInt64? {

@@ -33,6 +33,9 @@ struct SimulateCommand: ParsableCommand {
   @Flag(help: "Print one JSON object.")
   var json = false
 
+  @Flag(help: "Do not run one seed in a hundred again in another process, to see that it runs the same there.")
+  var once = false
+
   #if LOCKSTEP_PLANTED_BUGS
     @Option(help: "Make this mistake on purpose, and stop at the first seed that finds it.")
     var planted: String?
@@ -78,6 +81,9 @@ struct SimulateCommand: ParsableCommand {
       let report = Simulation(seed: next, nodes: nodes, without: disabled, story: story).run()
       total.add(report)
       if let failure = report.failure { Output.error(describe(failure, next)) }
+      if next.isMultiple(of: Self.replayedOne), total.failures.isEmpty, !once, isReplayed {
+        try SeedReplay.check(report, arguments: sameWorld)
+      }
       if !json, lastLine.duration(to: clock.now) > .seconds(2) {
         lastLine = clock.now
         Output.error("\(total.seeds) seeds, \(total.failures.count) failures, \(total.operations) operations")
@@ -87,6 +93,23 @@ struct SimulateCommand: ParsableCommand {
     total.wallSeconds = Self.seconds(began.duration(to: clock.now))
     report(total)
     if !total.failures.isEmpty { throw CommandFailure(message: "", exitCode: 1) }
+    let missing = total.neverInjected.map(\.rawValue)
+    guard missing.isEmpty else {
+      throw CommandFailure.failed(
+        "drawn by a hundred seeds and more, and never injected: \(missing.joined(separator: ", "))")
+    }
+  }
+
+  /// One seed in so many is run again by another process, whose sets and dictionaries have another order.
+  private static let replayedOne: UInt64 = 100
+
+  /// A mistake made on purpose is not made in the other process.
+  private var isReplayed: Bool {
+    #if LOCKSTEP_PLANTED_BUGS
+      planted == nil
+    #else
+      true
+    #endif
   }
 
   private static func seconds(_ duration: Duration) -> Double {
@@ -100,8 +123,13 @@ struct SimulateCommand: ParsableCommand {
     Output.error("\(microseconds / 1_000_000).\(padded) s  \(text)")
   }
 
+  /// What makes a seed the same seed.
+  private var sameWorld: [String] {
+    (nodes.map { ["--nodes", String($0)] } ?? []) + without.flatMap { ["--without", $0] }
+  }
+
   private func describe(_ failure: InvariantFailure, _ seed: UInt64) -> String {
-    let rest = (nodes.map { " --nodes \($0)" } ?? "") + without.map { " --without \($0)" }.joined()
+    let rest = sameWorld.map { " \($0)" }.joined()
     return """
       seed \(seed): \(failure.description) (after \(failure.time / 1_000_000) ms)
         replay it: lockstep simulate --seed \(seed)\(rest) --trace

@@ -1,0 +1,61 @@
+import LockstepConsensus
+import LockstepStorage
+import LockstepWire
+import Testing
+
+@testable import LockstepSimulation
+
+@Suite("crash sweep: a cluster")
+struct ClusterCrashSweepTests {
+  @Test("crash sweep: three nodes, 400 writes of clients, and the power is cut at each write and sync of every disk")
+  func everyNode() throws {
+    let story = try Story(nodes: 3)
+    let leader = try story.leader()
+    var sweeps = (1...3 as ClosedRange<UInt64>).map { id in
+      var home = NodeHome()
+      home.node = NodeID(id)
+      home.cluster = story.world.cluster
+      home.options = story.world.options.log
+      return CrashSweep(home: home, tears: 8)
+    }
+    for place in 0..<3 {
+      let disk = story.world.disk(of: place + 1)
+      disk.dies = { [unowned disk, unowned story] operation, path in
+        let promise = DiskPromise(states: story.world.states(of: place))
+        sweeps[place].cut(disk.image(), promise, "node \(place + 1), before \(operation) of \(path)")
+        return nil
+      }
+    }
+    var answered = 0
+    // Of several sectors each, so that there is much that can be torn.
+    for number in 1...400 as ClosedRange<UInt64> {
+      if story.isAnswered(story.put(number, at: leader, padding: 1500)) { answered += 1 }
+    }
+    for place in 0..<3 { story.world.disk(of: place + 1).dies = nil }
+    #expect(answered == 400)
+    // At least two disks have each answered write: what is stored is what the books say, and those count.
+    #expect(story.world.books.nodes.count { $0.stored.count >= story.world.committed } >= 2)
+    #expect(sweeps.reduce(0) { $0 + $1.images } > 10_000)
+    for (place, sweep) in sweeps.enumerated() { sweep.report("node \(place + 1) of three") }
+    story.nothingIsBroken()
+  }
+}
+
+extension World {
+  /// What a start of this node may find: all that its disk was told to keep, and, or not, the write that is under way.
+  fileprivate func states(of place: Int) -> [[GroupState]] {
+    let book = books.nodes[place]
+    var found = [state(book.stored, book.storedState)]
+    if let writing = book.writing {
+      found.append(state(Array(book.stored.prefix(writing.kept)) + writing.entries, writing.state))
+    }
+    return found.map { [$0] }
+  }
+
+  private func state(_ log: [Books.Place], _ hardState: HardState) -> GroupState {
+    GroupState(
+      group: group, hardState: hardState,
+      last: log.last.map { EntryID(term: $0.term, index: LogIndex(UInt64(log.count))) } ?? .zero,
+      lastChain: log.last?.chain ?? Checksum.chainOrigin(cluster: cluster, group: group.rawValue))
+  }
+}
