@@ -38,11 +38,13 @@ struct CommandCost: ParsableCommand {
     }
     let time = (clock.now - start) / max(commands, 1)
     guard cluster.answered == commands, cluster.failed == 0 else {
-      throw ValidationError("\(cluster.answered) of \(commands) calls were answered, \(cluster.failed) of them with a failure")
+      throw ValidationError(
+        "\(cluster.answered) of \(commands) calls were answered, \(cluster.failed) of them with a failure")
     }
     try cluster.comeToRest()
     let digests = cluster.digests
     guard Set(digests).count == 1 else { throw ValidationError("the nodes differ: \(digests)") }
-    print("\(commands) calls, \(batch) a turn: \(time.components.attoseconds / 1_000_000_000) ns each, all nodes together")
+    print(
+      "\(commands) calls, \(batch) a turn: \(time.components.attoseconds / 1_000_000_000) ns each, all nodes together")
   }
 }

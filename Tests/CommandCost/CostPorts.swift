@@ -96,7 +96,8 @@ final class CostDisk: Disk, @unchecked Sendable {
 
   func list(_ directory: String) throws(DiskError) -> [String]? {
     guard directories.contains(directory) else { return nil }
-    return files.keys.filter { $0.hasPrefix("\(directory)/") }.map { String($0.dropFirst(directory.count + 1)) }.sorted()
+    return files.keys.filter { $0.hasPrefix("\(directory)/") }.map { String($0.dropFirst(directory.count + 1)) }
+      .sorted()
   }
 
   func rename(_ from: String, to: String) throws(DiskError) { files[to] = files.removeValue(forKey: from) }

@@ -7,7 +7,7 @@ lockstep_prepare() {
   lockstep=${LOCKSTEP_BINARY:-}
   if [ -z "$lockstep" ]; then
     tools/setup
-    swift build -c release --product lockstep >&2
+    swift build -c release --product lockstep --static-swift-stdlib >&2
     lockstep=$(swift build -c release --show-bin-path)/lockstep
   fi
   [ -x "$lockstep" ] || fail "LOCKSTEP_BINARY: no program at $lockstep"

@@ -16,7 +16,8 @@ enum SeedReplay {
     let there = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     process.waitUntilExit()
     guard there.contains(here) else {
-      throw CommandFailure.failed("seed \(report.seed) runs differently in another process: \(here) here, \(there) there")
+      throw CommandFailure.failed(
+        "seed \(report.seed) runs differently in another process: \(here) here, \(there) there")
     }
   }
 }
