@@ -12,6 +12,7 @@ package final class DiskWorker {
 
   /// How much of the next segment is made at a time: short enough not to be noticed by what comes.
   private static let step = 256 * 1024
+  private static let longBatch = 64 * 1024
   /// With so much room left, the next segment can wait for an idle moment.
   private static let ampleRoom = 16 << 20
 
@@ -44,7 +45,8 @@ package final class DiskWorker {
     owed += 4 * used
     guard owed >= Self.step else { return }
     owed -= Self.step
-    isPrepared = try log.prepareNextSegment(maximumBytes: Self.step)
+    // Zeros ahead make short batches quick to sync; beside long ones they cost more than they spare.
+    isPrepared = try log.prepareNextSegment(maximumBytes: Self.step, inHaste: used >= Self.longBatch)
   }
 
   /// Called when nothing has come for a moment: marks what is synced as such, and makes some room ahead. Returns whether

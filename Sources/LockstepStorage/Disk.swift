@@ -29,10 +29,35 @@ package protocol DiskFile: AnyObject {
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int
   /// Writes all of the bytes or throws; after a throw any part of them may have been written.
   func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError)
+  /// Makes this part of the file read as zeros, without writing them where the file system can do that. A first sync of
+  /// what is written there has more to do than one over zeros that were written.
+  func allocate(_ range: Range<Int>) throws(DiskError)
   /// Contents and size are durable when this returns. When it throws, nothing is known of what was written since the
   /// last one, and a second try proves nothing.
   func sync() throws(DiskError)
   func close()
+}
+
+extension DiskFile {
+  package func allocate(_ range: Range<Int>) throws(DiskError) { try zero(range) }
+
+  /// Writes zeros.
+  func zero(_ range: Range<Int>) throws(DiskError) {
+    guard !range.isEmpty else { return }
+    let zeros = [UInt8](repeating: 0, count: min(range.count, 1 << 20))
+    var place = range.lowerBound
+    while place < range.upperBound {
+      let count = min(zeros.count, range.upperBound - place)
+      var failure: DiskError?
+      zeros.withUnsafeBytes { bytes in
+        do throws(DiskError) { try write(UnsafeRawBufferPointer(rebasing: bytes[..<count]), at: place) } catch {
+          failure = error
+        }
+      }
+      if let failure { throw failure }
+      place += count
+    }
+  }
 }
 
 package protocol DiskLock: AnyObject {

@@ -102,9 +102,9 @@ package final class DurableLog {
 
   /// A step of making the next segment, for idle moments: writes and syncs about `maximumBytes`. True when it is there.
   /// A full disk is no harm yet: it is thrown, and the log goes on in the space that it has.
-  package func prepareNextSegment(maximumBytes: Int = 1 << 20) throws(StorageError) -> Bool {
+  package func prepareNextSegment(maximumBytes: Int = 1 << 20, inHaste: Bool = false) throws(StorageError) -> Bool {
     if let failure { throw .stopped("\(failure)") }
-    do throws(StorageError) { return try next.step(maximumBytes: maximumBytes) } catch {
+    do throws(StorageError) { return try next.step(maximumBytes: maximumBytes, inHaste: inHaste) } catch {
       if case .outOfSpace = error { next.abandon() } else { failure = error }
       throw error
     }

@@ -146,6 +146,16 @@ private final class PosixFile: DiskFile {
     }
   }
 
+  func allocate(_ range: Range<Int>) throws(DiskError) {
+    guard !range.isEmpty else { return }
+    while true {
+      // It returns the error, and does not set it.
+      errno = posix_fallocate(file, off_t(range.lowerBound), off_t(range.count))
+      if errno == 0 { return }
+      if errno != EINTR { throw failure("allocate", path, at: range.lowerBound) }
+    }
+  }
+
   func sync() throws(DiskError) {
     // Not repeated, not even after EINTR: what a failed sync has left undone, a second one does not say.
     if fdatasync(file) != 0 { throw failure("sync", path) }

@@ -72,8 +72,8 @@ private struct Repair {
     if let next = end.next {
       let used = min(next.size, max(RecordHeader.size, next.remains?.upperBound ?? 0))
       try write(to: end.position.segment + 1) { file throws(DiskError) in
-        try SegmentMaker.zero(file, 0..<used)
-        try SegmentMaker.zero(file, max(used, next.size - RecordHeader.size)..<next.size)
+        try file.zero(0..<used)
+        try file.zero(max(used, next.size - RecordHeader.size)..<next.size)
       }
     }
     // Nothing says whether these were synced. They were read, perhaps from a cache that the disk never saw: after a
@@ -90,7 +90,7 @@ private struct Repair {
         kind: .seal, sequence: replay.sequence, offset: end.position.offset, link: replay.link
       ).bytes(salt: files.salt(number))
       try write(to: number) { file throws(DiskError) in
-        if let remains = end.remains { try SegmentMaker.zero(file, remains) }
+        if let remains = end.remains { try file.zero(remains) }
         try file.write(seal, at: end.position.offset)
       }
     }

@@ -31,9 +31,10 @@ struct SegmentMaker {
 
   private var unfinished: String { files.path(number) + LogFiles.unfinished }
 
-  /// Does about `maximumBytes` of the work. True when the segment is there; false when more is to be done.
+  /// Does about `maximumBytes` of the work. True when the segment is there; false when more is to be done. `inHaste`:
+  /// the disk has enough to do with the log itself, so nothing is written that need not be.
   mutating func step(
-    maximumBytes: Int, finishing: (any DiskFile) throws(DiskError) -> Void = { _ in }
+    maximumBytes: Int, inHaste: Bool = false, finishing: (any DiskFile) throws(DiskError) -> Void = { _ in }
   ) throws(StorageError) -> Bool {
     do throws(DiskError) {
       switch state {
@@ -43,7 +44,7 @@ struct SegmentMaker {
         return false
       case .filling(let file, let done):
         let count = min(size - done, max(maximumBytes, RecordHeader.size))
-        try Self.zero(file, done..<done + count)
+        if inHaste { try file.allocate(done..<done + count) } else { try file.zero(done..<done + count) }
         if done + count == size { try finishing(file) }
         try file.sync()
         state = .filling(file, done: done + count)
@@ -60,13 +61,14 @@ struct SegmentMaker {
   mutating func take(atLeast needed: Int) throws(StorageError) -> (file: any DiskFile, size: Int) {
     if case .filling(_, done: 0) = state { size = max(size, RecordHeader.padded(needed)) }
     if case .idle = state { size = max(size, RecordHeader.padded(needed)) }
-    while try !step(maximumBytes: 4 << 20) {}
+    // The log waits for it.
+    while try !step(maximumBytes: 4 << 20, inHaste: true) {}
     guard case .ready(let file, let current) = state else { throw .stopped("no segment was made") }
     guard current < needed else { return (file, current) }
     // Made for smaller batches, or cut short while nothing was in it.
     let larger = RecordHeader.padded(max(needed, size))
     do throws(DiskError) {
-      try Self.zero(file, current..<larger)
+      try file.zero(current..<larger)
       try file.sync()
     } catch { throw StorageError(error) }
     state = .ready(file, size: larger)
@@ -85,23 +87,6 @@ struct SegmentMaker {
     switch state {
     case .idle: break
     case .filling(let file, _), .ready(let file, _): file.close()
-    }
-  }
-
-  static func zero(_ file: any DiskFile, _ range: Range<Int>) throws(DiskError) {
-    guard !range.isEmpty else { return }
-    let zeros = [UInt8](repeating: 0, count: min(range.count, 1 << 20))
-    var place = range.lowerBound
-    while place < range.upperBound {
-      let count = min(zeros.count, range.upperBound - place)
-      var failure: DiskError?
-      zeros.withUnsafeBytes { bytes in
-        do throws(DiskError) { try file.write(UnsafeRawBufferPointer(rebasing: bytes[..<count]), at: place) } catch {
-          failure = error
-        }
-      }
-      if let failure { throw failure }
-      place += count
     }
   }
 }

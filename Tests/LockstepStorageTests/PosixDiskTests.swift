@@ -93,4 +93,21 @@ struct PosixDiskTests {
       #expect(space?.reason == .outOfSpace)
     }
   }
+
+  @Test("what is allocated reads as zeros, is as long as asked for, and takes writes")
+  func allocate() throws {
+    try withDirectory { base in
+      let file = try PosixDisk().create(base + "/there")
+      try [UInt8](1...3).withUnsafeBytes { try file.write($0, at: 0) }
+      try file.allocate(3..<100_000)
+      try file.allocate(5..<5)
+      #expect(try file.size() == 100_000)
+      try [UInt8(4)].withUnsafeBytes { try file.write($0, at: 50_000) }
+      try file.sync()
+      var bytes = [UInt8](repeating: 9, count: 100_000)
+      let count = try bytes.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }
+      #expect(count == 100_000 && bytes[0] == 1 && bytes[50_000] == 4)
+      #expect(bytes[3..<50_000].allSatisfy { $0 == 0 } && bytes[50_001...].allSatisfy { $0 == 0 })
+    }
+  }
 }
