@@ -5,7 +5,7 @@ package import LockstepWire
 
 /// The loop that joins core, log, machine and links. It has no threads and no clock of its own: whoever owns the loop
 /// hands in messages, calls, disk results and ticks as they come, and calls `turn` once for all of them. A turn steps
-/// what there is, writes once, sends once to each peer and answers once.
+/// what there is, writes once, sends once to each peer, and answers the commands of each block as soon as it is applied.
 ///
 /// Everything happens on one thread; the disk has its own, behind `DiskQueue`.
 package final class Node {

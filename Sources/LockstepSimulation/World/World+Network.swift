@@ -187,6 +187,8 @@ extension World {
   func flush(_ connection: SimulatedConnection) {
     var bytes: [UInt8] = []
     swap(&bytes, &connection.outbound)
+    // It has died in the middle of this turn: what it had not handed over yet is lost.
+    guard nodes[connection.from].doom == nil else { return }
     guard !blocked[pair(connection.from, connection.to)] else {
       connection.held.append(bytes)
       return

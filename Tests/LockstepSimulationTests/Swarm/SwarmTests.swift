@@ -42,4 +42,24 @@ struct SwarmTests {
     let injected = faults.all.filter { $0.count > 0 && !$0.kind.rawValue.hasPrefix("client") }
     #expect(injected.isEmpty, "\(injected)")
   }
+
+  @Test("seeds: a fault that a hundred seeds draw and none has is told")
+  func neverInjected() {
+    var (total, report) = (SimulationTotal(), Simulation(seed: 1).run())
+    report.promised = [.bitRot, .crash]
+    report.faults = FaultCounts()
+    report.faults.count(.crash)
+    for _ in 0..<99 { total.add(report) }
+    #expect(total.neverInjected.isEmpty)
+    total.add(report)
+    #expect(total.neverInjected == [.bitRot])
+  }
+
+  @Test("seeds: a cluster's draws are promised, and most of them happen")
+  func promises() {
+    var total = SimulationTotal()
+    for seed in 1...40 as ClosedRange<UInt64> { total.add(Simulation(seed: seed).run()) }
+    let drawn = FaultKind.allCases.filter { total.promised[$0] > 0 }
+    #expect(drawn.count > 40 && drawn.count { total.faults[$0] > 0 } > drawn.count - 8)
+  }
 }

@@ -54,6 +54,9 @@ struct BenchCommand: AsyncParsableCommand {
   @Option(help: "Calls under way on each connection. (default: 1)")
   var depth: Int?
 
+  @Option(help: "Commands in a call. Calls of more than one are not in this version.")
+  var batch = 1
+
   @Option(help: "An open loop with so many calls a second in all.")
   var rate: Int?
 
@@ -102,6 +105,9 @@ struct BenchCommand: AsyncParsableCommand {
     ] where !range.contains(value) {
       throw ValidationError("--\(name) is \(value), must be from \(range.lowerBound) to \(range.upperBound)")
     }
+    guard batch == 1 else {
+      throw ValidationError("--batch is \(batch), must be 1: a call with several commands is not in this version")
+    }
     if nodes != nil, endpoints != nil {
       throw ValidationError("--nodes starts a cluster, and --endpoints names one that runs; leave out one")
     }
@@ -136,8 +142,9 @@ struct BenchCommand: AsyncParsableCommand {
       report = try await OwnCluster.with(nodes: nodes ?? 3) { try await run.on($0.endpoints, $0) }
     }
     if json { Output.line(report.json) } else { Output.write(report.text) }
-    guard let error = report.result.firstError else { return }
-    Output.error("\(report.result.errorCount) errors while it was measured; the first of all: \(error)")
+    if let error = report.result.firstError {
+      Output.error("\(report.result.errorCount) errors while it was measured; the first of all: \(error)")
+    }
     if report.result.succeeded == 0 { throw CommandFailure.failed("no call succeeded") }
   }
 }

@@ -100,6 +100,9 @@ final class LoadGenerator {
       let measured = beginning + UInt64(warmup) * 1_000_000_000
       marks = measured..<measured + UInt64(seconds) * 1_000_000_000
       if warmup == 0 { phase = .measured }
+    } else {
+      // Of keys that are to be there, every failure counts.
+      phase = .measured
     }
     tick(number: 1)
     if let schedule {
