@@ -119,6 +119,9 @@ struct MessageTypes: Sendable {
 func decoded<Request: SwiftProtobuf.Message>(
   _: Request.Type, _ bytes: UnsafeRawBufferPointer
 ) throws(Status) -> Request {
+  var decoder = PlainDecoder(bytes)
+  var request = Request()
+  if (try? request.decodeMessage(decoder: &decoder)) != nil, request.isInitialized { return request }
   do {
     return try Request(serializedBytes: bytes.bytes)
   } catch {
@@ -129,6 +132,8 @@ func decoded<Request: SwiftProtobuf.Message>(
 /// The message's bytes, with the entries of maps in a fixed order: the same for equal messages on every replica.
 @inlinable
 func stableBytes<Reply: SwiftProtobuf.Message>(of reply: Reply) throws(Status) -> [UInt8] {
+  var encoder = PlainEncoder()
+  if reply.isInitialized, (try? reply.traverse(visitor: &encoder)) != nil { return encoder.bytes }
   var options = BinaryEncodingOptions()
   options.useDeterministicOrdering = true
   do {

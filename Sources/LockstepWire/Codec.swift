@@ -17,13 +17,21 @@ package final class Codec {
 
   /// Packs a message whose first member is a ProtobufCMessage.
   func pack<Message>(_ message: inout Message) {
-    packed.removeAll(keepingCapacity: true)
     withUnsafePointer(to: &message) { pointer in
       pointer.withMemoryRebound(to: ProtobufCMessage.self, capacity: 1) { base in
         let size = protobuf_c_message_get_packed_size(base)
-        packed.append(contentsOf: repeatElement(0, count: size))
+        resize(to: size)
         packed.withUnsafeMutableBufferPointer { _ = protobuf_c_message_pack(base, $0.baseAddress) }
       }
+    }
+  }
+
+  /// All bytes are about to be overwritten: only those that are new are written before that.
+  private func resize(to size: Int) {
+    if packed.count > size {
+      packed.removeLast(packed.count - size)
+    } else if packed.count < size {
+      packed.append(contentsOf: repeatElement(0, count: size - packed.count))
     }
   }
 

@@ -63,7 +63,9 @@ struct PlainRequest: Sendable {
       case .text, .bytes:
         guard let length = Self.varint(bytes, &place), length <= UInt64(bytes.count &- place) else { return false }
         let end = place &+ Int(length)
-        if case .text = form, !Self.isText(UnsafeRawBufferPointer(rebasing: bytes[place..<end])) { return false }
+        if case .text = form, !PlainDecoder.isASCII(UnsafeRawBufferPointer(rebasing: bytes[place..<end])) {
+          return false
+        }
         place = end
       }
     }
@@ -82,21 +84,6 @@ struct PlainRequest: Sendable {
       shift &+= 7
     }
     return nil
-  }
-
-  private static func isText(_ bytes: UnsafeRawBufferPointer) -> Bool {
-    var place = 0
-    var bits: UInt64 = 0
-    while place &+ 8 <= bytes.count {
-      bits |= bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self)
-      place &+= 8
-    }
-    while place < bytes.count {
-      bits |= UInt64(bytes[place])
-      place &+= 1
-    }
-    // Plain ASCII; anything else is the decoder's business.
-    return bits & 0x8080_8080_8080_8080 == 0
   }
 }
 
