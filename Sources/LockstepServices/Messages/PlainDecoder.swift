@@ -107,13 +107,21 @@ struct PlainDecoder: Decoder {
   // MARK: Singular fields
 
   @inlinable
-  mutating func decodeSingularFloatField(value: inout Float) throws { value = Float(bitPattern: try fixed(UInt32.self, 5)) }
+  mutating func decodeSingularFloatField(value: inout Float) throws {
+    value = Float(bitPattern: try fixed(UInt32.self, 5))
+  }
   @inlinable
-  mutating func decodeSingularFloatField(value: inout Float?) throws { value = Float(bitPattern: try fixed(UInt32.self, 5)) }
+  mutating func decodeSingularFloatField(value: inout Float?) throws {
+    value = Float(bitPattern: try fixed(UInt32.self, 5))
+  }
   @inlinable
-  mutating func decodeSingularDoubleField(value: inout Double) throws { value = Double(bitPattern: try fixed(UInt64.self, 1)) }
+  mutating func decodeSingularDoubleField(value: inout Double) throws {
+    value = Double(bitPattern: try fixed(UInt64.self, 1))
+  }
   @inlinable
-  mutating func decodeSingularDoubleField(value: inout Double?) throws { value = Double(bitPattern: try fixed(UInt64.self, 1)) }
+  mutating func decodeSingularDoubleField(value: inout Double?) throws {
+    value = Double(bitPattern: try fixed(UInt64.self, 1))
+  }
   @inlinable
   mutating func decodeSingularInt32Field(value: inout Int32) throws { value = Int32(truncatingIfNeeded: try number()) }
   @inlinable
@@ -123,17 +131,25 @@ struct PlainDecoder: Decoder {
   @inlinable
   mutating func decodeSingularInt64Field(value: inout Int64?) throws { value = Int64(bitPattern: try number()) }
   @inlinable
-  mutating func decodeSingularUInt32Field(value: inout UInt32) throws { value = UInt32(truncatingIfNeeded: try number()) }
+  mutating func decodeSingularUInt32Field(value: inout UInt32) throws {
+    value = UInt32(truncatingIfNeeded: try number())
+  }
   @inlinable
-  mutating func decodeSingularUInt32Field(value: inout UInt32?) throws { value = UInt32(truncatingIfNeeded: try number()) }
+  mutating func decodeSingularUInt32Field(value: inout UInt32?) throws {
+    value = UInt32(truncatingIfNeeded: try number())
+  }
   @inlinable
   mutating func decodeSingularUInt64Field(value: inout UInt64) throws { value = try number() }
   @inlinable
   mutating func decodeSingularUInt64Field(value: inout UInt64?) throws { value = try number() }
   @inlinable
-  mutating func decodeSingularSInt32Field(value: inout Int32) throws { value = Self.unfolded(UInt32(truncatingIfNeeded: try number())) }
+  mutating func decodeSingularSInt32Field(value: inout Int32) throws {
+    value = Self.unfolded(UInt32(truncatingIfNeeded: try number()))
+  }
   @inlinable
-  mutating func decodeSingularSInt32Field(value: inout Int32?) throws { value = Self.unfolded(UInt32(truncatingIfNeeded: try number())) }
+  mutating func decodeSingularSInt32Field(value: inout Int32?) throws {
+    value = Self.unfolded(UInt32(truncatingIfNeeded: try number()))
+  }
   @inlinable
   mutating func decodeSingularSInt64Field(value: inout Int64) throws { value = Self.unfolded(try number()) }
   @inlinable

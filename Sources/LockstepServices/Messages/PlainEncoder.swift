@@ -127,9 +127,13 @@ struct PlainEncoder: Visitor {
 
 extension PlainEncoder {
   @usableFromInline
-  mutating func visitSingularMessageField<M: SwiftProtobuf.Message>(value: M, fieldNumber: Int) throws { throw NotPlain() }
+  mutating func visitSingularMessageField<M: SwiftProtobuf.Message>(value: M, fieldNumber: Int) throws {
+    throw NotPlain()
+  }
   @usableFromInline
-  mutating func visitSingularGroupField<G: SwiftProtobuf.Message>(value: G, fieldNumber: Int) throws { throw NotPlain() }
+  mutating func visitSingularGroupField<G: SwiftProtobuf.Message>(value: G, fieldNumber: Int) throws {
+    throw NotPlain()
+  }
   @usableFromInline
   mutating func visitMapField<KeyType, ValueType: MapValueType>(
     fieldType: _ProtobufMap<KeyType, ValueType>.Type, value: _ProtobufMap<KeyType, ValueType>.BaseType,

@@ -63,6 +63,23 @@ struct TextKey: Sendable {
     return left.pointee < right || (orEqual && left.pointee == right)
   }
 
+  /// `left == right`, without taking a copy of the left one.
+  static func areEqual(_ left: UnsafePointer<TextKey>, _ right: TextKey) -> Bool {
+    guard left.pointee.first == right.first, left.pointee.second == right.second, left.pointee.third == right.third
+    else { return false }
+    return right.third & 0xff <= inlineBytes || left.pointee.long == right.long
+  }
+
+  /// Eight bits of the whole text, by which different texts mostly differ.
+  var byte: UInt8 {
+    var word = first ^ (second &* 0x9e37_79b9_7f4a_7c15) ^ (third &* 0xbf58_476d_1ce4_e5b9)
+    if let long {
+      let last = long.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: $0.count - 8, as: UInt64.self) }
+      word ^= UInt64(littleEndian: last) &+ UInt64(long.count)
+    }
+    return UInt8((word &* 0x94d0_49bb_1331_11eb) >> 56)
+  }
+
   func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
     if let long { return long.withUnsafeBytes(body) }
     let words = (first.bigEndian, second.bigEndian, third.bigEndian)

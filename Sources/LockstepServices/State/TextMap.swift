@@ -13,7 +13,7 @@
 /// accounts.forEach { name, balance in print(name, balance) }
 /// ```
 public struct TextMap<Value: StoredValue>: Sendable {
-  private var root = TextMapNode<Value>()
+  private var root = TextMapBranch<Value>()
   /// How many keys there are.
   public private(set) var count = 0
   /// The sum of the entries' hashes, which does not depend on the order in which they came.
@@ -28,7 +28,7 @@ public struct TextMap<Value: StoredValue>: Sendable {
 
   /// The key's value; nil where there is none, and setting nil removes the key.
   public subscript(key: String) -> Value? {
-    get { root.item(of: TextKey(key))?.value }
+    get { root.slot(of: TextKey(key))?.value }
     set {
       if let newValue { updateValue(newValue, forKey: key) } else { removeValue(forKey: key) }
     }
@@ -40,10 +40,10 @@ public struct TextMap<Value: StoredValue>: Sendable {
 
   @discardableResult
   mutating func update(_ key: TextKey, _ value: Value) -> Value? {
-    let item = TextMapNode<Value>.Item(value: value, hash: Self.hash(key, value))
-    let (old, split) = TextMapNode.insert(key, item, into: &root)
-    if let split { root = TextMapNode(left: root, split) }
-    sum &+= item.hash
+    let slot = TextMapSlot(key: key, value: value, hash: Self.hash(key, value))
+    let (old, split) = TextMapBranch.insert(slot, into: &root)
+    if let split { root = TextMapBranch(left: root, split) }
+    sum &+= slot.hash
     if let old { sum &-= old.hash } else { count += 1 }
     return old?.value
   }
@@ -53,9 +53,9 @@ public struct TextMap<Value: StoredValue>: Sendable {
   public mutating func removeValue(forKey key: String) -> Value? {
     let key = TextKey(key)
     // Looked up first: removing what is not there copies no node.
-    guard let old = root.item(of: key) else { return nil }
-    TextMapNode.remove(key, from: &root)
-    if let only = root.onlyChild { root = only }
+    guard let old = root.slot(of: key) else { return nil }
+    TextMapBranch.remove(key, from: &root)
+    if let only = root.onlyBranch { root = only }
     sum &-= old.hash
     count -= 1
     return old.value
