@@ -101,7 +101,7 @@ let package = Package(
     tests("LockstepReflectionTests", ["LockstepReflection"]),
     tests(
       "LockstepServicesTests", ["LockstepServices", "LockstepExecution", "LockstepConsensus", "bank", protobuf]),
-    tests("LockstepWireTests", ["LockstepWire", "LockstepConsensus"]),
+    tests("LockstepWireTests", ["LockstepWire", "LockstepConsensus", "CLockstepWire", "CProtobufC"]),
     tests(
       "LockstepDriverTests",
       ["LockstepDriver", "LockstepConsensus", "LockstepExecution", "LockstepStorage", "LockstepWire"]),

@@ -206,49 +206,38 @@ extension Codec {
   }
 
   package func pack(_ reply: CallReply) {
-    var message = Lockstep__Wire__V1__CallReply()
-    lockstep__wire__v1__call_reply__init(&message)
-    message.id = reply.id
-    message.code = reply.code
-    message.index = reply.index
-    message.term = reply.term
-    message.node = reply.node
-    message.ack = Lockstep__Wire__V1__AckLevel(reply.ack)
-    message.read = Lockstep__Wire__V1__ReadLevel(reply.read)
-    message.applied = Lockstep__Wire__V1__Applied(reply.applied.rawValue)
-    message.leader = reply.leader
-    reply.payload.withUnsafeBytes { payload in
-      message.payload = payload.asProtobufBytes
-      guard reply.message.isEmpty else {
-        let text = Array(reply.message.utf8)
-        withProtobufBytes(text) {
-          message.message = $0
-          pack(&message, evidence: reply.evidence)
-        }
-        return
-      }
-      pack(&message, evidence: reply.evidence)
+    let message = Array(reply.message.utf8)
+    let holders = reply.evidence?.holders.count ?? 0
+    let most = 16 * WireWriter.numberBytes + message.count + reply.payload.count + 10 * holders
+    overwrite(upTo: most) { base in
+      var writer = WireWriter(base)
+      writer.number(1, reply.id)
+      writer.number(2, UInt64(reply.code))
+      message.withUnsafeBytes { writer.bytes(3, $0) }
+      reply.payload.withUnsafeBytes { writer.bytes(4, $0) }
+      writer.number(5, reply.index)
+      writer.number(6, reply.term)
+      writer.number(7, reply.node)
+      writer.number(8, UInt64(reply.ack))
+      writer.number(9, UInt64(reply.read))
+      writer.number(10, UInt64(reply.applied.rawValue))
+      if let evidence = reply.evidence { Self.write(evidence, to: &writer) }
+      writer.number(12, reply.leader)
+      return writer.count
     }
   }
 
-  private func pack(_ message: inout Lockstep__Wire__V1__CallReply, evidence: CallReply.Evidence?) {
-    guard let evidence else {
-      pack(&message)
-      return
-    }
-    var packed = Lockstep__Wire__V1__Evidence()
-    lockstep__wire__v1__evidence__init(&packed)
-    packed.term = evidence.term
-    packed.index = evidence.index
-    // protobuf-c only reads what it packs.
-    evidence.holders.withUnsafeBufferPointer { holders in
-      packed.n_holders = holders.count
-      packed.holders = UnsafeMutablePointer(mutating: holders.baseAddress)
-      withUnsafeMutablePointer(to: &packed) {
-        message.evidence = $0
-        pack(&message)
-      }
-    }
+  private static func write(_ evidence: CallReply.Evidence, to writer: inout WireWriter) {
+    let list = evidence.holders.reduce(0) { $0 + Varint.size($1) }
+    let holders = list == 0 ? 0 : 1 + Varint.size(UInt64(list)) + list
+    writer.varint(11 << 3 | 2)
+    writer.varint(UInt64(WireWriter.size(1, evidence.term) + WireWriter.size(2, evidence.index) + holders))
+    writer.number(1, evidence.term)
+    writer.number(2, evidence.index)
+    guard list > 0 else { return }
+    writer.varint(3 << 3 | 2)
+    writer.varint(UInt64(list))
+    for holder in evidence.holders { writer.varint(holder) }
   }
 
   package func unpackReply(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> CallReply {

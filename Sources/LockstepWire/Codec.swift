@@ -26,6 +26,13 @@ package final class Codec {
     }
   }
 
+  /// Writes a message of at most `size` bytes; `body` returns how many it has written.
+  func overwrite(upTo size: Int, _ body: (UnsafeMutableRawPointer) -> Int) {
+    if packed.count < size { resize(to: size) }
+    let written = packed.withUnsafeMutableBytes { body($0.baseAddress.unsafelyUnwrapped) }
+    packed.removeLast(packed.count - written)
+  }
+
   /// All bytes are about to be overwritten: only those that are new are written before that.
   private func resize(to size: Int) {
     if packed.count > size {

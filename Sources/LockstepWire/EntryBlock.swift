@@ -1,4 +1,3 @@
-internal import CLockstepWire
 internal import CProtobufC
 package import LockstepConsensus
 
@@ -48,19 +47,12 @@ package struct EntryBlock: Sendable {
     sequence: UInt64 = 0, method: UnsafeRawBufferPointer = .init(start: nil, count: 0),
     payload: UnsafeRawBufferPointer = .init(start: nil, count: 0)
   ) {
-    var message = Lockstep__Wire__V1__Entry()
-    lockstep__wire__v1__entry__init(&message)
-    message.term = term.rawValue
-    message.index = first.advanced(by: ends.count).rawValue
-    message.kind = Lockstep__Wire__V1__EntryKind(UInt32(kind.rawValue))
-    message.timestamp = timestamp
-    message.machine_version = machineVersion
-    message.session = session
-    message.sequence = sequence
-    message.method = method.asProtobufBytes
-    message.payload = payload.asProtobufBytes
-    message.chain = .max  // a placeholder that is not left out; written below, when the bytes before it are known
-    let size = lockstep__wire__v1__entry__get_packed_size(&message)
+    let index = first.advanced(by: ends.count).rawValue
+    let size =
+      WireWriter.size(1, term.rawValue) + WireWriter.size(2, index) + WireWriter.size(3, UInt64(kind.rawValue))
+      + WireWriter.size(4, timestamp) + WireWriter.size(5, UInt64(machineVersion)) + WireWriter.size(6, session)
+      + WireWriter.size(7, sequence) + WireWriter.size(8, method) + WireWriter.size(9, payload)
+      + EntryHeader.chainLength
     let start = bytes.count
     bytes.append(contentsOf: repeatElement(0, count: 1 + Varint.size(UInt64(size)) + size))
     let previous = lastChain
@@ -68,10 +60,19 @@ package struct EntryBlock: Sendable {
       let base = all.baseAddress.unsafelyUnwrapped + start
       base.storeBytes(of: Self.tag, as: UInt8.self)
       let head = 1 + Varint.write(UInt64(size), to: base + 1)
-      lockstep__wire__v1__entry__pack(&message, (base + head).assumingMemoryBound(to: UInt8.self))
+      var entry = WireWriter(base + head)
+      entry.number(1, term.rawValue)
+      entry.number(2, index)
+      entry.number(3, UInt64(kind.rawValue))
+      entry.number(4, timestamp)
+      entry.number(5, UInt64(machineVersion))
+      entry.number(6, session)
+      entry.number(7, sequence)
+      entry.bytes(8, method)
+      entry.bytes(9, payload)
       let chain = EntryHeader.expectedChain(
         of: UnsafeRawBufferPointer(start: base + head, count: size), after: previous)
-      (base + head + size - 8).storeBytes(of: chain.littleEndian, as: UInt64.self)
+      entry.fixed64(15, chain)
       return chain
     }
     ends.append(bytes.count)
