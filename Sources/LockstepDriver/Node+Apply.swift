@@ -82,7 +82,9 @@ extension Node {
   }
 
   private func shared(_ group: Group) -> SharedEvidence {
-    SharedEvidence(leader: group.leader?.rawValue ?? 0, holders: evidence(group))
+    // Followers, whom nobody asked, apply as many blocks as the leader.
+    guard group.commandsHead < group.commands.count else { return SharedEvidence(leader: 0, holders: []) }
+    return SharedEvidence(leader: group.leader?.rawValue ?? 0, holders: evidence(group))
   }
 
   /// The voters that this node knows to hold all that is committed: on a leader at least a majority, by the rule of
