@@ -20,9 +20,9 @@ struct HostedMethod: Sendable {
 
 struct Host<State: Service>: HostedService {
   private var state: State
-  /// Objects: this code is not specialized for the service, and to copy a method would be to ask for its type at run
-  /// time, for every call.
-  private let bodies: [MethodBox<State>]
+  /// Objects, all of them MethodBox<State>: this code is not specialized for the service, and to copy a method, or to
+  /// take it from an array of its type, would be to ask for that type at run time, for every call.
+  private let boxes: [any AnyObject & Sendable]
 
   init() { self.init(State()) }
 
@@ -30,27 +30,29 @@ struct Host<State: Service>: HostedService {
 
   private init(_ state: State) {
     self.state = state
-    bodies = State.methods.all.map { MethodBox($0) }
+    boxes = State.methods.all.map { MethodBox($0) }
   }
+
+  private func box(_ place: Int) -> MethodBox<State> { unsafeDowncast(boxes[place], to: MethodBox<State>.self) }
 
   var schema: Schema { State.schema }
   var methods: [HostedMethod] {
-    bodies.map { HostedMethod(name: $0.method.name, kind: $0.method.kind, types: $0.method.types) }
+    State.methods.all.map { HostedMethod(name: $0.name, kind: $0.kind, types: $0.types) }
   }
   var digest: UInt64 { state.digest }
 
   mutating func apply(_ method: Int, _ command: CommandBatch.Command) throws(Status) -> [UInt8] {
-    guard case .command(let body) = bodies[method].method.body else {
-      throw Status(.invalidArgument, "\(bodies[method].method.name) is a query, and is not carried out from the log")
+    guard let body = box(method).command else {
+      throw Status(.invalidArgument, "\(box(method).name) is a query, and is not carried out from the log")
     }
     var context = command.context
     return try body(&state, command.call.request, &context)
   }
 
   func query(_ method: Int, _ request: UnsafeRawBufferPointer, _ context: QueryContext) throws(Status) -> [UInt8] {
-    guard case .query(let body) = bodies[method].method.body else {
+    guard let body = box(method).query else {
       throw Status(
-        .invalidArgument, "\(bodies[method].method.name) is a command, and is carried out from the log alone")
+        .invalidArgument, "\(box(method).name) is a command, and is carried out from the log alone")
     }
     return try body(state, request, context)
   }
@@ -60,7 +62,17 @@ struct Host<State: Service>: HostedService {
   func restored(from snapshot: [UInt8]) throws(Status) -> Host { Host(try State(restoring: snapshot)) }
 }
 
+/// The function of a method, as what it is: to look into an enum of both kinds would be to ask for the service's type.
 private final class MethodBox<State: Service>: Sendable {
-  let method: Method<State>
-  init(_ method: Method<State>) { self.method = method }
+  let name: String
+  let command: (@Sendable (inout State, UnsafeRawBufferPointer, inout ApplyContext) throws(Status) -> [UInt8])?
+  let query: (@Sendable (borrowing State, UnsafeRawBufferPointer, QueryContext) throws(Status) -> [UInt8])?
+
+  init(_ method: Method<State>) {
+    name = method.name
+    switch method.body {
+    case .command(let body): (command, query) = (body, nil)
+    case .query(let body): (command, query) = (nil, body)
+    }
+  }
 }
