@@ -232,6 +232,141 @@ void   lockstep__wire__v1__call_reply__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__call_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   lockstep__wire__v1__batch_request__init
+                     (Lockstep__Wire__V1__BatchRequest         *message)
+{
+  static const Lockstep__Wire__V1__BatchRequest init_value = LOCKSTEP__WIRE__V1__BATCH_REQUEST__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__batch_request__get_packed_size
+                     (const Lockstep__Wire__V1__BatchRequest *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__batch_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__batch_request__pack
+                     (const Lockstep__Wire__V1__BatchRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__batch_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__batch_request__pack_to_buffer
+                     (const Lockstep__Wire__V1__BatchRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__batch_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__BatchRequest *
+       lockstep__wire__v1__batch_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__BatchRequest *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__batch_request__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__batch_request__free_unpacked
+                     (Lockstep__Wire__V1__BatchRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__batch_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   lockstep__wire__v1__batch_result__init
+                     (Lockstep__Wire__V1__BatchResult         *message)
+{
+  static const Lockstep__Wire__V1__BatchResult init_value = LOCKSTEP__WIRE__V1__BATCH_RESULT__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__batch_result__get_packed_size
+                     (const Lockstep__Wire__V1__BatchResult *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__batch_result__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__batch_result__pack
+                     (const Lockstep__Wire__V1__BatchResult *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__batch_result__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__batch_result__pack_to_buffer
+                     (const Lockstep__Wire__V1__BatchResult *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__batch_result__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__BatchResult *
+       lockstep__wire__v1__batch_result__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__BatchResult *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__batch_result__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__batch_result__free_unpacked
+                     (Lockstep__Wire__V1__BatchResult *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__batch_result__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   lockstep__wire__v1__batch_reply__init
+                     (Lockstep__Wire__V1__BatchReply         *message)
+{
+  static const Lockstep__Wire__V1__BatchReply init_value = LOCKSTEP__WIRE__V1__BATCH_REPLY__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__batch_reply__get_packed_size
+                     (const Lockstep__Wire__V1__BatchReply *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__batch_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__batch_reply__pack
+                     (const Lockstep__Wire__V1__BatchReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__batch_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__batch_reply__pack_to_buffer
+                     (const Lockstep__Wire__V1__BatchReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__batch_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__BatchReply *
+       lockstep__wire__v1__batch_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__BatchReply *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__batch_reply__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__batch_reply__free_unpacked
+                     (Lockstep__Wire__V1__BatchReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__batch_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   lockstep__wire__v1__describe_request__init
                      (Lockstep__Wire__V1__DescribeRequest         *message)
 {
@@ -1125,6 +1260,380 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__call_reply__descriptor =
   lockstep__wire__v1__call_reply__field_indices_by_name,
   1,  lockstep__wire__v1__call_reply__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__call_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__batch_request__field_descriptors[6] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchRequest, id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "group",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchRequest, group),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "method",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchRequest, method),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "payloads",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Lockstep__Wire__V1__BatchRequest, n_payloads),
+    offsetof(Lockstep__Wire__V1__BatchRequest, payloads),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "timeout_milliseconds",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchRequest, timeout_milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ack",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchRequest, ack),
+    &lockstep__wire__v1__ack_level__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__batch_request__field_indices_by_name[] = {
+  5,   /* field[5] = ack */
+  1,   /* field[1] = group */
+  0,   /* field[0] = id */
+  2,   /* field[2] = method */
+  3,   /* field[3] = payloads */
+  4,   /* field[4] = timeout_milliseconds */
+};
+static const ProtobufCIntRange lockstep__wire__v1__batch_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__batch_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.BatchRequest",
+  "BatchRequest",
+  "Lockstep__Wire__V1__BatchRequest",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__BatchRequest),
+  6,
+  lockstep__wire__v1__batch_request__field_descriptors,
+  lockstep__wire__v1__batch_request__field_indices_by_name,
+  1,  lockstep__wire__v1__batch_request__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__batch_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__batch_result__field_descriptors[6] =
+{
+  {
+    "code",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchResult, code),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "message",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchResult, message),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "payload",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchResult, payload),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "index",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchResult, index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "term",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchResult, term),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "applied",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchResult, applied),
+    &lockstep__wire__v1__applied__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__batch_result__field_indices_by_name[] = {
+  5,   /* field[5] = applied */
+  0,   /* field[0] = code */
+  3,   /* field[3] = index */
+  1,   /* field[1] = message */
+  2,   /* field[2] = payload */
+  4,   /* field[4] = term */
+};
+static const ProtobufCIntRange lockstep__wire__v1__batch_result__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__batch_result__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.BatchResult",
+  "BatchResult",
+  "Lockstep__Wire__V1__BatchResult",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__BatchResult),
+  6,
+  lockstep__wire__v1__batch_result__field_descriptors,
+  lockstep__wire__v1__batch_result__field_indices_by_name,
+  1,  lockstep__wire__v1__batch_result__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__batch_result__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__batch_reply__field_descriptors[11] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchReply, id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "code",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchReply, code),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "message",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchReply, message),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "node",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchReply, node),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "leader",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchReply, leader),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ack",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchReply, ack),
+    &lockstep__wire__v1__ack_level__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "term",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchReply, term),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first_index",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchReply, first_index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "applied",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchReply, applied),
+    &lockstep__wire__v1__applied__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "evidence",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchReply, evidence),
+    &lockstep__wire__v1__evidence__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "results",
+    11,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Lockstep__Wire__V1__BatchReply, n_results),
+    offsetof(Lockstep__Wire__V1__BatchReply, results),
+    &lockstep__wire__v1__batch_result__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__batch_reply__field_indices_by_name[] = {
+  5,   /* field[5] = ack */
+  8,   /* field[8] = applied */
+  1,   /* field[1] = code */
+  9,   /* field[9] = evidence */
+  7,   /* field[7] = first_index */
+  0,   /* field[0] = id */
+  4,   /* field[4] = leader */
+  2,   /* field[2] = message */
+  3,   /* field[3] = node */
+  10,   /* field[10] = results */
+  6,   /* field[6] = term */
+};
+static const ProtobufCIntRange lockstep__wire__v1__batch_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 11 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__batch_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.BatchReply",
+  "BatchReply",
+  "Lockstep__Wire__V1__BatchReply",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__BatchReply),
+  11,
+  lockstep__wire__v1__batch_reply__field_descriptors,
+  lockstep__wire__v1__batch_reply__field_indices_by_name,
+  1,  lockstep__wire__v1__batch_reply__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__batch_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor lockstep__wire__v1__describe_request__field_descriptors[1] =

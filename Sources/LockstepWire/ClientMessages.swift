@@ -221,16 +221,16 @@ extension Codec {
       writer.number(8, UInt64(reply.ack))
       writer.number(9, UInt64(reply.read))
       writer.number(10, UInt64(reply.applied.rawValue))
-      if let evidence = reply.evidence { Self.write(evidence, to: &writer) }
+      if let evidence = reply.evidence { Self.write(evidence, as: 11, to: &writer) }
       writer.number(12, reply.leader)
       return writer.count
     }
   }
 
-  private static func write(_ evidence: CallReply.Evidence, to writer: inout WireWriter) {
+  static func write(_ evidence: CallReply.Evidence, as field: UInt64, to writer: inout WireWriter) {
     let list = evidence.holders.reduce(0) { $0 + Varint.size($1) }
     let holders = list == 0 ? 0 : 1 + Varint.size(UInt64(list)) + list
-    writer.varint(11 << 3 | 2)
+    writer.varint(field << 3 | 2)
     writer.varint(UInt64(WireWriter.size(1, evidence.term) + WireWriter.size(2, evidence.index) + holders))
     writer.number(1, evidence.term)
     writer.number(2, evidence.index)

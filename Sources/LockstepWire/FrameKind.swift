@@ -21,6 +21,8 @@ package enum FrameKind: UInt8, Sendable, CaseIterable {
   case describeReply = 37
   case status = 38
   case statusReply = 39
+  case batch = 40
+  case batchReply = 41
 }
 
 /// The version of the wire protocol that this program speaks, and the oldest that it still does.

@@ -20,6 +20,9 @@ typedef struct Lockstep__Wire__V1__ClientWelcome Lockstep__Wire__V1__ClientWelco
 typedef struct Lockstep__Wire__V1__CallRequest Lockstep__Wire__V1__CallRequest;
 typedef struct Lockstep__Wire__V1__Evidence Lockstep__Wire__V1__Evidence;
 typedef struct Lockstep__Wire__V1__CallReply Lockstep__Wire__V1__CallReply;
+typedef struct Lockstep__Wire__V1__BatchRequest Lockstep__Wire__V1__BatchRequest;
+typedef struct Lockstep__Wire__V1__BatchResult Lockstep__Wire__V1__BatchResult;
+typedef struct Lockstep__Wire__V1__BatchReply Lockstep__Wire__V1__BatchReply;
 typedef struct Lockstep__Wire__V1__DescribeRequest Lockstep__Wire__V1__DescribeRequest;
 typedef struct Lockstep__Wire__V1__ServiceDescription Lockstep__Wire__V1__ServiceDescription;
 typedef struct Lockstep__Wire__V1__DescribeReply Lockstep__Wire__V1__DescribeReply;
@@ -188,6 +191,115 @@ struct  Lockstep__Wire__V1__CallReply
 #define LOCKSTEP__WIRE__V1__CALL_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__call_reply__descriptor) \
     , 0, 0, {0,NULL}, {0,NULL}, 0, 0, 0, LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_UNSPECIFIED, LOCKSTEP__WIRE__V1__READ_LEVEL__READ_LEVEL_UNSPECIFIED, LOCKSTEP__WIRE__V1__APPLIED__APPLIED_UNKNOWN, NULL, 0, {0,NULL} }
+
+
+/*
+ * Many requests of one command in one frame. Each becomes an entry of its own, in this order.
+ */
+struct  Lockstep__Wire__V1__BatchRequest
+{
+  ProtobufCMessage base;
+  /*
+   * as a call's
+   */
+  uint64_t id;
+  /*
+   * 0: the first
+   */
+  uint64_t group;
+  /*
+   * "package.Service/Method", UTF-8
+   */
+  ProtobufCBinaryData method;
+  size_t n_payloads;
+  ProtobufCBinaryData *payloads;
+  uint64_t timeout_milliseconds;
+  Lockstep__Wire__V1__AckLevel ack;
+};
+#define LOCKSTEP__WIRE__V1__BATCH_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__batch_request__descriptor) \
+    , 0, 0, {0,NULL}, 0,NULL, 0, LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_UNSPECIFIED }
+
+
+/*
+ * What became of one request. What follows from the reply is left out, so that a success is little more than its payload.
+ */
+struct  Lockstep__Wire__V1__BatchResult
+{
+  ProtobufCMessage base;
+  /*
+   * gRPC's status codes; 0: ok
+   */
+  uint32_t code;
+  /*
+   * UTF-8
+   */
+  ProtobufCBinaryData message;
+  ProtobufCBinaryData payload;
+  /*
+   * of the entry; 0: of what was applied, first_index and the result's place, else none
+   */
+  uint64_t index;
+  /*
+   * of the entry; 0: the reply's
+   */
+  uint64_t term;
+  /*
+   * of a failure; a success is applied
+   */
+  Lockstep__Wire__V1__Applied applied;
+};
+#define LOCKSTEP__WIRE__V1__BATCH_RESULT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__batch_result__descriptor) \
+    , 0, {0,NULL}, {0,NULL}, 0, 0, LOCKSTEP__WIRE__V1__APPLIED__APPLIED_UNKNOWN }
+
+
+/*
+ * Sent when the last request is answered.
+ */
+struct  Lockstep__Wire__V1__BatchReply
+{
+  ProtobufCMessage base;
+  uint64_t id;
+  /*
+   * 0: every request has a result; else the batch was refused, and none has
+   */
+  uint32_t code;
+  /*
+   * UTF-8
+   */
+  ProtobufCBinaryData message;
+  /*
+   * that served it
+   */
+  uint64_t node;
+  /*
+   * 0: unknown
+   */
+  uint64_t leader;
+  /*
+   * the level reached by what was applied
+   */
+  Lockstep__Wire__V1__AckLevel ack;
+  uint64_t term;
+  uint64_t first_index;
+  /*
+   * of a batch that was refused
+   */
+  Lockstep__Wire__V1__Applied applied;
+  /*
+   * of the last entry that was applied: who holds it holds those before
+   */
+  Lockstep__Wire__V1__Evidence *evidence;
+  /*
+   * one a request, in their order
+   */
+  size_t n_results;
+  Lockstep__Wire__V1__BatchResult **results;
+};
+#define LOCKSTEP__WIRE__V1__BATCH_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__batch_reply__descriptor) \
+    , 0, 0, {0,NULL}, 0, 0, LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_UNSPECIFIED, 0, 0, LOCKSTEP__WIRE__V1__APPLIED__APPLIED_UNKNOWN, NULL, 0,NULL }
 
 
 /*
@@ -403,6 +515,63 @@ Lockstep__Wire__V1__CallReply *
 void   lockstep__wire__v1__call_reply__free_unpacked
                      (Lockstep__Wire__V1__CallReply *message,
                       ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__BatchRequest methods */
+void   lockstep__wire__v1__batch_request__init
+                     (Lockstep__Wire__V1__BatchRequest         *message);
+size_t lockstep__wire__v1__batch_request__get_packed_size
+                     (const Lockstep__Wire__V1__BatchRequest   *message);
+size_t lockstep__wire__v1__batch_request__pack
+                     (const Lockstep__Wire__V1__BatchRequest   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__batch_request__pack_to_buffer
+                     (const Lockstep__Wire__V1__BatchRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__BatchRequest *
+       lockstep__wire__v1__batch_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__batch_request__free_unpacked
+                     (Lockstep__Wire__V1__BatchRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__BatchResult methods */
+void   lockstep__wire__v1__batch_result__init
+                     (Lockstep__Wire__V1__BatchResult         *message);
+size_t lockstep__wire__v1__batch_result__get_packed_size
+                     (const Lockstep__Wire__V1__BatchResult   *message);
+size_t lockstep__wire__v1__batch_result__pack
+                     (const Lockstep__Wire__V1__BatchResult   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__batch_result__pack_to_buffer
+                     (const Lockstep__Wire__V1__BatchResult   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__BatchResult *
+       lockstep__wire__v1__batch_result__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__batch_result__free_unpacked
+                     (Lockstep__Wire__V1__BatchResult *message,
+                      ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__BatchReply methods */
+void   lockstep__wire__v1__batch_reply__init
+                     (Lockstep__Wire__V1__BatchReply         *message);
+size_t lockstep__wire__v1__batch_reply__get_packed_size
+                     (const Lockstep__Wire__V1__BatchReply   *message);
+size_t lockstep__wire__v1__batch_reply__pack
+                     (const Lockstep__Wire__V1__BatchReply   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__batch_reply__pack_to_buffer
+                     (const Lockstep__Wire__V1__BatchReply   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__BatchReply *
+       lockstep__wire__v1__batch_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__batch_reply__free_unpacked
+                     (Lockstep__Wire__V1__BatchReply *message,
+                      ProtobufCAllocator *allocator);
 /* Lockstep__Wire__V1__DescribeRequest methods */
 void   lockstep__wire__v1__describe_request__init
                      (Lockstep__Wire__V1__DescribeRequest         *message);
@@ -553,6 +722,15 @@ typedef void (*Lockstep__Wire__V1__Evidence_Closure)
 typedef void (*Lockstep__Wire__V1__CallReply_Closure)
                  (const Lockstep__Wire__V1__CallReply *message,
                   void *closure_data);
+typedef void (*Lockstep__Wire__V1__BatchRequest_Closure)
+                 (const Lockstep__Wire__V1__BatchRequest *message,
+                  void *closure_data);
+typedef void (*Lockstep__Wire__V1__BatchResult_Closure)
+                 (const Lockstep__Wire__V1__BatchResult *message,
+                  void *closure_data);
+typedef void (*Lockstep__Wire__V1__BatchReply_Closure)
+                 (const Lockstep__Wire__V1__BatchReply *message,
+                  void *closure_data);
 typedef void (*Lockstep__Wire__V1__DescribeRequest_Closure)
                  (const Lockstep__Wire__V1__DescribeRequest *message,
                   void *closure_data);
@@ -588,6 +766,9 @@ extern const ProtobufCMessageDescriptor lockstep__wire__v1__client_welcome__desc
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__call_request__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__evidence__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__call_reply__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__batch_request__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__batch_result__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__batch_reply__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__describe_request__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__service_description__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__describe_reply__descriptor;
