@@ -6,11 +6,14 @@ enum Origin {
   case client(any ReplySink, id: UInt64)
   /// It came to another node, which passed it on.
   case node(NodeID, forward: UInt64, id: UInt64)
+  /// It is one request of a batch, the one at this place.
+  case batch(PendingBatch, place: Int)
 
   var callID: UInt64 {
     switch self {
     case .client(_, let id): id
     case .node(_, _, let id): id
+    case .batch: 0
     }
   }
 }
@@ -31,6 +34,8 @@ struct PendingCall {
 struct CallBuffer {
   private(set) var bytes: [UInt8] = []
   private(set) var calls: [PendingCall] = []
+  /// Of all calls together, each with its method.
+  private(set) var callBytes = 0
 
   var isEmpty: Bool { calls.isEmpty }
 
@@ -42,15 +47,38 @@ struct CallBuffer {
     bytes.append(contentsOf: method)
     bytes.append(contentsOf: payload)
     let middle = start + method.count
+    callBytes += bytes.count - start
     calls.append(
       PendingCall(
         header: header, origin: origin, deadline: deadline, method: start..<middle, payload: middle..<bytes.count))
+  }
+
+  /// The requests of a batch, whose method is here once for all of them.
+  mutating func append(
+    _ header: CallHeader, _ batch: PendingBatch, deadline: UInt64, method: UnsafeRawBufferPointer,
+    payloads: BatchPayloads
+  ) {
+    let start = bytes.count
+    bytes.append(contentsOf: method)
+    let method = start..<bytes.count
+    callBytes += payloads.count * method.count + payloads.bytes
+    var place = 0
+    for payload in payloads {
+      let start = bytes.count
+      bytes.append(contentsOf: payload)
+      calls.append(
+        PendingCall(
+          header: header, origin: .batch(batch, place: place), deadline: deadline, method: method,
+          payload: start..<bytes.count))
+      place += 1
+    }
   }
 
   mutating func removeAll() {
     // A burst must not keep its memory for ever.
     if bytes.capacity > 4 * 1024 * 1024 { bytes = [] } else { bytes.removeAll(keepingCapacity: true) }
     calls.removeAll(keepingCapacity: true)
+    callBytes = 0
   }
 }
 

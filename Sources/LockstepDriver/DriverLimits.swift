@@ -5,6 +5,10 @@ package struct DriverLimits: Sendable {
   /// Calls under way on this node, and the bytes of their requests; beyond, calls are refused.
   package var calls = 65_536
   package var callBytes = 128 * 1024 * 1024
+  /// Requests of a batch. All together may have as many bytes as one may.
+  package var batchRequests = 4096
+  /// Bytes of the results of a batch, which must fit in a frame; beyond, replies are left out and said to be.
+  package var batchReplyBytes = 3 * 1024 * 1024
   /// Without a time-out of its own, a call gets this; and no call gets more. In milliseconds.
   package var defaultTimeout: UInt64 = 5_000
   package var maximumTimeout: UInt64 = 600_000

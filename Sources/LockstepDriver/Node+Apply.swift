@@ -108,7 +108,11 @@ extension Node {
       callBytesUnderWay -= command.bytes
       guard let origin = command.origin else { continue }
       if command.id == id || planted(.answersForAnotherEntry) {
-        answer(origin, success(id, reply, shared, origin))
+        if case .batch(let batch, let place) = origin {
+          answer(batch, place, id, reply, leader: shared.leader, holders: shared.holders)
+        } else {
+          answer(origin, success(id, reply, shared, origin))
+        }
       } else {
         // Another entry is committed in its place: this one can never be.
         let entry = "entry \(command.id.index) of term \(command.id.term)"

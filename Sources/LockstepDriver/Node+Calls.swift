@@ -62,7 +62,7 @@ extension Node {
     }
   }
 
-  private func deadline(_ header: CallHeader) -> UInt64 {
+  func deadline(_ header: CallHeader) -> UInt64 {
     let asked = header.timeoutMilliseconds == 0 ? limits.defaultTimeout : header.timeoutMilliseconds
     let deadline = now + min(asked, limits.maximumTimeout) * 1_000_000
     nextDeadline = min(nextDeadline, deadline)
@@ -79,10 +79,8 @@ extension Node {
   private func takeCommand(
     _ group: Group, _ header: CallHeader, _ origin: Origin, _ deadline: UInt64, _ call: Call
   ) {
-    guard header.ack == 0 || header.ack == AckLevel.quorum.rawValue else {
-      let name = AckLevel(rawValue: header.ack)?.name ?? "number \(header.ack)"
-      let message = "acknowledgement level '\(name)' is not served by this version; 'quorum' is"
-      refuse(origin, Status(.unimplemented, message))
+    if let status = refusal(ofAck: header.ack) {
+      refuse(origin, status)
       return
     }
     guard header.session == 0, header.sequence == 0 else {
@@ -98,21 +96,35 @@ extension Node {
     }
   }
 
-  /// Passes a call on to the leader, once: what came from another node already is answered instead.
-  private func passOn(
-    _ group: Group, _ header: CallHeader, _ origin: Origin, _ deadline: UInt64, _ call: Call, isQuery: Bool
-  ) {
+  func refusal(ofAck ack: UInt32) -> Status? {
+    guard ack != 0, ack != AckLevel.quorum.rawValue else { return nil }
+    let name = AckLevel(rawValue: ack)?.name ?? "number \(ack)"
+    return Status(.unimplemented, "acknowledgement level '\(name)' is not served by this version; 'quorum' is")
+  }
+
+  /// The node that leads, where this one does not and can ask it.
+  func leaderToAsk(_ group: Group) throws(Status) -> NodeID {
     guard let leader = group.leader, leader != configuration.id else {
       let reason = "an election is under way, or a majority of the voters cannot be reached"
-      refuse(origin, Status(.unavailable, "no leader is known to node \(configuration.id): \(reason)"))
-      return
+      throw Status(.unavailable, "no leader is known to node \(configuration.id): \(reason)")
     }
-    guard case .client = origin else {
+    guard links.isConnected(leader) else {
+      throw Status(.unavailable, "node \(configuration.id) has no connection to the leader, node \(leader)")
+    }
+    return leader
+  }
+
+  /// Passes a call on to the leader, once: what came from another node already is answered instead.
+  func passOn(
+    _ group: Group, _ header: CallHeader, _ origin: Origin, _ deadline: UInt64, _ call: Call, isQuery: Bool
+  ) {
+    if case .node = origin, let leader = group.leader, leader != configuration.id {
       refuse(origin, Status(.unavailable, "node \(configuration.id) does not lead (any more); node \(leader) does"))
       return
     }
-    guard links.isConnected(leader) else {
-      refuse(origin, Status(.unavailable, "node \(configuration.id) has no connection to the leader, node \(leader)"))
+    let leader: NodeID
+    do throws(Status) { leader = try leaderToAsk(group) } catch {
+      refuse(origin, error)
       return
     }
     var header = header
@@ -232,17 +244,22 @@ extension Node {
     switch origin {
     case .client(let sink, _):
       codec.pack(reply)
-      sink.send(.callReply, codec.packed)
-      if !sink.isFlushDue {
-        sink.isFlushDue = true
-        dirtySinks.append(sink)
-      }
+      deliver(.callReply, to: sink)
     case .node(let node, let forward, _):
       codec.pack(reply)
       let packed = codec.packed
       codec.pack(forwardReply: forward, reply: packed)
       links.send(.forwardReply, header: codec.packed, body: UnsafeRawBufferPointer(start: nil, count: 0), to: node)
+    case .batch(let batch, let place): answer(batch, place, reply)
     }
+  }
+
+  /// Hands over what was packed last, to be flushed at the end of the turn.
+  func deliver(_ kind: FrameKind, to sink: any ReplySink) {
+    sink.send(kind, codec.packed)
+    guard !sink.isFlushDue else { return }
+    sink.isFlushDue = true
+    dirtySinks.append(sink)
   }
 
   // MARK: Deadlines

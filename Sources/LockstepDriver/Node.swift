@@ -260,7 +260,7 @@ package final class Node {
         block.append(term: first.term, kind: .configuration, timestamp: group.lastTimestamp, payload: $0)
       }
     case .proposal:
-      block.reserve(entries: count, bytes: group.proposals.bytes.count + count * (Replica.entryOverheadBytes + 16))
+      block.reserve(entries: count, bytes: group.proposals.callBytes + count * (Replica.entryOverheadBytes + 16))
       group.proposals.bytes.withUnsafeBytes { bytes in
         for call in group.proposals.calls {
           block.append(
