@@ -46,6 +46,16 @@ public struct CallFailure: Error, Sendable, CustomStringConvertible {
   public var description: String { status.description }
 }
 
+extension Applied {
+  var outcome: CallFailure.Applied {
+    switch self {
+    case .unknown: .unknown
+    case .no: .no
+    case .yes: .yes
+    }
+  }
+}
+
 extension CallReply {
   var outcome: Result<Reply, CallFailure> {
     if code == 0 {
@@ -55,12 +65,6 @@ extension CallReply {
           holders: evidence?.holders ?? []))
     }
     let status = Status(Status.Code(rawValue: UInt8(clamping: code)) ?? .unknown, message)
-    let applied: CallFailure.Applied =
-      switch self.applied {
-      case .unknown: .unknown
-      case .no: .no
-      case .yes: .yes
-      }
-    return .failure(CallFailure(status, applied: applied, index: index, term: term, node: node))
+    return .failure(CallFailure(status, applied: applied.outcome, index: index, term: term, node: node))
   }
 }

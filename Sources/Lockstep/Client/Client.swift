@@ -33,7 +33,7 @@ public final class Client: Sendable {
     switch outcome {
     case .reply(let reply): return try reply.outcome.get()
     case .failure(let failure): throw failure
-    case .schemas, .status: throw Self.mixedUp
+    case .batch, .schemas, .status: throw Self.mixedUp
     }
   }
 
@@ -42,7 +42,7 @@ public final class Client: Sendable {
     switch await perform({ .schemas(timeout: timeout, $0) }) {
     case .schemas(let services): return services.map { Schema(name: $0.name, descriptorSet: $0.descriptorSet) }
     case .failure(let failure): throw failure
-    case .reply, .status: throw Self.mixedUp
+    case .reply, .batch, .status: throw Self.mixedUp
     }
   }
 
@@ -51,7 +51,7 @@ public final class Client: Sendable {
     switch await perform({ .status(timeout: timeout, $0) }) {
     case .status(let status): return status
     case .failure(let failure): throw failure
-    case .reply, .schemas: throw Self.mixedUp
+    case .reply, .batch, .schemas: throw Self.mixedUp
     }
   }
 
@@ -73,10 +73,10 @@ public final class Client: Sendable {
     return made
   }
 
-  private static let mixedUp = CallFailure(
+  static let mixedUp = CallFailure(
     Status(.internal, "the node answered another question than was asked"), applied: .unknown)
 
-  private func perform(
+  func perform(
     _ make: @escaping @Sendable (CheckedContinuation<ClientCore.Outcome, Never>) -> ClientCore.Operation
   ) async -> ClientCore.Outcome {
     await withCheckedContinuation { continuation in

@@ -8,6 +8,7 @@ import NIOCore
 final class ClientCore {
   enum Outcome: Sendable {
     case reply(CallReply)
+    case batch(BatchReply)
     case schemas([(name: String, descriptorSet: [UInt8])])
     case status(NodeStatus)
     case failure(CallFailure)
@@ -15,18 +16,21 @@ final class ClientCore {
 
   enum Operation {
     case call(method: String, request: [UInt8], options: CallOptions, CheckedContinuation<Outcome, Never>)
+    case batch(method: String, requests: [[UInt8]], options: CallOptions, CheckedContinuation<Outcome, Never>)
     case schemas(timeout: Duration, CheckedContinuation<Outcome, Never>)
     case status(timeout: Duration, CheckedContinuation<Outcome, Never>)
 
     var continuation: CheckedContinuation<Outcome, Never> {
       switch self {
-      case .call(_, _, _, let continuation), .schemas(_, let continuation), .status(_, let continuation): continuation
+      case .call(_, _, _, let continuation), .batch(_, _, _, let continuation), .schemas(_, let continuation),
+        .status(_, let continuation):
+        continuation
       }
     }
 
     var timeout: Duration {
       switch self {
-      case .call(_, _, let options, _): options.timeout
+      case .call(_, _, let options, _), .batch(_, _, let options, _): options.timeout
       case .schemas(let timeout, _), .status(let timeout, _): timeout
       }
     }
@@ -48,6 +52,8 @@ final class ClientCore {
   private static let grace = TimeAmount.milliseconds(500)
   private static let handshakeTimeout = TimeAmount.seconds(1)
   private static let maximumReplyBytes = 64 << 20
+  /// What a node takes in a frame beside the bytes of requests.
+  private static let envelopeBytes = 64 << 10
 
   private let eventLoop: any EventLoop
   private let endpoints: [Endpoint]
@@ -127,6 +133,20 @@ final class ClientCore {
       }
       pack(id, method, request, options)
       kind = .call
+    case .batch(let method, let requests, let options, _):
+      let bytes = requests.reduce(0) { $0 + $1.count }
+      guard bytes <= maximumRequestBytes else {
+        let message = "the batch's requests have \(bytes) bytes, the limit is \(maximumRequestBytes)"
+        fail(call, CallFailure(Status(.resourceExhausted, message), applied: .no))
+        return
+      }
+      codec.pack(batch: id, method, requests, options)
+      guard codec.packed.count <= maximumRequestBytes + Self.envelopeBytes else {
+        let message = "the batch has \(requests.count) requests, more than fit in a frame"
+        fail(call, CallFailure(Status(.resourceExhausted, message), applied: .no))
+        return
+      }
+      kind = .batch
     case .schemas:
       codec.pack(describe: id)
       kind = .describe
@@ -297,6 +317,9 @@ extension ClientCore: ConnectionDelegate {
     case .callReply:
       let reply = try codec.unpackReply(payload)
       finish(reply.id, .reply(reply))
+    case .batchReply:
+      let reply = try codec.unpackBatchReply(payload)
+      finish(reply.id, .batch(reply))
     case .describeReply:
       let (id, services) = try codec.unpackDescribeReply(payload)
       finish(id, .schemas(services))

@@ -53,6 +53,10 @@ final class ClientPort {
     case .call:
       session.callReceived()
       try server.node.receiveCall(payload, sink: session)
+    case .batch:
+      // One, however many requests it has: what is bounded here are the answers that wait. The node bounds requests.
+      session.callReceived()
+      try server.node.receiveBatch(payload, sink: session)
     case .describe:
       let id = try codec.unpackDescribe(payload)
       codec.pack(describeReply: id, services: server.node.schemas)

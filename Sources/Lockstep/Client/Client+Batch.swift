@@ -1,0 +1,62 @@
+import LockstepExecution
+import LockstepWire
+
+extension Client {
+  /// Makes many calls of one command in one message, and waits for all their answers: many small commands cost much
+  /// less so than each by itself. `requests` are encoded messages of `method`, "package.Service/Method".
+  ///
+  /// Each request is a command of its own, carried out in the order given; commands of others may come in between, and
+  /// one that fails keeps no other from being carried out. The result has an answer for each request, in the same
+  /// order, as `call` would have given it: the reply, or the failure with what is known of its effect. For no requests it
+  /// is empty, and nothing is sent.
+  ///
+  /// Throws when the batch failed as a whole. With `applied: .no` it was refused, and none of it has had an effect: there
+  /// is no such command, one request is none of its kind (the message names it, counted from 0), there are too many, or
+  /// nobody leads or can be reached. With `applied: .unknown` the connection was lost or silent meanwhile, and each request
+  /// may have been carried out or not. Like a call, a batch is sent at most once.
+  public func batch(
+    _ method: String, _ requests: [[UInt8]], options: CallOptions = CallOptions()
+  ) async throws(CallFailure) -> [Result<Reply, CallFailure>] {
+    guard !requests.isEmpty else { return [] }
+    switch await perform({ .batch(method: method, requests: requests, options: options, $0) }) {
+    case .batch(let reply): return try reply.outcomes(of: requests.count)
+    case .failure(let failure): throw failure
+    case .reply, .schemas, .status: throw Self.mixedUp
+    }
+  }
+}
+
+extension Codec {
+  func pack(batch id: UInt64, _ method: String, _ requests: [[UInt8]], _ options: CallOptions) {
+    let header = BatchHeader(
+      id: id, timeoutMilliseconds: max(1, options.timeout.milliseconds), ack: options.acknowledgement.level.rawValue)
+    var method = method
+    method.withUTF8 { pack(header, method: UnsafeRawBufferPointer($0), payloads: requests) }
+  }
+}
+
+extension BatchReply {
+  func outcomes(of count: Int) throws(CallFailure) -> [Result<Reply, CallFailure>] {
+    guard code == 0 else {
+      let status = Status(Status.Code(rawValue: UInt8(clamping: code)) ?? .unknown, message)
+      throw CallFailure(status, applied: applied.outcome, node: node)
+    }
+    guard results.count == count else {
+      let status = Status(.internal, "node \(node) answered \(results.count) of \(count) requests")
+      throw CallFailure(status, applied: .unknown, node: node)
+    }
+    return results.map(outcome)
+  }
+
+  private func outcome(_ result: BatchResult) -> Result<Reply, CallFailure> {
+    if result.code == 0 {
+      return .success(
+        Reply(
+          payload: result.payload, index: result.index, term: result.term, node: node,
+          acknowledgement: Acknowledgement(ack), holders: evidence?.holders ?? []))
+    }
+    let status = Status(Status.Code(rawValue: UInt8(clamping: result.code)) ?? .unknown, result.message)
+    return .failure(
+      CallFailure(status, applied: result.applied.outcome, index: result.index, term: result.term, node: node))
+  }
+}
