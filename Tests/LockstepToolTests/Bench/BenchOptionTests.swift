@@ -18,6 +18,13 @@ struct BenchOptionTests {
     #expect(load.options.acknowledgement == .quorum && load.options.timeout == .seconds(5))
   }
 
+  @Test("--batch puts commands together; without it a call is a command")
+  func batch() throws {
+    #expect(try parse([]).load.batch == 1)
+    let load = try parse(["--batch", "64", "--depth", "8"]).load
+    #expect(load.batch == 64 && load.window == 8)
+  }
+
   @Test("--rate makes an open loop, in which many calls may be under way")
   func openLoop() throws {
     let load = try parse(["--rate", "5000", "--clients", "8", "--op", "get", "--read", "any"]).load
@@ -39,6 +46,7 @@ struct BenchOptionTests {
     arguments: [
       ["--rate", "10", "--depth", "2"], ["--rate", "0"], ["--depth", "0"], ["--clients", "0"], ["--keys", "0"],
       ["--op", "get", "--ack", "quorum"], ["--read", "any"], ["--fill"], ["--op", "delete"], ["--nodes", "0"],
+      ["--batch", "0"], ["--batch", "4097"], ["--batch", "2", "--op", "get"], ["--batch", "2", "--rate", "10"],
       ["--nodes", "3", "--endpoints", "a:1"], ["--op", "get", "--read", "some"], ["--timeout", "0"],
     ])
   func badUsage(arguments: [String]) async { #expect(await Program.run(["bench"] + arguments) == 2) }

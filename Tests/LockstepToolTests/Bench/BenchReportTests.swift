@@ -74,6 +74,21 @@ struct BenchReportTests {
     #expect(json["max_us"] == 3_000_000 && result.latencies.p50 == 3_000_000_000)
   }
 
+  @Test("batches: commands are counted, and the times are said to be those of batches")
+  func batches() {
+    var meter = LoadMeter()
+    meter.succeeded(latency: 2_000_000, commands: 60, isMissing: false, isInTime: true, isMeasured: true)
+    meter.failed(.aborted, commands: 4, isMeasured: true, "no")
+    var report = report(cluster: own, result: meter.result(lasting: 2))
+    #expect(report.json["batch"] == 1 && report.json["times_of"] == "calls")
+    report.load.batch = 64
+    let json = report.json
+    #expect(json["batch"] == 64 && json["times_of"] == "batches" && json["ops_per_s"] == 30 && json["errors"] == 4)
+    #expect(json["p50_us"] == json["max_us"])
+    #expect(report.text.contains("4 batches of 64 commands under way on each; times are those of batches"))
+    #expect(report.text.contains("COMMANDS/S") && !report.text.contains("CALLS/S"))
+  }
+
   @Test("a table for people")
   func text() {
     let lines = report(cluster: own).text.split(separator: "\n").map(String.init)

@@ -15,7 +15,8 @@ struct CallTemplateTests {
   private func written(_ load: Load, id: Int, key: UInt64) throws -> (CallHeader, method: String, request: [UInt8]) {
     let template = CallTemplate(load)
     var bytes = [UInt8](repeating: 0xff, count: template.bytes.count)
-    bytes.withUnsafeMutableBytes { template.write(id: id, key: key, to: $0) }
+    var keys = KeySequence(count: .max, isRandom: false, from: key)
+    bytes.withUnsafeMutableBytes { template.write(id: id, keys: &keys, to: $0) }
     var result: (CallHeader, method: String, request: [UInt8])?
     try bytes.withUnsafeBytes { bytes in
       try Codec(maximumMessage: 1 << 20).unpackCall(bytes) { header, method, request in
@@ -43,6 +44,27 @@ struct CallTemplateTests {
     let request = try written(load(.put, value: size), id: 3, key: 42).request
     #expect(String(decoding: request[2..<12], as: UTF8.self) == "0000000042")
     #expect(request.suffix(size).allSatisfy { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) })
+  }
+
+  @Test("a batch has the keys that are next, each at its place", arguments: [0, 30, 127, 200])
+  func batch(value: Int) throws {
+    var load = load(.put, value: value)
+    load.batch = 5
+    let template = CallTemplate(load)
+    var keys = KeySequence(count: .max, isRandom: false, from: 99_998)
+    var bytes = [UInt8](repeating: 0xff, count: template.bytes.count)
+    bytes.withUnsafeMutableBytes { template.write(id: 300, keys: &keys, to: $0) }
+    #expect(template.kind == .batch && keys.current == 100_003)
+    try bytes.withUnsafeBytes { bytes in
+      try Codec(maximumMessage: 0).unpackBatch(bytes) { header, method, payloads in
+        #expect(header.id == 300 && header.timeoutMilliseconds == 5000 && header.ack == AckLevel.quorum.rawValue)
+        #expect(String(decoding: method, as: UTF8.self) == "lockstep.kv.v1.KeyValue/Put" && payloads.count == 5)
+        for (place, payload) in payloads.enumerated() {
+          #expect(String(decoding: payload[2..<12], as: UTF8.self) == String(1_0000_099_998 + place).dropFirst())
+          #expect(payload.count == load.request.count && [UInt8](payload.suffix(value)) == load.request.suffix(value))
+        }
+      }
+    }
   }
 
   @Test("levels of acknowledgement", arguments: Acknowledgement.allCases)

@@ -65,6 +65,21 @@ struct LoadGeneratorTests {
     #expect(result.firstError == "RESOURCE_EXHAUSTED: no more" && result.latencies.longest == 0)
   }
 
+  @Test("batches: commands are counted, and each batch has one latency")
+  func batches() async throws {
+    var load = Self.load
+    load.batch = 16
+    let result = try await run(load, at: .answers)
+    #expect(result.errorCount == 0 && result.succeeded > 0 && result.succeeded.isMultiple(of: 16))
+    let refused = try await run(load, at: .fails)
+    #expect(refused.succeeded == 0 && refused.errorCount > 0 && refused.errorCount.isMultiple(of: 16))
+    #expect(refused.firstError == "RESOURCE_EXHAUSTED: no more")
+    // Of each sixteen one fails.
+    let mixed = try await run(load, at: .failsOnce)
+    #expect(mixed.errorCount > 0 && Set(mixed.errors.keys) == [.aborted] && mixed.firstError == "ABORTED: not this one")
+    #expect(mixed.succeeded == 15 * mixed.errorCount && mixed.latencies.longest > 0)
+  }
+
   @Test("lost connections are failures, and are made again")
   func lost() async throws {
     let result = try await run(Self.load, at: .hangsUp(after: 10))
@@ -90,6 +105,8 @@ private final class FakeNode: ConnectionDelegate {
     case stalls(from: TimeAmount, until: TimeAmount)
     case fails
     case hangsUp(after: Int)
+    /// One request of each batch.
+    case failsOnce
   }
 
   private let behaviour: Behaviour
@@ -125,15 +142,38 @@ private final class FakeNode: ConnectionDelegate {
       send(.clientWelcome, connection)
       return
     }
+    if kind == FrameKind.batch.rawValue {
+      answerBatch(payload, connection)
+      return
+    }
     var id: UInt64 = 0
     try? codec.unpackCall(payload) { header, _, _ in id = header.id }
     answer(connection, id)
   }
 
+  private func answerBatch(_ payload: UnsafeRawBufferPointer, _ connection: Connection) {
+    var reply = BatchReply(id: 0)
+    try? codec.unpackBatch(payload) { header, _, payloads in
+      reply.id = header.id
+      if case .fails = behaviour {
+        (reply.code, reply.message) = (8, "no more")
+        return
+      }
+      for place in 0..<UInt64(payloads.count) {
+        var result = BatchResult()
+        (result.index, result.term, result.applied) = (1 + place, 1, .yes)
+        if place == 3, case .failsOnce = behaviour { (result.code, result.message) = (10, "not this one") }
+        reply.results.append(result)
+      }
+    }
+    codec.pack(reply)
+    send(.batchReply, connection)
+  }
+
   private func answer(_ connection: Connection, _ id: UInt64) {
     calls += 1
     switch behaviour {
-    case .answers: reply(connection, id)
+    case .answers, .failsOnce: reply(connection, id)
     case .fails: reply(connection, id, code: 8, message: "no more")
     case .hangsUp(let number):
       if calls.isMultiple(of: number) { connection.closeNow(reason: .local("hung up")) } else { reply(connection, id) }

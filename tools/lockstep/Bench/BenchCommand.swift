@@ -24,6 +24,9 @@ struct BenchCommand: AsyncParsableCommand {
       meanwhile is sent later. What was due and is not answered a second after the end is counted with the time that it \
       has waited by then, and named.
 
+      With --batch each call carries so many commands, in one message. Commands are counted, and errors of commands; times \
+      are those of whole calls.
+
       Commands go to the leader, reads to all endpoints in turn, whatever their level, as any node serves them; --target \
       says otherwise. A refusal of the level that is asked for ends the command with exit code 1.
 
@@ -33,6 +36,7 @@ struct BenchCommand: AsyncParsableCommand {
       Examples:
         lockstep bench
         lockstep bench --op get --read any --clients 8 --depth 64
+        lockstep bench --clients 8 --depth 8 --batch 64 --value-size 16
         lockstep bench --rate 20000 --endpoints 127.0.0.1:7401,127.0.0.1:7402
       """)
 
@@ -54,7 +58,7 @@ struct BenchCommand: AsyncParsableCommand {
   @Option(help: "Calls under way on each connection. (default: 1)")
   var depth: Int?
 
-  @Option(help: "Commands in a call. Calls of more than one are not in this version.")
+  @Option(help: "Commands in each call, for --op put: they go in one message, and are answered in one.")
   var batch = 1
 
   @Option(help: "An open loop with so many calls a second in all.")
@@ -102,11 +106,13 @@ struct BenchCommand: AsyncParsableCommand {
       ("nodes", nodes ?? 3, UpCommand.supportedNodes), ("clients", clients, 1...4096), ("depth", depth ?? 1, 1...8192),
       ("rate", rate ?? 1, OpenLoopSchedule.rates), ("value-size", valueSize, 0...1_000_000),
       ("keys", keys, 1...1_000_000_000), ("seconds", seconds, 1...86_400), ("warmup", warmup, 0...3600),
+      ("batch", batch, 1...4096),
     ] where !range.contains(value) {
       throw ValidationError("--\(name) is \(value), must be from \(range.lowerBound) to \(range.upperBound)")
     }
-    guard batch == 1 else {
-      throw ValidationError("--batch is \(batch), must be 1: a call with several commands is not in this version")
+    if batch > 1, op == .get { throw ValidationError("--batch is of commands, and --op get makes none") }
+    if batch > 1, rate != nil {
+      throw ValidationError("--batch is of a closed loop, and --rate makes an open one; leave out one")
     }
     if nodes != nil, endpoints != nil {
       throw ValidationError("--nodes starts a cluster, and --endpoints names one that runs; leave out one")
@@ -129,7 +135,8 @@ struct BenchCommand: AsyncParsableCommand {
     Load(
       operation: op, clients: clients, pace: rate.map { .open(rate: $0) } ?? .closed(depth: depth ?? 1),
       extent: .time(warmup: warmup, seconds: seconds), valueBytes: valueSize, keys: keys,
-      options: CallOptions(acknowledgement: ack ?? .quorum, consistency: read ?? .linearizable, timeout: timeout))
+      options: CallOptions(acknowledgement: ack ?? .quorum, consistency: read ?? .linearizable, timeout: timeout),
+      batch: batch)
   }
 
   func run() async throws {

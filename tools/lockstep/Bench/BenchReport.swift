@@ -28,6 +28,10 @@ struct BenchReport: Sendable {
     add("op", .init(load.operation.rawValue))
     add(load.operation == .put ? "ack" : "read", .init(level))
     if load.operation == .get { add("missing", .init(result.missing)) }
+    if load.operation == .put {
+      add("batch", .init(load.batch))
+      add("times_of", .init(load.batch > 1 ? "batches" : "calls"))
+    }
     add("clients", .init(load.clients))
     switch load.pace {
     case .closed(let depth): add("depth", .init(depth))
@@ -77,6 +81,8 @@ struct BenchReport: Sendable {
   var text: String {
     let pace =
       switch load.pace {
+      case .closed(let depth) where load.batch > 1:
+        "\(depth) batches of \(grouped(load.batch)) commands under way on each; times are those of batches"
       case .closed(let depth): "\(depth) under way on each"
       case .open(let rate): "\(grouped(rate)) calls a second on schedule"
       }
@@ -90,7 +96,7 @@ struct BenchReport: Sendable {
     lines.append("")
     let latencies = result.latencies
     let cells =
-      [("CALLS/S", grouped(Int(result.rate.rounded())))]
+      [(load.batch > 1 ? "COMMANDS/S" : "CALLS/S", grouped(Int(result.rate.rounded())))]
       + [
         ("P50", latencies.p50), ("P90", latencies.p90), ("P99", latencies.p99), ("P99.9", latencies.p999),
         ("MAX", latencies.longest),

@@ -24,7 +24,7 @@ struct BenchRun: Sendable {
   private func fill(_ endpoints: [Endpoint], _ readers: BenchTarget) async throws {
     var fill = load
     (fill.operation, fill.pace, fill.extent) = (.put, .closed(depth: 64), .everyKey)
-    fill.clients = 8
+    (fill.clients, fill.batch) = (8, 1)
     fill.options = CallOptions()
     let leader = try await BenchTarget.find(.leader, among: endpoints)
     let keys = fill.keys

@@ -51,7 +51,13 @@ struct BenchTarget: Sendable, Equatable {
       let client = Client(endpoints: [endpoint])
       let failure: CallFailure?
       do throws(CallFailure) {
-        _ = try await client.call(load.operation.method, load.request, options: load.options)
+        if load.batch > 1 {
+          let requests = Array(repeating: load.request, count: load.batch)
+          let results = try await client.batch(load.operation.method, requests, options: load.options)
+          for result in results { _ = try result.get() }
+        } else {
+          _ = try await client.call(load.operation.method, load.request, options: load.options)
+        }
         failure = nil
       } catch {
         failure = error

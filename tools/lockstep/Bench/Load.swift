@@ -42,6 +42,9 @@ struct Load: Sendable {
   var keys: Int
   var options = CallOptions()
 
+  /// Commands in each call; with more than one, calls are batches.
+  var batch = 1
+
   /// Calls that may be under way on one connection.
   var window: Int {
     switch pace {

@@ -202,9 +202,8 @@ final class LoadGenerator {
 
   /// When the connection takes no more, the slot stays free until there is room.
   private func send(_ worker: LoadWorker, _ slot: Int, start: UInt64) -> Bool {
-    let key = keys.current
-    let result = worker.connection.send(kind: FrameKind.call.rawValue, count: template.bytes.count) {
-      template.write(id: slot, key: key, to: $0)
+    let result = worker.connection.send(kind: template.kind.rawValue, count: template.bytes.count) {
+      template.write(id: slot, keys: &keys, to: $0)
     }
     guard case .queued = result else {
       worker.free.append(slot)
@@ -212,7 +211,6 @@ final class LoadGenerator {
     }
     worker.starts[slot] = start
     underWay += 1
-    keys.advance()
     return true
   }
 
@@ -251,15 +249,8 @@ final class LoadGenerator {
 
   private func take(_ payload: UnsafeRawBufferPointer, _ worker: LoadWorker) throws(WireError) {
     let reply = try ReplyHead(payload)
-    guard reply.id < UInt64(worker.starts.count), worker.starts[Int(reply.id)] != 0 else {
-      throw WireError("an answer to call \(reply.id), which is not under way")
-    }
     let now = Self.now()
-    let slot = Int(reply.id)
-    let start = worker.starts[slot]
-    worker.starts[slot] = 0
-    worker.isHeard = true
-    underWay -= 1
+    let (slot, start) = try ended(reply.id, worker)
     if reply.code == 0 {
       answered += 1
       // A GetReply begins with `found`, unless that is false.
@@ -270,6 +261,47 @@ final class LoadGenerator {
       let code = Status.Code(rawValue: UInt8(truncatingIfNeeded: reply.code)) ?? .unknown
       meter.failed(code, isMeasured: isMeasured(start), (try? codec.unpackReply(payload).message) ?? "")
     }
+    goOn(worker, slot, now)
+  }
+
+  private func takeBatch(_ payload: UnsafeRawBufferPointer, _ worker: LoadWorker) throws(WireError) {
+    let reply = try BatchReplyHead(payload)
+    let now = Self.now()
+    let (slot, start) = try ended(reply.id, worker)
+    let isMeasured = isMeasured(start)
+    if reply.succeeded > 0 {
+      answered += 1
+      meter.succeeded(
+        latency: now - start, commands: reply.succeeded, isMissing: false, isInTime: phase == .measured,
+        isMeasured: isMeasured)
+    }
+    if reply.code != 0 || reply.failed > 0 {
+      let whole = try codec.unpackBatchReply(payload)
+      if whole.code != 0 { failed(whole.code, load.batch, isMeasured, whole.message) }
+      for result in whole.results where result.code != 0 { failed(result.code, 1, isMeasured, result.message) }
+    }
+    goOn(worker, slot, now)
+  }
+
+  private func failed(_ code: UInt32, _ commands: Int, _ isMeasured: Bool, _ message: String) {
+    let code = Status.Code(rawValue: UInt8(truncatingIfNeeded: code)) ?? .unknown
+    meter.failed(code, commands: commands, isMeasured: isMeasured, message)
+  }
+
+  /// The call is answered: its slot, and when it began.
+  private func ended(_ id: UInt64, _ worker: LoadWorker) throws(WireError) -> (slot: Int, start: UInt64) {
+    guard id < UInt64(worker.starts.count), worker.starts[Int(id)] != 0 else {
+      throw WireError("an answer to call \(id), which is not under way")
+    }
+    let slot = Int(id)
+    let start = worker.starts[slot]
+    worker.starts[slot] = 0
+    worker.isHeard = true
+    underWay -= 1
+    return (slot, start)
+  }
+
+  private func goOn(_ worker: LoadWorker, _ slot: Int, _ now: UInt64) {
     if schedule == nil, phase == .warmUp || phase == .measured, !keys.isOver {
       _ = send(worker, slot, start: now)
     } else {
@@ -303,6 +335,8 @@ extension LoadGenerator: ConnectionDelegate {
     do throws(WireError) {
       if kind == FrameKind.callReply.rawValue, let worker = connection.context as? LoadWorker {
         try take(payload, worker)
+      } else if kind == FrameKind.batchReply.rawValue, let worker = connection.context as? LoadWorker {
+        try takeBatch(payload, worker)
       } else if kind == FrameKind.clientWelcome.rawValue, connection.context == nil {
         welcome(connection)
       } else if kind == FrameKind.refusal.rawValue {
@@ -345,7 +379,7 @@ extension LoadGenerator: ConnectionDelegate {
     workers.removeAll { $0 === worker }
     for start in worker.starts where start != 0 {
       underWay -= 1
-      meter.failed(.unavailable, isMeasured: isMeasured(start), message)
+      meter.failed(.unavailable, commands: load.batch, isMeasured: isMeasured(start), message)
     }
     goOnAfterAnswer()
   }

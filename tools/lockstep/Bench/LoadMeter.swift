@@ -24,7 +24,7 @@ struct LatencySummary: Sendable, Equatable {
 /// What came of a load, or of one second of it.
 struct LoadResult: Sendable {
   var seconds = 0.0
-  /// Answered with success in these seconds.
+  /// Commands or reads answered with success in these seconds.
   var succeeded = 0
   /// Of them, reads of keys that had no value.
   var missing = 0
@@ -52,21 +52,25 @@ struct LoadMeter {
   private var secondLatencies = LoadMeter.emptyLatencies()
   private(set) var firstError: String?
 
-  /// `isInTime`: it was answered in the measured time. `isMeasured`: its latency counts; an open loop asks for calls that
-  /// were due in the measured time, whenever they are answered.
-  mutating func succeeded(latency: UInt64, isMissing: Bool, isInTime: Bool, isMeasured: Bool) {
-    second.succeeded += 1
+  /// `commands`: of one call, whose latency counts once. `isInTime`: it was answered in the measured time. `isMeasured`:
+  /// its latency counts; an open loop asks for calls that were due in the measured time, whenever they are answered.
+  mutating func succeeded(
+    latency: UInt64, commands: Int = 1, isMissing: Bool, isInTime: Bool, isMeasured: Bool
+  ) {
+    second.succeeded += commands
     secondLatencies.record(latency)
     if isInTime {
-      total.succeeded += 1
+      total.succeeded += commands
       if isMissing { total.missing += 1 }
     }
     if isMeasured { totalLatencies.record(latency) }
   }
 
-  mutating func failed(_ code: Status.Code, isMeasured: Bool, _ message: @autoclosure () -> String) {
-    second.errors[code, default: 0] += 1
-    if isMeasured { total.errors[code, default: 0] += 1 }
+  mutating func failed(
+    _ code: Status.Code, commands: Int = 1, isMeasured: Bool, _ message: @autoclosure () -> String
+  ) {
+    second.errors[code, default: 0] += commands
+    if isMeasured { total.errors[code, default: 0] += commands }
     if firstError == nil { firstError = "\(code.name): \(message())" }
   }
 

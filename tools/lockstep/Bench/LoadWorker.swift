@@ -51,6 +51,30 @@ struct ReplyHead {
   }
 }
 
+/// What a load looks at in the reply to a batch.
+struct BatchReplyHead {
+  private(set) var id: UInt64 = 0
+  private(set) var code: UInt64 = 0
+  private(set) var succeeded = 0
+  private(set) var failed = 0
+
+  init(_ bytes: UnsafeRawBufferPointer) throws(WireError) {
+    var cursor = WireCursor(bytes)
+    while !cursor.isAtEnd {
+      let tag = try cursor.varint()
+      switch tag {
+      case 1 << 3: id = try cursor.varint()
+      case 2 << 3: code = try cursor.varint()
+      case 11 << 3 | 2:
+        // The result of a failure begins with its code, as field 1; a success has none.
+        let result = try cursor.delimited()
+        if result.isEmpty || bytes[result.lowerBound] != 1 << 3 { succeeded += 1 } else { failed += 1 }
+      default: try cursor.skipValue(wireType: tag & 7)
+      }
+    }
+  }
+}
+
 /// The keys of a load, one after the other: at random, or each once.
 struct KeySequence {
   private let count: UInt64
@@ -59,8 +83,8 @@ struct KeySequence {
   private(set) var current: UInt64 = 0
   private(set) var isOver = false
 
-  init(count: UInt64, isRandom: Bool) {
-    (self.count, self.isRandom) = (count, isRandom)
+  init(count: UInt64, isRandom: Bool, from first: UInt64 = 0) {
+    (self.count, self.isRandom, current) = (count, isRandom, first)
     if isRandom { advance() }
   }
 
