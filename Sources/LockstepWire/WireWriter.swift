@@ -1,5 +1,5 @@
-/// Writes protobuf fields into memory that is large enough: for the two messages of which there is one per command.
-/// protobuf-c goes over a description of all fields twice for each, which was a tenth of what a command cost. The tests
+/// Writes protobuf fields into memory that is large enough: for the messages of which there is one per command, and for
+/// batches of them. protobuf-c goes over a description of all fields twice for each, which was a tenth of what a command cost. The tests
 /// compare the bytes with protobuf-c's.
 struct WireWriter {
   private let base: UnsafeMutableRawPointer

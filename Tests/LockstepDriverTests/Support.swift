@@ -2,6 +2,7 @@ import LockstepConsensus
 import LockstepExecution
 import LockstepStorage
 import LockstepWire
+import Testing
 
 @testable import LockstepDriver
 
@@ -107,10 +108,16 @@ final class FakeDisk: DiskQueue {
 final class FakeSink: ReplySink {
   var isFlushDue = false
   private(set) var replies: [CallReply] = []
+  private(set) var batches: [BatchReply] = []
   private(set) var flushes = 0
   private let codec = Codec(maximumMessage: 1 << 24)
 
   func send(_ kind: FrameKind, _ payload: [UInt8]) {
+    if kind == .batchReply {
+      let reply = payload.withUnsafeBytes { try? codec.unpackBatchReply($0) }
+      if let reply { batches.append(reply) } else { Issue.record("a reply to a batch that is none") }
+      return
+    }
     precondition(kind == .callReply)
     let reply = payload.withUnsafeBytes { try? codec.unpackReply($0) }
     if let reply { replies.append(reply) }
@@ -170,6 +177,17 @@ final class TestNode {
     change(&header)
     let bytes = packed(header, method: method, payload)
     try bytes.withUnsafeBytesTyped { (bytes) throws(WireError) in try node.receiveCall(bytes, sink: sink) }
+  }
+
+  func batch(
+    _ sink: FakeSink, _ id: UInt64, _ payloads: [[UInt8]], method: String = "t/Add",
+    _ change: (inout BatchHeader) -> Void = { _ in }
+  ) throws {
+    var header = BatchHeader(id: id)
+    change(&header)
+    let codec = Codec(maximumMessage: 0)
+    Array(method.utf8).withUnsafeBytes { codec.pack(header, method: $0, payloads: payloads) }
+    try codec.packed.withUnsafeBytesTyped { (bytes) throws(WireError) in try node.receiveBatch(bytes, sink: sink) }
   }
 
   func receive(_ message: Message, from peer: NodeID, entries: EntryBlock? = nil, previousChain: UInt64 = 0) throws {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import LockstepWire
 
-/// Two messages are written by hand; their bytes must be those that protobuf-c writes.
+/// These messages are written by hand; their bytes must be those that protobuf-c writes.
 @Suite("Written by hand")
 struct HandWrittenTests {
   private static let numbers: [UInt64] = [0, 1, 127, 128, 300, 1 << 32, .max]

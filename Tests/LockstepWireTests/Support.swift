@@ -247,6 +247,12 @@ struct Sample: Sendable, CustomTestStringConvertible {
     Sample("call", call) { codec, bytes throws(WireError) in try codec.unpackCall(bytes) { _, _, _ in } },
     Sample("call reply", pack: { $0.pack(reply) }) { codec, bytes throws(WireError) in _ = try codec.unpackReply(bytes)
     },
+    Sample("batch", batchRequest) { codec, bytes throws(WireError) in
+      try codec.unpackBatch(bytes) { _, _, payloads in for _ in payloads {} }
+    },
+    Sample("batch reply", pack: { $0.pack(batchReply) }) { codec, bytes throws(WireError) in
+      _ = try codec.unpackBatchReply(bytes)
+    },
     Sample("describe", pack: { $0.pack(describe: 300) }) { codec, bytes throws(WireError) in
       _ = try codec.unpackDescribe(bytes)
     },
@@ -273,6 +279,26 @@ struct Sample: Sendable, CustomTestStringConvertible {
         previousChain: header.previousChain)
     },
   ]
+
+  static var batchRequest: [UInt8] {
+    let codec = Codec(maximumMessage: 0)
+    let header = BatchHeader(id: 1, group: 2, timeoutMilliseconds: 3, ack: 2)
+    Array("a.B/C".utf8).withUnsafeBytes { codec.pack(header, method: $0, payloads: [[9, 8, 7], [], [1]]) }
+    return codec.packed
+  }
+
+  static var batchReply: BatchReply {
+    var reply = BatchReply(id: 1)
+    (reply.node, reply.leader, reply.ack) = (2, 3, 2)
+    reply.evidence = CallReply.Evidence(term: 5, index: 11, holders: [1, 2, .max])
+    for place in 0..<4 as Range<UInt64> {
+      var result = BatchResult()
+      (result.payload, result.index, result.term, result.applied) = ([UInt8(place)], 8 + place, 5, .yes)
+      reply.results.append(result)
+    }
+    (reply.results[1].code, reply.results[1].message, reply.results[1].payload) = (10, "who? \u{1F937}", [])
+    return reply
+  }
 
   static var call: [UInt8] {
     let header = CallHeader(

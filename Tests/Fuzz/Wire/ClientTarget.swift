@@ -19,6 +19,12 @@ extension FuzzTarget {
           "call reply", [Samples.reply, CallReply(id: .max)], pack: { $0.pack($1) },
           unpack: { codec, bytes throws(WireError) in try codec.unpackReply(bytes) }),
         .roundTrip(
+          "batch", Samples.numbers.map(Batch.init), pack: { $1.pack($0) },
+          unpack: { codec, bytes throws(WireError) in try Batch(codec, bytes) }),
+        .roundTrip(
+          "batch reply", [Samples.batchReply, BatchReply(id: .max)], pack: { $0.pack($1) },
+          unpack: { codec, bytes throws(WireError) in try codec.unpackBatchReply(bytes) }),
+        .roundTrip(
           "describe", Samples.numbers, pack: { $0.pack(describe: $1) },
           unpack: { codec, bytes throws(WireError) in try codec.unpackDescribe(bytes) }),
         .roundTrip(
@@ -64,4 +70,33 @@ private struct Call: Equatable {
       payload.withUnsafeBytes { codec.pack(header, method: method, payload: $0) }
     }
   }
+}
+
+/// A batch with its borrowed parts.
+private struct Batch: Equatable {
+  let header: BatchHeader
+  let method: [UInt8]
+  let payloads: [[UInt8]]
+
+  init(_ number: UInt64) {
+    header = BatchHeader(id: number, group: number, timeoutMilliseconds: number, ack: 2)
+    method = Array("lockstep.kv.v1.KeyValue/Put".utf8)
+    payloads = [[10, 1, 97], [], [10, 1, 98]]
+  }
+
+  init(_ codec: Codec, _ bytes: UnsafeRawBufferPointer) throws(WireError) {
+    var parts: (BatchHeader, [UInt8], [[UInt8]])?
+    try codec.unpackBatch(bytes) { header, method, payloads in
+      var all: [[UInt8]] = []
+      all.reserveCapacity(payloads.count)
+      for payload in payloads { all.append([UInt8](payload)) }
+      demand(all.count == payloads.count, "a batch of \(payloads.count) requests hands out \(all.count)")
+      demand(payloads.bytes == all.reduce(0) { $0 + $1.count }, "a batch counts other bytes than it hands out")
+      parts = (header, [UInt8](method), all)
+    }
+    guard let parts else { violated("a batch that was read and not handed out") }
+    (header, method, payloads) = parts
+  }
+
+  func pack(_ codec: Codec) { method.withUnsafeBytes { codec.pack(header, method: $0, payloads: payloads) } }
 }

@@ -39,6 +39,19 @@ enum Samples {
     return reply
   }
 
+  static var batchReply: BatchReply {
+    var reply = BatchReply(id: 1)
+    (reply.node, reply.leader, reply.ack) = (6, 3, 2)
+    reply.evidence = CallReply.Evidence(term: 5, index: 6, holders: [1, 2, .max])
+    for place in 0..<3 as Range<UInt64> {
+      var result = BatchResult()
+      (result.payload, result.index, result.term, result.applied) = ([1, 2], 4 + place, 5, .yes)
+      reply.results.append(result)
+    }
+    (reply.results[1].code, reply.results[1].message) = (9, "not so")
+    return reply
+  }
+
   static var status: NodeStatus {
     var status = NodeStatus()
     (status.id, status.node, status.cluster, status.incarnation, status.version) = (1, 2, cluster, 3, "0.1")
