@@ -1,6 +1,6 @@
 /// Writes protobuf fields into memory that is large enough: for the messages of which there is one per command, and for
-/// batches of them. protobuf-c goes over a description of all fields twice for each, which was a tenth of what a command cost. The tests
-/// compare the bytes with protobuf-c's.
+/// batches of them. protobuf-c goes over a description of all fields twice for each, which was a tenth of what a command
+/// cost. The tests compare the bytes with protobuf-c's.
 struct WireWriter {
   private let base: UnsafeMutableRawPointer
   private(set) var count = 0
