@@ -11,10 +11,10 @@ extension EndToEndTests {
   }
 
   @Test(.timeLimit(.minutes(2)))
-  func `bench starts a cluster, measures puts, gets and an open loop, and leaves nothing behind`() async throws {
+  func `bench starts a cluster, measures puts, batches, gets and an open loop, leaves nothing behind`() async throws {
     let directory = try TemporaryDirectory()
     let short = ["--json", "--seconds", "1", "--warmup", "0", "--keys", "1000", "--clients", "8"]
-    for flags in [["--op", "put"], ["--op", "get", "--read", "any"], ["--rate", "200"]] {
+    for flags in [["--op", "put"], ["--batch", "16"], ["--op", "get", "--read", "any"], ["--rate", "200"]] {
       let process = try bench(directory.path, short + flags)
       #expect(try await process.waitForExit(.seconds(60)) == 0, "\(process.errors)")
       let json = try JSONValue(parsing: process.lines.first ?? "null")
