@@ -592,6 +592,96 @@ void   lockstep__wire__v1__status_reply__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__status_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   lockstep__wire__v1__stage_status__init
+                     (Lockstep__Wire__V1__StageStatus         *message)
+{
+  static const Lockstep__Wire__V1__StageStatus init_value = LOCKSTEP__WIRE__V1__STAGE_STATUS__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__stage_status__get_packed_size
+                     (const Lockstep__Wire__V1__StageStatus *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stage_status__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__stage_status__pack
+                     (const Lockstep__Wire__V1__StageStatus *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stage_status__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__stage_status__pack_to_buffer
+                     (const Lockstep__Wire__V1__StageStatus *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stage_status__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__StageStatus *
+       lockstep__wire__v1__stage_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__StageStatus *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__stage_status__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__stage_status__free_unpacked
+                     (Lockstep__Wire__V1__StageStatus *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__stage_status__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   lockstep__wire__v1__counter_status__init
+                     (Lockstep__Wire__V1__CounterStatus         *message)
+{
+  static const Lockstep__Wire__V1__CounterStatus init_value = LOCKSTEP__WIRE__V1__COUNTER_STATUS__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__counter_status__get_packed_size
+                     (const Lockstep__Wire__V1__CounterStatus *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__counter_status__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__counter_status__pack
+                     (const Lockstep__Wire__V1__CounterStatus *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__counter_status__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__counter_status__pack_to_buffer
+                     (const Lockstep__Wire__V1__CounterStatus *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__counter_status__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__CounterStatus *
+       lockstep__wire__v1__counter_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__CounterStatus *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__counter_status__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__counter_status__free_unpacked
+                     (Lockstep__Wire__V1__CounterStatus *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__counter_status__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   lockstep__wire__v1__group_status__init
                      (Lockstep__Wire__V1__GroupStatus         *message)
 {
@@ -1814,7 +1904,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__status_request__descriptor 
   (ProtobufCMessageInit) lockstep__wire__v1__status_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__status_reply__field_descriptors[9] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__status_reply__field_descriptors[11] =
 {
   {
     "id",
@@ -1924,22 +2014,48 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__status_reply__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "stages",
+    10,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Lockstep__Wire__V1__StatusReply, n_stages),
+    offsetof(Lockstep__Wire__V1__StatusReply, stages),
+    &lockstep__wire__v1__stage_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "counters",
+    11,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Lockstep__Wire__V1__StatusReply, n_counters),
+    offsetof(Lockstep__Wire__V1__StatusReply, counters),
+    &lockstep__wire__v1__counter_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__status_reply__field_indices_by_name[] = {
   2,   /* field[2] = cluster */
   7,   /* field[7] = connections */
+  10,   /* field[10] = counters */
   6,   /* field[6] = groups */
   0,   /* field[0] = id */
   3,   /* field[3] = incarnation */
   1,   /* field[1] = node */
   8,   /* field[8] = resident_bytes */
+  9,   /* field[9] = stages */
   5,   /* field[5] = uptime_milliseconds */
   4,   /* field[4] = version */
 };
 static const ProtobufCIntRange lockstep__wire__v1__status_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__status_reply__descriptor =
 {
@@ -1949,11 +2065,152 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__status_reply__descriptor =
   "Lockstep__Wire__V1__StatusReply",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__StatusReply),
-  9,
+  11,
   lockstep__wire__v1__status_reply__field_descriptors,
   lockstep__wire__v1__status_reply__field_indices_by_name,
   1,  lockstep__wire__v1__status_reply__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__status_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__stage_status__field_descriptors[5] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StageStatus, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "peer",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StageStatus, peer),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "count",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StageStatus, count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "total_nanoseconds",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StageStatus, total_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "maximum_nanoseconds",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StageStatus, maximum_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__stage_status__field_indices_by_name[] = {
+  2,   /* field[2] = count */
+  4,   /* field[4] = maximum_nanoseconds */
+  0,   /* field[0] = name */
+  1,   /* field[1] = peer */
+  3,   /* field[3] = total_nanoseconds */
+};
+static const ProtobufCIntRange lockstep__wire__v1__stage_status__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__stage_status__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.StageStatus",
+  "StageStatus",
+  "Lockstep__Wire__V1__StageStatus",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__StageStatus),
+  5,
+  lockstep__wire__v1__stage_status__field_descriptors,
+  lockstep__wire__v1__stage_status__field_indices_by_name,
+  1,  lockstep__wire__v1__stage_status__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__stage_status__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__counter_status__field_descriptors[2] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__CounterStatus, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "value",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__CounterStatus, value),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__counter_status__field_indices_by_name[] = {
+  0,   /* field[0] = name */
+  1,   /* field[1] = value */
+};
+static const ProtobufCIntRange lockstep__wire__v1__counter_status__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__counter_status__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.CounterStatus",
+  "CounterStatus",
+  "Lockstep__Wire__V1__CounterStatus",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__CounterStatus),
+  2,
+  lockstep__wire__v1__counter_status__field_descriptors,
+  lockstep__wire__v1__counter_status__field_indices_by_name,
+  1,  lockstep__wire__v1__counter_status__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__counter_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_descriptors[14] =

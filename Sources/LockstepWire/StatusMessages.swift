@@ -12,6 +12,8 @@ package struct NodeStatus: Sendable, Equatable {
   package var connections: UInt64 = 0
   package var residentBytes: UInt64 = 0
   package var groups: [GroupStatus] = []
+  package var stages: [StageStatus] = []
+  package var counters: [CounterStatus] = []
 
   package init() {}
 }
@@ -78,6 +80,10 @@ extension Codec {
     message.resident_bytes = status.residentBytes
     message.n_groups = status.groups.count
     message.groups = memory.pointers(status.groups.map { pack($0, memory) })
+    message.n_stages = status.stages.count
+    message.stages = memory.pointers(status.stages.map { $0.packed(memory) })
+    message.n_counters = status.counters.count
+    message.counters = memory.pointers(status.counters.map { $0.packed(memory) })
     pack(&message)
     memory.free()
   }
@@ -128,6 +134,10 @@ extension Codec {
       status.residentBytes = message.resident_bytes
       status.groups = UnsafeBufferPointer(start: message.groups, count: message.n_groups)
         .compactMap { $0?.pointee }.map(unpack)
+      status.stages = UnsafeBufferPointer(start: message.stages, count: message.n_stages)
+        .compactMap { $0?.pointee }.map { StageStatus($0) }
+      status.counters = UnsafeBufferPointer(start: message.counters, count: message.n_counters)
+        .compactMap { $0?.pointee }.map { CounterStatus($0) }
       return status
     }
   }

@@ -175,6 +175,11 @@ struct Sample: Sendable, CustomTestStringConvertible {
     (group.appliedTimestamp, group.digest, group.voters) = (3, .max, [1, 2, 300])
     group.peers = [PeerStatus(node: 2, matchIndex: 5, state: "replicating", isConnected: true)]
     status.groups = [group, GroupStatus()]
+    status.stages = [
+      StageStatus(name: "sync", count: 3, totalNanoseconds: .max, maximumNanoseconds: 300),
+      StageStatus(name: "", peer: 2, count: 0, totalNanoseconds: 0, maximumNanoseconds: 0),
+    ]
+    status.counters = [CounterStatus(name: "turns", value: .max), CounterStatus(name: "", value: 0)]
     return status
   }
 

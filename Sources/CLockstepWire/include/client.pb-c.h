@@ -28,6 +28,8 @@ typedef struct Lockstep__Wire__V1__ServiceDescription Lockstep__Wire__V1__Servic
 typedef struct Lockstep__Wire__V1__DescribeReply Lockstep__Wire__V1__DescribeReply;
 typedef struct Lockstep__Wire__V1__StatusRequest Lockstep__Wire__V1__StatusRequest;
 typedef struct Lockstep__Wire__V1__StatusReply Lockstep__Wire__V1__StatusReply;
+typedef struct Lockstep__Wire__V1__StageStatus Lockstep__Wire__V1__StageStatus;
+typedef struct Lockstep__Wire__V1__CounterStatus Lockstep__Wire__V1__CounterStatus;
 typedef struct Lockstep__Wire__V1__GroupStatus Lockstep__Wire__V1__GroupStatus;
 typedef struct Lockstep__Wire__V1__PeerStatus Lockstep__Wire__V1__PeerStatus;
 
@@ -361,10 +363,51 @@ struct  Lockstep__Wire__V1__StatusReply
   Lockstep__Wire__V1__GroupStatus **groups;
   uint64_t connections;
   uint64_t resident_bytes;
+  /*
+   * since the node started, as all that is counted
+   */
+  size_t n_stages;
+  Lockstep__Wire__V1__StageStatus **stages;
+  size_t n_counters;
+  Lockstep__Wire__V1__CounterStatus **counters;
 };
 #define LOCKSTEP__WIRE__V1__STATUS_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__status_reply__descriptor) \
-    , 0, 0, {0,NULL}, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0, 0 }
+    , 0, 0, {0,NULL}, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0, 0, 0,NULL, 0,NULL }
+
+
+/*
+ * Where the time of commands goes. Weighted by commands: total by count is the mean time of a command in this stage.
+ */
+struct  Lockstep__Wire__V1__StageStatus
+{
+  ProtobufCMessage base;
+  char *name;
+  /*
+   * whom it is about; 0: the node itself
+   */
+  uint64_t peer;
+  uint64_t count;
+  /*
+   * wraps around
+   */
+  uint64_t total_nanoseconds;
+  uint64_t maximum_nanoseconds;
+};
+#define LOCKSTEP__WIRE__V1__STAGE_STATUS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__stage_status__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, 0, 0, 0 }
+
+
+struct  Lockstep__Wire__V1__CounterStatus
+{
+  ProtobufCMessage base;
+  char *name;
+  uint64_t value;
+};
+#define LOCKSTEP__WIRE__V1__COUNTER_STATUS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__counter_status__descriptor) \
+    , (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Lockstep__Wire__V1__GroupStatus
@@ -667,6 +710,44 @@ Lockstep__Wire__V1__StatusReply *
 void   lockstep__wire__v1__status_reply__free_unpacked
                      (Lockstep__Wire__V1__StatusReply *message,
                       ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__StageStatus methods */
+void   lockstep__wire__v1__stage_status__init
+                     (Lockstep__Wire__V1__StageStatus         *message);
+size_t lockstep__wire__v1__stage_status__get_packed_size
+                     (const Lockstep__Wire__V1__StageStatus   *message);
+size_t lockstep__wire__v1__stage_status__pack
+                     (const Lockstep__Wire__V1__StageStatus   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__stage_status__pack_to_buffer
+                     (const Lockstep__Wire__V1__StageStatus   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__StageStatus *
+       lockstep__wire__v1__stage_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__stage_status__free_unpacked
+                     (Lockstep__Wire__V1__StageStatus *message,
+                      ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__CounterStatus methods */
+void   lockstep__wire__v1__counter_status__init
+                     (Lockstep__Wire__V1__CounterStatus         *message);
+size_t lockstep__wire__v1__counter_status__get_packed_size
+                     (const Lockstep__Wire__V1__CounterStatus   *message);
+size_t lockstep__wire__v1__counter_status__pack
+                     (const Lockstep__Wire__V1__CounterStatus   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__counter_status__pack_to_buffer
+                     (const Lockstep__Wire__V1__CounterStatus   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__CounterStatus *
+       lockstep__wire__v1__counter_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__counter_status__free_unpacked
+                     (Lockstep__Wire__V1__CounterStatus *message,
+                      ProtobufCAllocator *allocator);
 /* Lockstep__Wire__V1__GroupStatus methods */
 void   lockstep__wire__v1__group_status__init
                      (Lockstep__Wire__V1__GroupStatus         *message);
@@ -746,6 +827,12 @@ typedef void (*Lockstep__Wire__V1__StatusRequest_Closure)
 typedef void (*Lockstep__Wire__V1__StatusReply_Closure)
                  (const Lockstep__Wire__V1__StatusReply *message,
                   void *closure_data);
+typedef void (*Lockstep__Wire__V1__StageStatus_Closure)
+                 (const Lockstep__Wire__V1__StageStatus *message,
+                  void *closure_data);
+typedef void (*Lockstep__Wire__V1__CounterStatus_Closure)
+                 (const Lockstep__Wire__V1__CounterStatus *message,
+                  void *closure_data);
 typedef void (*Lockstep__Wire__V1__GroupStatus_Closure)
                  (const Lockstep__Wire__V1__GroupStatus *message,
                   void *closure_data);
@@ -774,6 +861,8 @@ extern const ProtobufCMessageDescriptor lockstep__wire__v1__service_description_
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__describe_reply__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__status_request__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__status_reply__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__stage_status__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__counter_status__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__group_status__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__peer_status__descriptor;
 

@@ -61,6 +61,11 @@ enum Samples {
     (group.commitIndex, group.appliedIndex, group.digest, group.voters) = (7, 6, .max, [1, 2, 300])
     group.peers = [PeerStatus(node: 2, matchIndex: 5, state: "replicating", isConnected: true)]
     status.groups = [group, GroupStatus()]
+    status.stages = [
+      StageStatus(name: "sync", count: 3, totalNanoseconds: .max, maximumNanoseconds: 300),
+      StageStatus(name: "", peer: 2, count: 0, totalNanoseconds: 0, maximumNanoseconds: 0),
+    ]
+    status.counters = [CounterStatus(name: "turns", value: .max), CounterStatus(name: "", value: 0)]
     return status
   }
 
