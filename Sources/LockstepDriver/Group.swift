@@ -35,6 +35,7 @@ final class Group {
   /// Up to here, commands were there when the node started.
   let recoveredLast: LogIndex
   var isCaughtUp: Bool
+  var probes = StageProbes()
 
   init(id: GroupID, replica: Replica, executor: Executor, cache: TailCache, firstRead: UInt64) {
     nextRead = firstRead

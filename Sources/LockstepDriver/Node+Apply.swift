@@ -17,9 +17,9 @@ extension Node {
       guard budget > 0 else { return true }
       let slice = LogSlice(first: next, last: min(block.last, group.commitTarget))
       budget -= block.region(slice).count
-      apply(group, block, slice)
+      let applied = measured(slice) { apply(group, block, slice) }
       // Clients go on while this node applies what comes next.
-      if failure == nil { flushAnswers() }
+      if failure == nil { flushAnswers(since: applied) }
     }
     noteCaughtUp(group)
     return false
@@ -37,7 +37,7 @@ extension Node {
     for block in blocks {
       guard block.first == group.executor.applied.next, failure == nil else { return }
       let slice = LogSlice(first: block.first, last: min(block.last, group.commitTarget))
-      if !slice.isEmpty { apply(group, block, slice) }
+      if !slice.isEmpty { _ = measured(slice) { apply(group, block, slice) } }
     }
   }
 

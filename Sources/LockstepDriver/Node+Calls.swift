@@ -89,6 +89,7 @@ extension Node {
     }
     switch group.replica.role {
     case .leader:
+      noteArrival(group)
       callsUnderWay += 1
       callBytesUnderWay += call.method.count + call.request.count
       group.proposals.append(header, origin, deadline: deadline, method: call.method, payload: call.request)

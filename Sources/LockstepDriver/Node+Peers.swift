@@ -43,6 +43,7 @@ extension Node {
     group.replica.step(received.message, entries: entries, from: peer, into: &list)
     carryOut(&list, group)
     group.received = nil
+    if case .appendReply = received.message { noteAcknowledged(group, by: peer) }
   }
 
   private func configurations(in block: EntryBlock) throws(WireError) -> [(index: LogIndex, members: Members)] {
@@ -55,6 +56,7 @@ extension Node {
   }
 
   func send(_ group: Group, _ message: Message, to node: NodeID) {
+    stages.frames &+= 1
     guard case .append(let request) = message else {
       let kind = codec.pack(message, group: group.id)
       links.send(kind, header: codec.packed, body: UnsafeRawBufferPointer(start: nil, count: 0), to: node)
@@ -88,5 +90,6 @@ extension Node {
       let body = UnsafeRawBufferPointer(rebasing: bytes[block.region(request.entries)])
       links.send(kind, header: codec.packed, body: body, to: node)
     }
+    noteSent(group, request.entries, to: node)
   }
 }

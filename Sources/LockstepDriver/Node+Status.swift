@@ -9,6 +9,8 @@ extension Node {
     status.node = configuration.id.rawValue
     status.cluster = configuration.cluster
     status.groups = groups.map { self.status(of: $0) }
+    status.stages = stages.status
+    status.counters = stages.counters
     return status
   }
 

@@ -36,6 +36,9 @@ package final class Node {
   let links: any PeerLinks
   let disk: any DiskQueue
   let observe: (NodeEvent) -> Void
+  /// Says how long things take, and nothing else: no decision rests on it.
+  let clock: () -> UInt64
+  var stages = StageTimes()
   let codec: Codec
   var groups: [Group]
 
@@ -55,15 +58,18 @@ package final class Node {
   /// Set when the node must stop; nothing is sent or answered after that.
   package internal(set) var failure: NodeFailure?
 
-  /// A node as its disk has it. `machines`: the state machine of each group, in its first state.
+  /// A node as its disk has it. `machines`: the state machine of each group, in its first state. `clock`: monotonic, in
+  /// nanoseconds; without one, what is counted has no times.
   package init(
     _ configuration: Configuration, recovered: [RecoveredGroup], machines: [(GroupID, any StateMachine)],
-    links: any PeerLinks, disk: any DiskQueue, observe: @escaping (NodeEvent) -> Void
+    links: any PeerLinks, disk: any DiskQueue, observe: @escaping (NodeEvent) -> Void,
+    clock: @escaping () -> UInt64 = { 0 }
   ) throws(WireError) {
     self.configuration = configuration
     self.links = links
     self.disk = disk
     self.observe = observe
+    self.clock = clock
     codec = Codec(maximumMessage: Self.frameBytes(requestBytes: configuration.driver.requestBytes))
     groups = []
     let firstID = Self.firstID(seed: configuration.seed)
@@ -126,7 +132,9 @@ package final class Node {
   package func linkChanged(_ node: NodeID, isUp: Bool) {
     guard failure == nil else { return }
     for group in groups { step(group, isUp ? .linkRestored(node) : .linkLost(node)) }
-    if !isUp { failForwards(to: node) }
+    guard !isUp else { return }
+    failForwards(to: node)
+    noteLinkLost(to: node)
   }
 
   package func diskFinished(_ result: DiskResult) {
@@ -146,6 +154,7 @@ package final class Node {
       failure = .storage(error)
     case .appended:
       isAppending = false
+      noteDurable(result)
       let finished = appendWrites
       appendWrites.removeAll(keepingCapacity: true)
       for (id, write) in finished {
@@ -172,6 +181,7 @@ package final class Node {
   package func turn(now: UInt64, wall: UInt64) -> Bool {
     guard failure == nil else { return false }
     advanceClock(now: now, wall: wall)
+    stages.turns &+= 1
     var isMore = false
     for group in groups {
       resumeHeld(group)
@@ -181,10 +191,12 @@ package final class Node {
     }
     // Followers work while this node's own disk does.
     links.flush()
+    noteHandedOver()
     while submitWrites(), failure == nil {
       // The disk has answered at once: what follows from that belongs to this turn.
       for group in groups { step(group, .turnEnded) }
       links.flush()
+      noteHandedOver()
     }
     guard failure == nil else { return false }
     for group in groups {
@@ -235,11 +247,13 @@ package final class Node {
     case .load(let node, let first, let maximumBytes):
       submitRead(group, .follower(node), from: first, through: group.replica.log.durable, maximumBytes: maximumBytes)
     case .commit(let index):
+      noteCommitted(group, index)
       group.commitTarget = planted(.appliesWhatIsNotCommitted) ? group.cache.last : index
     case .proposalRefused(let refusal): refuseProposals(group, refusal)
     case .readReady(let id, let index): readReady(group, id, index)
     case .readRefused(let id, let refusal): readRefused(group, id, refusal)
     case .roleChanged(let role, let term, let leader):
+      noteRoleChanged(group)
       observe(.roleChanged(group.id, role, term: term, leader: leader))
     case .protocolViolation(let node, let violation):
       observe(.protocolViolation(group.id, node, violation.explanation))
@@ -260,6 +274,7 @@ package final class Node {
         block.append(term: first.term, kind: .configuration, timestamp: group.lastTimestamp, payload: $0)
       }
     case .proposal:
+      noteProposed(group, through: first.index.advanced(by: count - 1), commands: count)
       block.reserve(entries: count, bytes: group.proposals.callBytes + count * (Replica.entryOverheadBytes + 16))
       group.proposals.bytes.withUnsafeBytes { bytes in
         for call in group.proposals.calls {
@@ -316,6 +331,7 @@ package final class Node {
     // A leader with many clients takes in their next commands meanwhile; with one, there is nothing to take in.
     let bytes = writes.reduce(0) { $0 + ($1.entries?.bytes.count ?? 0) }
     let isLeading = groups.contains { $0.replica.role == .leader }
+    noteWriting(writes, bytes: bytes)
     job.mayRunAtOnce = bytes <= (isLeading ? limits.leaderAtOnceBytes : limits.followerAtOnceBytes)
     return submit(job)
   }

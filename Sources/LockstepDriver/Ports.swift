@@ -61,6 +61,8 @@ package struct DiskResult: Sendable {
   }
   package let job: DiskJob
   package let outcome: Outcome
+  /// How long the disk was at it, if its queue knows.
+  package var nanoseconds: UInt64?
   package init(job: DiskJob, outcome: Outcome) {
     self.job = job
     self.outcome = outcome

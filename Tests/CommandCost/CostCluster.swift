@@ -48,7 +48,7 @@ final class CostCluster {
         try Node(
           configuration, recovered: groups,
           machines: [(.first, ServiceMachine(services: [KeyValue.self, Counter.self]))], links: link, disk: queue,
-          observe: { _ in }))
+          observe: { _ in }, clock: CostClock.now))
       links.append(link)
       disks.append(queue)
     }

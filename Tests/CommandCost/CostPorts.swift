@@ -1,3 +1,4 @@
+import Glibc
 import LockstepConsensus
 import LockstepDriver
 import LockstepStorage
@@ -131,4 +132,13 @@ final class CostFile: DiskFile {
 
   func sync() throws(DiskError) {}
   func close() {}
+}
+
+/// The clock that a server measures its stages with.
+enum CostClock {
+  static func now() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+  }
 }

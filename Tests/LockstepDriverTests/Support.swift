@@ -146,13 +146,16 @@ final class TestNode {
   /// Where the bytes go; without one, writes succeed and are forgotten.
   let worker: DiskWorker?
 
-  init(_ configuration: Node.Configuration, recovered: [RecoveredGroup] = [], worker: DiskWorker? = nil) throws {
+  init(
+    _ configuration: Node.Configuration, recovered: [RecoveredGroup] = [], worker: DiskWorker? = nil,
+    clock: @escaping () -> UInt64 = { 0 }
+  ) throws {
     id = configuration.id
     self.worker = worker
     let journal = journal
     node = try Node(
       configuration, recovered: recovered, machines: [(.first, Tape())], links: links, disk: disk,
-      observe: { journal.events.append($0) })
+      observe: { journal.events.append($0) }, clock: clock)
   }
 
   var group: Group { node.groups[0] }

@@ -17,10 +17,11 @@ final class World {
   /// Asked for every frame before it arrives.
   var passes: (_ from: NodeID, _ frame: FakeLinks.Frame) -> Bool = { _, _ in true }
 
-  init(_ count: UInt64, limits: (inout DriverLimits) -> Void = { _ in }, core: (inout Limits) -> Void = { _ in })
-    throws
-  {
-    nodes = try (1...count).map { try TestNode(configuration($0, of: count, limits: limits, core: core)) }
+  init(
+    _ count: UInt64, limits: (inout DriverLimits) -> Void = { _ in }, core: (inout Limits) -> Void = { _ in },
+    clock: @escaping () -> UInt64 = { 0 }
+  ) throws {
+    nodes = try (1...count).map { try TestNode(configuration($0, of: count, limits: limits, core: core), clock: clock) }
     for node in nodes { connect(node) }
   }
 

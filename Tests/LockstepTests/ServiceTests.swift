@@ -91,6 +91,32 @@ extension Servers {
       }
     }
 
+    @Test("after calls, the leader and its followers have counted where the time went")
+    func stages() async throws {
+      try await Cluster.with(3) { cluster in
+        let leader = try await cluster.waitForLeader()
+        let client = cluster.client(leader)
+        for number in 0..<50 { try await client.put("k\(number)", "v") }
+        let status = try await client.status()
+        for row in status.stages {
+          #expect(row.count > 0 && row.totalNanoseconds > 0 && row.maximumNanoseconds > 0, "\(row)")
+          // Nothing can have taken longer than the node has been there.
+          #expect(row.maximumNanoseconds < (status.uptimeMilliseconds + 1000) * 1_000_000, "\(row)")
+        }
+        #expect(Set(status.stages.map(\.name)) == Set(Stage.allCases.map(\.rawValue)))
+        // A majority may have been the same two nodes every time.
+        #expect(status.stages.contains { $0.name == "replicate" && $0.peer != leader })
+        for name in StageCounter.allCases.map(\.rawValue) {
+          #expect(status.counters.first { $0.name == name }.map { $0.value > 0 } == true, "\(name)")
+        }
+        let follower = try await cluster.client(leader % 3 + 1).status()
+        for stage in [Stage.sync, .disk, .apply] {
+          #expect(follower.stages.first { $0.name == stage.rawValue }.map { $0.count > 0 } == true, "\(stage)")
+        }
+        #expect(follower.stages.first { $0.name == Stage.queue.rawValue }?.count == 0)
+      }
+    }
+
     @Test("reflection and status: the services, and who leads")
     func status() async throws {
       try await Cluster.with(3) { cluster in

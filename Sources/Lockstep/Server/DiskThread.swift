@@ -158,8 +158,9 @@ final class DiskThread: @unchecked Sendable {
 
   private func timed(_ work: () -> DiskResult) -> DiskResult {
     let start = NIODeadline.now()
-    let result = work()
+    var result = work()
     let end = NIODeadline.now()
+    result.nanoseconds = UInt64(max(0, (end - start).nanoseconds))
     if end - start > Self.slow {
       state.withLock { $0.threadOnlyUntil = end + Self.threadOnlyAfterSlow }
     }

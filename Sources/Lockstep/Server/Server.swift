@@ -136,7 +136,7 @@ public final class Server: Sendable {
       let node = try Node(
         configuration.node(cluster: stored.identity.cluster, incarnation: stored.identity.incarnation),
         recovered: stored.groups, machines: [(.first, machine)], links: peers, disk: disk,
-        observe: { log($0, logger) })
+        observe: { log($0, logger) }, clock: { NIODeadline.now().uptimeNanoseconds })
       let running = Running(
         ServerLoop(
           configuration: configuration, identity: stored.identity, eventLoop: eventLoop, logger: logger, disk: disk,

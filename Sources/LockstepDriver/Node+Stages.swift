@@ -1,0 +1,108 @@
+import LockstepConsensus
+import LockstepStorage
+import LockstepWire
+
+// Where a command's time goes: a few readings of the clock a turn. Nothing here changes what the node does.
+
+extension Node {
+  /// A command is about to be taken in.
+  func noteArrival(_ group: Group) {
+    guard group.proposals.isEmpty else { return }
+    group.probes.arrival = clock()
+  }
+
+  /// The commands that wait become entries now, up to `last`.
+  @inline(never)
+  func noteProposed(_ group: Group, through last: LogIndex, commands: Int) {
+    let now = clock()
+    if let arrival = group.probes.arrival { stages.queue.record(from: arrival, to: now, commands: commands) }
+    group.probes.arrival = nil
+    group.probes.proposed = StageProbes.Probe(last: last, commands: commands, start: now)
+    stages.isHandingOver = true
+    stages.batches &+= 1
+  }
+
+  /// The links have been flushed: what was proposed and sent has left this node.
+  @inline(__always)
+  func noteHandedOver() {
+    if stages.isHandingOver { handOver() }
+  }
+
+  private func handOver() {
+    stages.isHandingOver = false
+    let now = clock()
+    for group in groups {
+      group.probes.leave(at: now)
+      guard let proposed = group.probes.proposed else { continue }
+      group.probes.proposed = nil
+      stages.append.record(from: proposed.start, to: now, commands: proposed.commands)
+      guard group.probes.quorum == nil else { continue }
+      group.probes.quorum = StageProbes.Probe(last: proposed.last, commands: proposed.commands, start: now)
+    }
+  }
+
+  func noteSent(_ group: Group, _ slice: LogSlice, to peer: NodeID) {
+    group.probes.send(slice, to: peer)
+    stages.isHandingOver = true
+  }
+
+  func noteWriting(_ writes: [LogWrite], bytes: Int) {
+    var entries = 0
+    for write in writes { entries += write.entries?.count ?? 0 }
+    stages.writing = (clock(), entries, bytes)
+  }
+
+  func noteDurable(_ result: DiskResult) {
+    guard let writing = stages.writing else { return }
+    stages.writing = nil
+    stages.sync.record(from: writing.start, to: clock(), commands: writing.entries)
+    if let worked = result.nanoseconds { stages.disk.record(worked, commands: writing.entries) }
+    stages.syncs &+= 1
+    stages.entries &+= UInt64(writing.entries)
+    stages.bytes &+= UInt64(writing.bytes)
+  }
+
+  func noteAcknowledged(_ group: Group, by peer: NodeID) {
+    for place in group.probes.replicate.indices where group.probes.replicate[place].peer == peer {
+      let sent = group.probes.replicate[place]
+      guard sent.commands > 0, let start = sent.start else { return }
+      for follower in group.replica.progress.indices where group.replica.progress[follower].node == peer {
+        guard group.replica.progress[follower].match >= sent.last else { return }
+        group.probes.replicate[place].commands = 0
+        stages.replicated(to: peer, from: start, to: clock(), commands: sent.commands)
+      }
+      return
+    }
+  }
+
+  /// What was on its way to this peer is lost, and how long it will have taken says nothing.
+  func noteLinkLost(to peer: NodeID) {
+    for group in groups { group.probes.lose(peer) }
+  }
+
+  @inline(never)
+  func noteRoleChanged(_ group: Group) { group.probes.forget() }
+
+  @inline(never)
+  func noteCommitted(_ group: Group, _ index: LogIndex) {
+    guard let probe = group.probes.quorum, index >= probe.last else { return }
+    group.probes.quorum = nil
+    stages.quorum.record(from: probe.start, to: clock(), commands: probe.commands)
+  }
+
+  /// Applies a block. Returns when that was done, and how many of its commands somebody here had waited for.
+  func measured(_ slice: LogSlice, apply: () -> Void) -> (time: UInt64, answered: Int) {
+    let start = clock()
+    let underWay = callsUnderWay
+    apply()
+    let applied = clock()
+    stages.apply.record(from: start, to: applied, commands: slice.count)
+    return (applied, underWay - callsUnderWay)
+  }
+
+  func flushAnswers(since applied: (time: UInt64, answered: Int)) {
+    guard !dirtySinks.isEmpty else { return }
+    flushAnswers()
+    stages.reply.record(from: applied.time, to: clock(), commands: applied.answered)
+  }
+}
