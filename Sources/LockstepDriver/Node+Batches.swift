@@ -109,6 +109,7 @@ extension Node {
     let deadline = deadline(call)
     let batch = PendingBatch(sink, id: header.id, count: payloads.count, replyBytes: limits.batchReplyBytes)
     if isLeading {
+      noteArrival(group)
       callsUnderWay += payloads.count
       callBytesUnderWay += payloads.count * method.count + payloads.bytes
       group.proposals.append(call, batch, deadline: deadline, method: method, payloads: payloads)

@@ -14,7 +14,10 @@ extension EndToEndTests {
   func `bench starts a cluster, measures puts, batches, gets and an open loop, leaves nothing behind`() async throws {
     let directory = try TemporaryDirectory()
     let short = ["--json", "--seconds", "1", "--warmup", "0", "--keys", "1000", "--clients", "8"]
-    for flags in [["--op", "put"], ["--batch", "16"], ["--op", "get", "--read", "any"], ["--rate", "200"]] {
+    let loads = [
+      ["--op", "put", "--explain"], ["--batch", "16"], ["--op", "get", "--read", "any"], ["--rate", "200"],
+    ]
+    for flags in loads {
       let process = try bench(directory.path, short + flags)
       #expect(try await process.waitForExit(.seconds(60)) == 0, "\(process.errors)")
       let json = try JSONValue(parsing: process.lines.first ?? "null")
@@ -25,6 +28,16 @@ extension EndToEndTests {
       #expect(json["endpoints"]?.array?.count == (flags.contains("get") ? 3 : 1))
       #expect(json["missing"] == (flags.contains("get") ? 0 : nil))
       #expect(json["durability"]?.string?.hasPrefix("quorum of 3, fdatasync, on ") == true)
+      let explained = json["explain"]?["nodes"]?.array
+      #expect(explained?.count == (flags.contains("--explain") ? 3 : nil))
+      for node in explained ?? [] {
+        let isLeader = node["role"] == "leader"
+        for stage in isLeader
+          ? ["queue", "append", "quorum", "sync", "apply", "reply"] : ["sync", "replicate", "apply"]
+        {
+          #expect((Double(node["stages"]?[stage]?["mean_us"]?.text() ?? "") ?? 0) > 0, "\(stage) of \(node.text())")
+        }
+      }
       #expect(Files.names(directory.path) == [])
     }
   }

@@ -47,6 +47,7 @@ struct BenchOptionTests {
       ["--rate", "10", "--depth", "2"], ["--rate", "0"], ["--depth", "0"], ["--clients", "0"], ["--keys", "0"],
       ["--op", "get", "--ack", "quorum"], ["--read", "any"], ["--fill"], ["--op", "delete"], ["--nodes", "0"],
       ["--batch", "0"], ["--batch", "4097"], ["--batch", "2", "--op", "get"], ["--batch", "2", "--rate", "10"],
+      ["--op", "get", "--explain"],
       ["--nodes", "3", "--endpoints", "a:1"], ["--op", "get", "--read", "some"], ["--timeout", "0"],
     ])
   func badUsage(arguments: [String]) async { #expect(await Program.run(["bench"] + arguments) == 2) }

@@ -33,8 +33,12 @@ struct BenchCommand: AsyncParsableCommand {
       Times are those of calls that succeeded; what failed is counted by its code. A line a second goes to stderr, unless \
       --json or --quiet is given.
 
+      With --explain every node is asked what it has counted when the measured time begins and when it ends. The table \
+      says how long a command was in each stage; a node that does not answer is unknown.
+
       Examples:
         lockstep bench
+        lockstep bench --explain
         lockstep bench --op get --read any --clients 8 --depth 64
         lockstep bench --clients 8 --depth 8 --batch 64 --value-size 16
         lockstep bench --rate 20000 --endpoints 127.0.0.1:7401,127.0.0.1:7402
@@ -95,6 +99,9 @@ struct BenchCommand: AsyncParsableCommand {
   @Flag(help: "Write every key once before --op get. Always done in a cluster that is started for this.")
   var fill = false
 
+  @Flag(help: "Say where a command's time goes, on each node.")
+  var explain = false
+
   @Flag(help: "No line a second.")
   var quiet = false
 
@@ -121,6 +128,7 @@ struct BenchCommand: AsyncParsableCommand {
       throw ValidationError("--depth is of a closed loop, and --rate makes an open one; leave out one")
     }
     if op == .get, ack != nil { throw ValidationError("--ack is of commands, and --op get makes none") }
+    if op == .get, explain { throw ValidationError("--explain is of commands, and --op get makes none") }
     if op == .put, fill { throw ValidationError("--fill is for --op get; --op put writes by itself") }
     if op == .put, read != nil { throw ValidationError("--read is of queries, and --op put makes none") }
   }
@@ -141,7 +149,8 @@ struct BenchCommand: AsyncParsableCommand {
 
   func run() async throws {
     let run = BenchRun(
-      load: load, warmup: warmup, target: target ?? (op == .put ? .leader : .all), fills: fill, isQuiet: quiet || json)
+      load: load, warmup: warmup, target: target ?? (op == .put ? .leader : .all), fills: fill, isQuiet: quiet || json,
+      explains: explain)
     let report: BenchReport
     if let endpoints = try named() {
       report = try await run.on(endpoints, nil)

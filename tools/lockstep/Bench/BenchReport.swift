@@ -10,6 +10,8 @@ struct BenchReport: Sendable {
   /// Nil when it ran on a cluster that was there already.
   var cluster: OwnCluster?
   var machine: Machine
+  /// Nil when nobody has asked for it.
+  var stages: StageReport?
 
   // MARK: JSON
 
@@ -49,6 +51,7 @@ struct BenchReport: Sendable {
     add("version", .init(LockstepVersion.current))
     add("node_versions", .array(target.versions.map { .init($0) }))
     add("machine", machine.json)
+    if let stages { add("explain", stages.json) }
     return .object(members)
   }
 
@@ -104,7 +107,8 @@ struct BenchReport: Sendable {
     let widths = cells.map { max($0.0.count, $0.1.count) + 2 }
     lines.append(zip(cells, widths).map { padded($0.0, $1) }.joined())
     lines.append(zip(cells, widths).map { padded($0.1, $1) }.joined())
-    return (lines.map(trimmed) + remarks).joined(separator: "\n") + "\n"
+    let result = (lines.map(trimmed) + remarks).joined(separator: "\n") + "\n"
+    return stages.map { "\(result)\n\($0.text)" } ?? result
   }
 
   private var version: String {

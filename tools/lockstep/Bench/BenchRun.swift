@@ -9,15 +9,23 @@ struct BenchRun: Sendable {
   var target: BenchTarget.Choice
   var fills: Bool
   var isQuiet: Bool
+  /// Say where the time of commands goes.
+  var explains = false
 
   func on(_ endpoints: [Endpoint], _ cluster: OwnCluster?) async throws -> BenchReport {
     let found = try await BenchTarget.find(target, among: endpoints)
     if let remark = found.remark { Output.error("lockstep: \(remark)") }
     try await found.tryOut(load)
     if load.operation == .get, fills || cluster != nil { try await fill(endpoints, found) }
-    let result = try await measure(load, found.endpoints) { second in second.text }
+    let survey = explains ? await StageSurvey(endpoints) : nil
+    let warmup = warmup
+    let result = try await measure(load, found.endpoints) { second in
+      if second.number == warmup { survey?.begin() }
+      return second.text
+    }
     return BenchReport(
-      load: load, warmup: warmup, result: result, target: found, cluster: cluster, machine: .current())
+      load: load, warmup: warmup, result: result, target: found, cluster: cluster, machine: .current(),
+      stages: await survey?.end())
   }
 
   /// Writes every key, as fast as that goes.
@@ -50,7 +58,8 @@ struct BenchRun: Sendable {
       (done: CheckedContinuation<Result<LoadResult, CommandFailure>, Never>) in
       loop.execute {
         let generator = LoadGenerator(load, endpoints: endpoints, on: loop) { second in
-          if !isQuiet { Output.error(line(second)) }
+          let text = line(second)
+          if !isQuiet { Output.error(text) }
         } finished: {
           done.resume(returning: $0)
         }

@@ -96,6 +96,11 @@ extension StatusReport.Row {
       .init(key: "uptimeMilliseconds", value: .init(status.uptimeMilliseconds)),
       .init(key: "connections", value: .init(status.connections)),
       .init(key: "residentBytes", value: known(status.residentBytes)),
+      .init(key: "stages", value: status.stages.isEmpty ? .null : .array(status.stages.map(json))),
+      .init(
+        key: "counters",
+        value: status.counters.isEmpty
+          ? .null : .object(status.counters.map { .init(key: $0.name, value: .init($0.value)) })),
     ]
     return .object(members)
   }
@@ -118,6 +123,14 @@ extension StatusReport.Row {
       .init(key: "voters", value: .array(group.voters.map { JSONValue($0) })),
       .init(key: "peers", value: .array(group.peers.map(json))),
     ]
+  }
+
+  /// Since the node started; `lockstep bench --explain` sets two of these in relation.
+  private func json(_ stage: StageStatus) -> JSONValue {
+    .object([
+      "stage": .init(stage.name), "peer": known(stage.peer), "count": .init(stage.count),
+      "totalNanoseconds": .init(stage.totalNanoseconds), "maximumNanoseconds": .init(stage.maximumNanoseconds),
+    ])
   }
 
   private func json(_ peer: PeerStatus) -> JSONValue {
