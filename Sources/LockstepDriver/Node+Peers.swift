@@ -43,7 +43,7 @@ extension Node {
     group.replica.step(received.message, entries: entries, from: peer, into: &list)
     carryOut(&list, group)
     group.received = nil
-    if case .appendReply = received.message { noteAcknowledged(group, by: peer) }
+    if case .appendReply(let reply) = received.message { noteAcknowledged(group, reply, by: peer) }
   }
 
   private func configurations(in block: EntryBlock) throws(WireError) -> [(index: LogIndex, members: Members)] {

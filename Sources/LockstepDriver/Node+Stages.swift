@@ -46,10 +46,16 @@ extension Node {
     stages.isHandingOver = true
   }
 
-  func noteWriting(_ writes: [LogWrite], bytes: Int) {
-    var entries = 0
-    for write in writes { entries += write.entries?.count ?? 0 }
+  /// Returns how many bytes of entries these are.
+  func noteWriting(_ writes: [LogWrite]) -> Int {
+    var (entries, bytes) = (0, 0)
+    for write in writes {
+      guard let block = write.entries else { continue }
+      entries += block.count
+      bytes += block.bytes.count
+    }
     stages.writing = (clock(), entries, bytes)
+    return bytes
   }
 
   func noteDurable(_ result: DiskResult) {
@@ -62,17 +68,11 @@ extension Node {
     stages.bytes &+= UInt64(writing.bytes)
   }
 
-  func noteAcknowledged(_ group: Group, by peer: NodeID) {
-    for place in group.probes.replicate.indices where group.probes.replicate[place].peer == peer {
-      let sent = group.probes.replicate[place]
-      guard sent.commands > 0, let start = sent.start else { return }
-      for follower in group.replica.progress.indices where group.replica.progress[follower].node == peer {
-        guard group.replica.progress[follower].match >= sent.last else { return }
-        group.probes.replicate[place].commands = 0
-        stages.replicated(to: peer, from: start, to: clock(), commands: sent.commands)
-      }
-      return
-    }
+  func noteAcknowledged(_ group: Group, _ reply: AppendReply, by peer: NodeID) {
+    guard case .accepted(let match) = reply.verdict, reply.term == group.term,
+      let sent = group.probes.acknowledge(match, by: peer)
+    else { return }
+    stages.replicated(to: peer, from: sent.start, to: clock(), commands: sent.commands)
   }
 
   /// What was on its way to this peer is lost, and how long it will have taken says nothing.

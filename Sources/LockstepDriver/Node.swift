@@ -329,9 +329,8 @@ package final class Node {
     isAppending = true
     var job = DiskJob(group: writes[0].group, purpose: .append, work: .append(writes))
     // A leader with many clients takes in their next commands meanwhile; with one, there is nothing to take in.
-    let bytes = writes.reduce(0) { $0 + ($1.entries?.bytes.count ?? 0) }
+    let bytes = noteWriting(writes)
     let isLeading = groups.contains { $0.replica.role == .leader }
-    noteWriting(writes, bytes: bytes)
     job.mayRunAtOnce = bytes <= (isLeading ? limits.leaderAtOnceBytes : limits.followerAtOnceBytes)
     return submit(job)
   }

@@ -130,6 +130,17 @@ struct StageProbes {
     for place in replicate.indices where replicate[place].start == nil { replicate[place].start = time }
   }
 
+  /// The follower has all up to `match`: returns what that measures, if anything.
+  mutating func acknowledge(_ match: LogIndex, by peer: NodeID) -> (start: UInt64, commands: Int)? {
+    for place in replicate.indices where replicate[place].peer == peer {
+      let commands = replicate[place].commands
+      guard commands > 0, match >= replicate[place].last, let start = replicate[place].start else { return nil }
+      replicate[place].commands = 0
+      return (start, commands)
+    }
+    return nil
+  }
+
   mutating func lose(_ peer: NodeID) {
     for place in replicate.indices where replicate[place].peer == peer { replicate[place].commands = 0 }
   }
