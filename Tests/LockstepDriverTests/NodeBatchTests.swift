@@ -256,20 +256,14 @@ struct NodeBatchTests {
     let world = try World(1)
     try world.elect(1)
     let sink = FakeSink()
-    var random = SplitMix(3)
     let codec = Codec(maximumMessage: 0)
     let header = BatchHeader(id: 1, timeoutMilliseconds: 1000)
     Array("t/Add".utf8).withUnsafeBytes { codec.pack(header, method: $0, payloads: [[1, 2, 3], [], [4]]) }
-    var good = codec.packed
-    for _ in 0..<2000 {
-      let place = random.below(good.count)
-      let before = good[place]
-      good[place] ^= UInt8(1 << random.below(8))
-      let bytes = Array(good.prefix(random.oneIn(3) ? random.below(good.count) : good.count))
+    let good = codec.packed
+    forDamaged(good) { bytes in
       _ = try? bytes.withUnsafeBytesTyped { (bytes) throws(WireError) in
         try world[1].node.receiveBatch(bytes, sink: sink)
       }
-      good[place] = before
     }
     try world.tick(100)
     #expect(world[1].node.failure == nil)

@@ -228,3 +228,13 @@ func configuration(
     id: NodeID(id), members: Members(voters: (1...count).map { NodeID($0) }), preferredLeader: nil,
     cluster: testCluster, limits: tuned, driver: driver, seed: 4711 + id)
 }
+
+/// Two thousand times these bytes with one bit flipped, some of them cut short.
+func forDamaged(_ good: [UInt8], _ body: ([UInt8]) -> Void) {
+  var random = SplitMix(3)
+  for _ in 0..<2000 {
+    var bytes = good
+    bytes[random.below(bytes.count)] ^= UInt8(1 << random.below(8))
+    body(Array(bytes.prefix(random.oneIn(3) ? random.below(bytes.count) : bytes.count)))
+  }
+}

@@ -36,9 +36,15 @@ struct PlainDecoder: Decoder {
 
   // MARK: Bytes
 
-  /// Of up to nine bytes: the tenth has rules of its own.
   @inlinable
   mutating func varint() throws -> UInt64 {
+    guard let value = Self.varint(bytes, &place) else { throw NotPlain() }
+    return value
+  }
+
+  /// Of up to nine bytes: the tenth has rules of its own.
+  @inlinable
+  static func varint(_ bytes: UnsafeRawBufferPointer, _ place: inout Int) -> UInt64? {
     var value: UInt64 = 0
     var shift: UInt64 = 0
     while place < bytes.count, shift < 63 {
@@ -48,7 +54,7 @@ struct PlainDecoder: Decoder {
       if byte < 0x80 { return value }
       shift &+= 7
     }
-    throw NotPlain()
+    return nil
   }
 
   @inlinable

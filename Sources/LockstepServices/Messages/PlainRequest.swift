@@ -57,11 +57,11 @@ struct PlainRequest: Sendable {
       place &+= 1
       switch form {
       case .varint:
-        guard Self.varint(bytes, &place) != nil else { return false }
+        guard PlainDecoder.varint(bytes, &place) != nil else { return false }
       case .fixed64: place &+= 8
       case .fixed32: place &+= 4
       case .text, .bytes:
-        guard let length = Self.varint(bytes, &place), length <= UInt64(bytes.count &- place) else { return false }
+        guard let length = PlainDecoder.varint(bytes, &place), length <= UInt64(bytes.count &- place) else { return false }
         let end = place &+ Int(length)
         if case .text = form, !PlainDecoder.isASCII(UnsafeRawBufferPointer(rebasing: bytes[place..<end])) {
           return false
@@ -70,20 +70,6 @@ struct PlainRequest: Sendable {
       }
     }
     return place == bytes.count
-  }
-
-  /// Up to nine bytes: the tenth has rules of its own.
-  private static func varint(_ bytes: UnsafeRawBufferPointer, _ place: inout Int) -> UInt64? {
-    var value: UInt64 = 0
-    var shift: UInt64 = 0
-    while place < bytes.count, shift < 63 {
-      let byte = bytes[place]
-      place &+= 1
-      value |= UInt64(byte & 0x7f) << shift
-      if byte < 0x80 { return value }
-      shift &+= 7
-    }
-    return nil
   }
 }
 
