@@ -61,7 +61,9 @@ struct PlainRequest: Sendable {
       case .fixed64: place &+= 8
       case .fixed32: place &+= 4
       case .text, .bytes:
-        guard let length = PlainDecoder.varint(bytes, &place), length <= UInt64(bytes.count &- place) else { return false }
+        guard let length = PlainDecoder.varint(bytes, &place), length <= UInt64(bytes.count &- place) else {
+          return false
+        }
         let end = place &+ Int(length)
         if case .text = form, !PlainDecoder.isASCII(UnsafeRawBufferPointer(rebasing: bytes[place..<end])) {
           return false
