@@ -108,7 +108,19 @@ struct SchemaReader {
     if message.fields.count != Set(message.fields.map(\.name)).count {
       throw failure("\(fullName) gives one name to two fields")
     }
+    try checkJSONNames(of: message)
     return message
+  }
+
+  /// JSON is read by either name of a field and written by its JSON name, so each must lead to one field.
+  private func checkJSONNames(of message: MessageSchema) throws(ReflectionError) {
+    var owners: [ExactText: String] = [:]
+    for field in message.fields { owners[ExactText(field.name)] = field.name }
+    for field in message.fields {
+      if let other = owners.updateValue(field.name, forKey: ExactText(field.jsonName)), other != field.name {
+        throw failure("\(message.fullName) has two fields that are '\(field.jsonName)' in JSON: \(other), \(field.name)")
+      }
+    }
   }
 
   private mutating func field(

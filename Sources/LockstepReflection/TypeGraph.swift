@@ -32,10 +32,11 @@ struct MessageInfo: Sendable {
     self.schema = schema
     self.fields = fields
     self.wellKnown = wellKnown
-    // The name in the file wins where the JSON name of another field looks the same.
     var positions: [ExactText: Int] = [:]
-    for (position, field) in fields.enumerated() { positions[ExactText(field.jsonName)] = position }
-    for (position, field) in fields.enumerated() { positions[ExactText(field.name)] = position }
+    for (position, field) in fields.enumerated() {
+      positions[ExactText(field.jsonName)] = position
+      positions[ExactText(field.name)] = position
+    }
     self.positions = positions
   }
 

@@ -171,6 +171,20 @@ struct PoolTests {
     #expect(try pool.message(named: "p.M").decode([]).text() == #"{"SomeLongName1":0,"é x":0}"#)
   }
 
+  @Test("pool: two fields that go by one name in JSON are refused, whether that name is made, given or in the file")
+  func sharedJSONNames() {
+    func named(_ name: String) -> Wire { Wire().text(10, name) }
+    #expect(
+      refusal(Wire.field("a_b", 1, 5), Wire.field("aB", 2, 5))
+        == "p.M has two fields that are 'aB' in JSON: aB, a_b")
+    #expect(
+      refusal(Wire.field("a", 1, 5, more: named("x")), Wire.field("b", 2, 5, more: named("x")))
+        == "p.M has two fields that are 'x' in JSON: a, b")
+    #expect(
+      refusal(Wire.field("a", 1, 5, more: named("b")), Wire.field("b", 2, 5, more: named("c")))
+        == "p.M has two fields that are 'b' in JSON: b, a")
+  }
+
   @Test("pool: a method keeps its types alive when the pool is gone")
   func lifetime() throws {
     var method: MethodDescriptor? = try richPool().method(named: "rich.v1.Library/Get")
