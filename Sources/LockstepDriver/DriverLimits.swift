@@ -19,7 +19,7 @@ package struct DriverLimits: Sendable {
 
   /// Appends up to this size may be run on the loop when the disk is at rest and quick. In bytes.
   package var leaderAtOnceBytes = 1024
-  package var followerAtOnceBytes = 1024
+  package var followerAtOnceBytes = 32 * 1024
 
   package init() {}
 }

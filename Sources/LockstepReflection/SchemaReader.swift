@@ -118,7 +118,8 @@ struct SchemaReader {
     for field in message.fields { owners[ExactText(field.name)] = field.name }
     for field in message.fields {
       if let other = owners.updateValue(field.name, forKey: ExactText(field.jsonName)), other != field.name {
-        throw failure("\(message.fullName) has two fields that are '\(field.jsonName)' in JSON: \(other), \(field.name)")
+        let fields = "\(other), \(field.name)"
+        throw failure("\(message.fullName) has two fields that are '\(field.jsonName)' in JSON: \(fields)")
       }
     }
   }

@@ -27,7 +27,8 @@ package protocol DiskFile: AnyObject {
   func size() throws(DiskError) -> Int
   /// Fills the buffer from `offset` on; less only at the end of the file. Returns how many bytes were read.
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int
-  /// Writes all of the bytes or throws; after a throw any part of them may have been written.
+  /// Writes all of the bytes or throws; after a throw any part of them may have been written. Bytes in whole blocks, in
+  /// memory and in the file, may go to the disk without a copy.
   func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError)
   /// Makes this part of the file read as zeros, without writing them where the file system can do that. A first sync of
   /// what is written there has more to do than one over zeros that were written.
@@ -44,17 +45,14 @@ extension DiskFile {
   /// Writes zeros.
   func zero(_ range: Range<Int>) throws(DiskError) {
     guard !range.isEmpty else { return }
-    let zeros = [UInt8](repeating: 0, count: min(range.count, 1 << 20))
+    let zeros = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: min(range.count, 1 << 20), alignment: RecordBuffer.block)
+    defer { zeros.deallocate() }
+    zeros.initializeMemory(as: UInt8.self, repeating: 0)
     var place = range.lowerBound
     while place < range.upperBound {
       let count = min(zeros.count, range.upperBound - place)
-      var failure: DiskError?
-      zeros.withUnsafeBytes { bytes in
-        do throws(DiskError) { try write(UnsafeRawBufferPointer(rebasing: bytes[..<count]), at: place) } catch {
-          failure = error
-        }
-      }
-      if let failure { throw failure }
+      try write(UnsafeRawBufferPointer(rebasing: zeros[..<count]), at: place)
       place += count
     }
   }

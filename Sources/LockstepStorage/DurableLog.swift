@@ -25,7 +25,7 @@ package final class DurableLog {
   private let options: LogOptions
   private var book: LedgerBook
   private let reader: LogReader
-  private var buffer = RecordBuffer()
+  private var buffer: RecordBuffer
   private var failure: StorageError?
 
   // The segment that is being written, and where its next record goes.
@@ -50,6 +50,9 @@ package final class DurableLog {
     position = end.position
     extent = end.extent
     salt = files.salt(end.position.segment)
+    var buffer = RecordBuffer()
+    try onDisk { [file] () throws(DiskError) in try buffer.begin(at: end.position.offset, of: file) }
+    self.buffer = buffer
     sequence = replay.sequence
     link = replay.link
     isSealed = true
@@ -95,7 +98,9 @@ package final class DurableLog {
     try stopping { () throws(StorageError) in
       RecordHeader(kind: .seal, sequence: sequence, offset: position.offset, link: link)
         .write(to: buffer.base, salt: salt)
-      try onDisk { () throws(DiskError) in try file.write(buffer.bytes(RecordHeader.size), at: position.offset) }
+      try onDisk { () throws(DiskError) in
+        try buffer.write(RecordHeader.size, to: file, at: position.offset, extent: extent)
+      }
       isSealed = true
     }
   }
@@ -215,12 +220,13 @@ package final class DurableLog {
     let checksum = buffer.finish(&header, salt: salt)
     try onDisk { () throws(DiskError) in
       if planted(.syncsBeforeItWrites) { try file.sync() }
-      try file.write(buffer.bytes(whole), at: position.offset)
+      try buffer.write(whole, to: file, at: position.offset, extent: extent)
       let isSkipped =
         planted(.skipsTheSync) || planted(.syncsBeforeItWrites)
         || planted(.syncsEverySecondBatch) && header.sequence.isMultiple(of: 2)
       if !isSkipped { try file.sync() }
     }
+    buffer.advance(by: whole)
     defer { position.offset += whole }
     (sequence, link, isSealed) = (header.sequence, checksum, false)
     return position
@@ -237,15 +243,18 @@ package final class DurableLog {
     let begin = RecordHeader.size + RecordHeader.padded(body.count)
     let (newFile, size) = try next.take(atLeast: begin + whole + RecordHeader.size)
     header.extent = size
-    let checksum = buffer.fill(&header, body: body, salt: newSalt)
+    var first = RecordBuffer()
+    let checksum = first.fill(&header, body: body, salt: newSalt)
     try onDisk { () throws(DiskError) in
-      try newFile.write(buffer.bytes(header.length), at: 0)
+      try first.write(header.length, to: newFile, at: 0, extent: size)
       try newFile.sync()
       ending.write(to: buffer.base, salt: salt)
-      try file.write(buffer.bytes(RecordHeader.size), at: position.offset)
+      try buffer.write(RecordHeader.size, to: file, at: position.offset, extent: extent)
       try file.sync()
     }
     file.close()
+    first.advance(by: header.length)
+    buffer = first
     file = newFile
     position = LogPosition(segment: number, offset: header.length)
     (extent, salt, sequence, link) = (size, newSalt, header.sequence, checksum)

@@ -1,6 +1,6 @@
 import Glibc
 import LockstepConsensus
-import LockstepStorage
+@testable import LockstepStorage
 import LockstepWire
 import Testing
 
@@ -108,6 +108,33 @@ struct PosixDiskTests {
       let count = try bytes.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }
       #expect(count == 100_000 && bytes[0] == 1 && bytes[50_000] == 4)
       #expect(bytes[3..<50_000].allSatisfy { $0 == 0 } && bytes[50_001...].allSatisfy { $0 == 0 })
+    }
+  }
+
+  @Test("whole blocks and pieces of blocks, written in turns and synced, read back as they were written")
+  func blocks() throws {
+    try withDirectory { base in
+      let file = try PosixDisk().create(base + "/there")
+      let block = RecordBuffer.block
+      let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 2 * block, alignment: block)
+      defer { memory.deallocate() }
+      var expected = [UInt8](repeating: 0, count: 8 * block)
+      // In whole blocks of memory and file; off in the file, in memory, in length; and over what was written both ways.
+      let writes = [
+        (0, 0, 2 * block), (block, 0, block), (block + 64, 0, block), (3 * block, 64, block), (3 * block, 0, 100),
+        (3 * block, 0, block), (7 * block, 0, block),
+      ]
+      for (number, (offset, start, count)) in writes.enumerated() {
+        let bytes = UnsafeMutableRawBufferPointer(rebasing: memory[start..<start + count])
+        bytes.initializeMemory(as: UInt8.self, repeating: UInt8(number + 1))
+        try file.write(UnsafeRawBufferPointer(bytes), at: offset)
+        expected.replaceSubrange(offset..<offset + count, with: bytes)
+        if number.isMultiple(of: 2) { try file.sync() }
+        var found = [UInt8](repeating: 9, count: try file.size())
+        _ = try found.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }
+        #expect(found == Array(expected[..<found.count]))
+      }
+      #expect(try file.size() == 8 * block)
     }
   }
 }

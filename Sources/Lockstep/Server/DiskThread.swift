@@ -35,7 +35,7 @@ final class DiskThread: @unchecked Sendable {
 
   /// What can wait is done when nothing else has come for so long.
   private static let restAfter = TimeAmount.milliseconds(5)
-  private static let slow = TimeAmount.milliseconds(2)
+  private static let slow = TimeAmount.milliseconds(1)
   private static let threadOnlyAfterSlow = TimeAmount.milliseconds(250)
 
   private let state = Mutex(State())
