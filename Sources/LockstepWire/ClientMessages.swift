@@ -193,6 +193,14 @@ extension Codec {
     _ bytes: UnsafeRawBufferPointer,
     _ body: (CallHeader, _ method: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer) -> Void
   ) throws(WireError) {
+    guard bytes.count > maximumMessage || !quicklyReadCall(bytes, body) else { return }
+    try carefullyUnpackCall(bytes, body)
+  }
+
+  func carefullyUnpackCall(
+    _ bytes: UnsafeRawBufferPointer,
+    _ body: (CallHeader, _ method: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer) -> Void
+  ) throws(WireError) {
     try unpack(
       bytes, as: lockstep__wire__v1__call_request__descriptor_pointer(), Lockstep__Wire__V1__CallRequest.self
     ) { message throws(WireError) in
@@ -241,6 +249,11 @@ extension Codec {
   }
 
   package func unpackReply(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> CallReply {
+    if bytes.count <= maximumMessage, let reply = quicklyReadReply(bytes) { return reply }
+    return try carefullyUnpackReply(bytes)
+  }
+
+  func carefullyUnpackReply(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> CallReply {
     try unpack(
       bytes, as: lockstep__wire__v1__call_reply__descriptor_pointer(), Lockstep__Wire__V1__CallReply.self
     ) { message throws(WireError) in

@@ -6,7 +6,7 @@ package final class Codec {
   /// The message packed last; overwritten by the next.
   package private(set) var packed: [UInt8] = []
   private let arena: Arena
-  private let maximumMessage: Int
+  let maximumMessage: Int
 
   /// `maximumMessage`: bytes of the largest message that will be unpacked; larger ones are refused.
   package init(maximumMessage: Int) {

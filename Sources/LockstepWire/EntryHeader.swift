@@ -25,8 +25,45 @@ package struct EntryHeader: Sendable, Equatable {
     }
     let end = bytes.count - Self.chainLength
     chain = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: end + 1, as: UInt64.self))
-    var (term, index, kindValue): (UInt64, UInt64, UInt64) = (0, 0, 0)
-    (timestamp, machineVersion, session, sequence, method, payload) = (0, 0, 0, 0, 0..<0, 0..<0)
+    let fields: Fields
+    if let quick = Self.quickFields(bytes, end) { fields = quick } else { fields = try Self.fields(bytes, end) }
+    (timestamp, machineVersion, session, sequence) =
+      (fields.timestamp, fields.machineVersion, fields.session, fields.sequence)
+    (method, payload) = (fields.method, fields.payload)
+    let (term, index, kindValue) = (fields.term, fields.index, fields.kind)
+    guard let known = UInt8(exactly: kindValue).flatMap({ EntryKind(rawValue: $0) }) else {
+      throw WireError("an entry of kind \(kindValue), which this version does not know")
+    }
+    guard term > 0, index > 0 else { throw WireError("an entry without term or index") }
+    guard index < .max, term < .max else { throw WireError("an entry at the end of all numbers") }
+    kind = known
+    id = EntryID(term: Term(term), index: LogIndex(index))
+  }
+
+  private struct Fields {
+    var (term, index, kind): (UInt64, UInt64, UInt64) = (0, 0, 0)
+    var timestamp: UInt64 = 0
+    var machineVersion: UInt32 = 0
+    var (session, sequence): (UInt64, UInt64) = (0, 0)
+    var (method, payload): (Range<Int>, Range<Int>) = (0..<0, 0..<0)
+  }
+
+  /// The same as `fields`, or nil.
+  @inline(__always)
+  private static func quickFields(_ bytes: UnsafeRawBufferPointer, _ end: Int) -> Fields? {
+    var fields = Fields()
+    var reader = QuickReader(bytes, end: end)
+    // In the order in which they are written.
+    guard reader.number(1, into: &fields.term), reader.number(2, into: &fields.index),
+      reader.number(3, into: &fields.kind), reader.number(4, into: &fields.timestamp),
+      reader.number(6, into: &fields.session), reader.number(7, into: &fields.sequence),
+      reader.delimited(8, into: &fields.method), reader.delimited(9, into: &fields.payload), reader.isAtEnd
+    else { return nil }
+    return fields
+  }
+
+  private static func fields(_ bytes: UnsafeRawBufferPointer, _ end: Int) throws(WireError) -> Fields {
+    var fields = Fields()
     var cursor = WireCursor(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
     var previousField: UInt64 = 0
     while !cursor.isAtEnd {
@@ -35,29 +72,23 @@ package struct EntryHeader: Sendable, Equatable {
       guard tag >> 3 > previousField else { throw WireError("entry fields out of order", at: place) }
       previousField = tag >> 3
       switch tag {
-      case 1 << 3: term = try cursor.varint()
-      case 2 << 3: index = try cursor.varint()
-      case 3 << 3: kindValue = try cursor.varint()
-      case 4 << 3: timestamp = try cursor.varint()
+      case 1 << 3: fields.term = try cursor.varint()
+      case 2 << 3: fields.index = try cursor.varint()
+      case 3 << 3: fields.kind = try cursor.varint()
+      case 4 << 3: fields.timestamp = try cursor.varint()
       case 5 << 3:
         guard let version = UInt32(exactly: try cursor.varint()) else {
           throw WireError("a machine version of more than 32 bits", at: place)
         }
-        machineVersion = version
-      case 6 << 3: session = try cursor.varint()
-      case 7 << 3: sequence = try cursor.varint()
-      case 8 << 3 | 2: method = try cursor.delimited()
-      case 9 << 3 | 2: payload = try cursor.delimited()
+        fields.machineVersion = version
+      case 6 << 3: fields.session = try cursor.varint()
+      case 7 << 3: fields.sequence = try cursor.varint()
+      case 8 << 3 | 2: fields.method = try cursor.delimited()
+      case 9 << 3 | 2: fields.payload = try cursor.delimited()
       default: throw WireError("an entry field that this version does not know (tag \(tag))", at: place)
       }
     }
-    guard let known = UInt8(exactly: kindValue).flatMap({ EntryKind(rawValue: $0) }) else {
-      throw WireError("an entry of kind \(kindValue), which this version does not know")
-    }
-    guard term > 0, index > 0 else { throw WireError("an entry without term or index") }
-    guard index < .max, term < .max else { throw WireError("an entry at the end of all numbers") }
-    kind = known
-    id = EntryID(term: Term(term), index: LogIndex(index))
+    return fields
   }
 
   /// The chain hash that these bytes must carry when they follow `previous`.

@@ -98,10 +98,15 @@ struct PlainDecoder: Decoder {
 
   @inlinable
   static func isASCII(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    func word(_ place: Int) -> UInt64 { bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self) }
     var place = 0
     var bits: UInt64 = 0
+    while place &+ 32 <= bytes.count {
+      bits |= word(place) | word(place &+ 8) | word(place &+ 16) | word(place &+ 24)
+      place &+= 32
+    }
     while place &+ 8 <= bytes.count {
-      bits |= bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+      bits |= word(place)
       place &+= 8
     }
     while place < bytes.count {

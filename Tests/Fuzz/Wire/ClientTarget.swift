@@ -1,4 +1,4 @@
-import LockstepWire
+@testable import LockstepWire
 
 extension FuzzTarget {
   static var client: FuzzTarget {
@@ -62,6 +62,11 @@ private struct Call: Equatable {
     var parts: (CallHeader, [UInt8], [UInt8])?
     try codec.unpackCall(bytes) { parts = ($0, [UInt8]($1), [UInt8]($2)) }
     guard let parts else { violated("a call that was read and not handed out") }
+    try codec.carefullyUnpackCall(bytes) { header, method, payload in
+      demand(
+        parts.0 == header && parts.1.elementsEqual(method) && parts.2.elementsEqual(payload),
+        "a call that is another for protobuf-c")
+    }
     (header, method, payload) = parts
   }
 
