@@ -55,6 +55,7 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
     .systemLibrary(name: "CXXHash", providers: [.apt(["libxxhash-dev"])]),
+    .systemLibrary(name: "CMemory"),
     .target(name: "CLockstepWire", dependencies: ["CProtobufC"]),
     module("LockstepConsensus", []),
     module("LockstepExecution", ["LockstepConsensus"]),
@@ -66,10 +67,10 @@ let package = Package(
       "Lockstep",
       nio + [
         logging, arguments, "LockstepConsensus", "LockstepExecution", "LockstepWire", "LockstepStorage",
-        "LockstepTransport", "LockstepDriver",
+        "LockstepTransport", "LockstepDriver", "CMemory",
       ]),
     module(
-      "LockstepServices", ["Lockstep", "LockstepConsensus", "LockstepExecution", protobuf],
+      "LockstepServices", ["Lockstep", "LockstepConsensus", "LockstepExecution", "CMemory", protobuf],
       resources: [.embedInCode("Generated/key_value.descriptor"), .embedInCode("Generated/counter.descriptor")]),
     module("LockstepReflection", ["CProtobufC"]),
     module(

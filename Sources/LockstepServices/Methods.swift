@@ -7,26 +7,44 @@ public struct Command<State: Service>: Sendable {
 
   /// - Parameters:
   ///   - name: as the schema has it, without the service's name: `"Deposit"`.
+  ///   - ahead: asks for the memory that the next few commands will need, before they are carried out one after the
+  ///     other: `ahead: { bank, requests in bank.accounts.prefetch(requests.lazy.map(\.account)) }`. It can change
+  ///     nothing, and is not called for a command that comes alone.
   ///   - body: a static function of the service. A thrown Status is the recorded reply, the same on every replica.
   @inlinable
   public init<Request: SwiftProtobuf.Message, Reply: SwiftProtobuf.Message>(
-    _ name: String, _ body: @escaping @Sendable (inout State, Request, inout ApplyContext) throws(Status) -> Reply
+    _ name: String, ahead: (@Sendable (borrowing State, [Request]) -> Void)? = nil,
+    _ body: @escaping @Sendable (inout State, Request, inout ApplyContext) throws(Status) -> Reply
   ) {
-    self.init(
-      name, MessageTypes(Request.self, Reply.self),
-      body: { (state, bytes, context) throws(Status) in
-        try stableBytes(of: body(&state, decoded(Request.self, bytes), &context))
-      })
+    self.init(name, MessageTypes(Request.self, Reply.self)) { state, commands, replies in
+      var requests: [Request] = []
+      if let ahead, commands.count > 1 {
+        requests.reserveCapacity(commands.count)
+        for command in commands {
+          guard let request = try? decoded(Request.self, command.call.request) else { break }
+          requests.append(request)
+        }
+        ahead(state, requests)
+      }
+      for (place, command) in commands.enumerated() {
+        var context = command.context
+        do throws(Status) {
+          let request = place < requests.count ? requests[place] : try decoded(Request.self, command.call.request)
+          replies.succeed(try stableBytes(of: body(&state, request, &context)))
+        } catch { replies.fail(error) }
+      }
+    }
   }
 
   @usableFromInline
-  init(
-    _ name: String, _ types: MessageTypes,
-    body: @escaping @Sendable (inout State, UnsafeRawBufferPointer, inout ApplyContext) throws(Status) -> [UInt8]
-  ) {
+  init(_ name: String, _ types: MessageTypes, _ body: @escaping CommandBody<State>) {
     method = Method(name: name, types: types, body: .command(body))
   }
 }
+
+/// Carries out consecutive commands of one method, and answers each.
+@usableFromInline
+typealias CommandBody<State: Service> = @Sendable (inout State, ArraySlice<CommandBatch.Command>, inout Replies) -> Void
 
 /// A method that reads the state and changes nothing: it never goes through the log. The schema says so with
 /// `option idempotency_level = NO_SIDE_EFFECTS`.
@@ -73,7 +91,7 @@ public struct Methods<State: Service>: Sendable {
 /// A method on bytes; made by `Command` and `Query`.
 public struct Method<State: Service>: Sendable {
   enum Body: Sendable {
-    case command(@Sendable (inout State, UnsafeRawBufferPointer, inout ApplyContext) throws(Status) -> [UInt8])
+    case command(CommandBody<State>)
     case query(@Sendable (borrowing State, UnsafeRawBufferPointer, QueryContext) throws(Status) -> [UInt8])
   }
 

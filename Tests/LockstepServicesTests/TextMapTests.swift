@@ -97,6 +97,26 @@ struct TextMapTests {
     #expect(throws: Status.self) { try TextMap<String>(restoring: [UInt8](repeating: 0xff, count: 32)) }
   }
 
+  @Test("asking for memory ahead changes nothing: keys that are there and not, short and long, one and many")
+  func prefetch() {
+    var map = TextMap<String>()
+    map.prefetch(["", "a"])
+    var keys: [String] = []
+    for number in 0..<5000 { keys.append(String(repeating: "key", count: number % 30) + "\(number)") }
+    for key in keys where key.utf8.count.isMultiple(of: 2) { map[key] = key + key }
+    let copy = map
+    map.prefetch(keys)
+    map.prefetch([])
+    for key in keys { map.prefetch([key]) }
+    #expect(map.digest == copy.digest && map.count == copy.count)
+    for key in keys { #expect(map[key] == (key.utf8.count.isMultiple(of: 2) ? key + key : nil)) }
+    // Values that hold no memory besides themselves, of any bits.
+    var numbers = TextMap<UInt64>()
+    for (place, key) in keys.enumerated() { numbers[key] = UInt64(place) &* 0x9e37_79b9_7f4a_7c15 }
+    numbers.prefetch(keys)
+    #expect(numbers[keys[7]] == 7 &* 0x9e37_79b9_7f4a_7c15)
+  }
+
   @Test("the hash of a text is the same in every process")
   func stableHash() {
     var hasher = StableHasher()

@@ -45,6 +45,7 @@ public enum NodeCommand {
   ) async throws(ServerFailure) {
     // A peer or client that is gone shows as an error of the write, not as a signal that ends the process.
     signal(SIGPIPE, SIG_IGN)
+    ProcessMemory.keepFreed()
     let server = try await Server.start(configuration, machine: machine, logger: logger)
     let signals = StopSignals(logger: logger, watchesStandardInput: stopOnStdinClose) { server.stop() }
     try await server.waitUntilStopped()

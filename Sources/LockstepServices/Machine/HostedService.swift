@@ -5,7 +5,8 @@ protocol HostedService: Sendable {
   var schema: Schema { get }
   var methods: [HostedMethod] { get }
   var digest: UInt64 { get }
-  mutating func apply(_ method: Int, _ command: CommandBatch.Command) throws(Status) -> [UInt8]
+  /// Carries out consecutive commands of one method, and answers each.
+  mutating func apply(_ method: Int, _ commands: ArraySlice<CommandBatch.Command>, into replies: inout Replies)
   func query(_ method: Int, _ request: UnsafeRawBufferPointer, _ context: QueryContext) throws(Status) -> [UInt8]
   func snapshot(_ write: ([UInt8]) -> Void)
   func restored(from snapshot: [UInt8]) throws(Status) -> Self
@@ -41,12 +42,10 @@ struct Host<State: Service>: HostedService {
   }
   var digest: UInt64 { state.digest }
 
-  mutating func apply(_ method: Int, _ command: CommandBatch.Command) throws(Status) -> [UInt8] {
-    guard let body = box(method).command else {
-      throw Status(.invalidArgument, "\(box(method).name) is a query, and is not carried out from the log")
-    }
-    var context = command.context
-    return try body(&state, command.call.request, &context)
+  mutating func apply(_ method: Int, _ commands: ArraySlice<CommandBatch.Command>, into replies: inout Replies) {
+    if let body = box(method).command { return body(&state, commands, &replies) }
+    let refusal = Status(.invalidArgument, "\(box(method).name) is a query, and is not carried out from the log")
+    for _ in commands { replies.fail(refusal) }
   }
 
   func query(_ method: Int, _ request: UnsafeRawBufferPointer, _ context: QueryContext) throws(Status) -> [UInt8] {
@@ -65,7 +64,7 @@ struct Host<State: Service>: HostedService {
 /// The function of a method, as what it is: to look into an enum of both kinds would be to ask for the service's type.
 private final class MethodBox<State: Service>: Sendable {
   let name: String
-  let command: (@Sendable (inout State, UnsafeRawBufferPointer, inout ApplyContext) throws(Status) -> [UInt8])?
+  let command: CommandBody<State>?
   let query: (@Sendable (borrowing State, UnsafeRawBufferPointer, QueryContext) throws(Status) -> [UInt8])?
 
   init(_ method: Method<State>) {

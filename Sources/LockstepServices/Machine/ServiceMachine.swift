@@ -77,16 +77,24 @@ public struct ServiceMachine: StateMachine {
   // MARK: Calls
 
   public mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
-    for place in 0..<batch.count {
-      let command = batch[place]
-      do throws(Status) {
-        let route = try route(command.call)
-        replies.succeed(try hosts[route.host].apply(route.method, command))
-      } catch {
-        replies.fail(error)
+    var next = 0
+    while next < batch.count {
+      let first = next
+      let place = table.find(batch[first].call.method)
+      let limit = min(batch.count, first + Self.most)
+      repeat { next += 1 } while next < limit && table.find(batch[next].call.method) == place
+      let commands = batch.commands[first..<next]
+      if let place {
+        hosts[routes[place].host].apply(routes[place].method, commands, into: &replies)
+      } else {
+        for command in commands { replies.fail(Self.unknown(command.call)) }
       }
     }
   }
+
+  /// Commands of one method that are handed to a service at once: enough to wait for their memory together, and no more
+  /// than malloc has places at hand for what was freed last, since all their requests are there at once.
+  private static let most = 7
 
   public func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] {
     let route = try route(call)
@@ -108,12 +116,13 @@ public struct ServiceMachine: StateMachine {
   }
 
   private func route(_ call: Call) throws(Status) -> Route {
-    guard let place = table.find(call.method) else {
-      // Not all of a name of any length: it ends up in replies and logs.
-      let name = String(decoding: call.method.prefix(256), as: UTF8.self)
-      throw Status(.unimplemented, "there is no method \(name)")
-    }
+    guard let place = table.find(call.method) else { throw Self.unknown(call) }
     return routes[place]
+  }
+
+  private static func unknown(_ call: Call) -> Status {
+    // Not all of a name of any length: it ends up in replies and logs.
+    Status(.unimplemented, "there is no method \(String(decoding: call.method.prefix(256), as: UTF8.self))")
   }
 
   // MARK: Snapshots

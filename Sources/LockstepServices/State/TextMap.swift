@@ -78,6 +78,8 @@ public struct TextMap<Value: StoredValue>: Sendable {
     _ = root.scan(from: start, body)
   }
 
+  func leafAddress(of key: TextKey) -> UnsafeRawPointer { root.leafAddress(of: key) }
+
   private static func hash(_ key: TextKey, _ value: Value) -> UInt64 {
     var hasher = StableHasher()
     key.hash(into: &hasher)

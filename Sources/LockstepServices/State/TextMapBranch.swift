@@ -65,6 +65,16 @@ final class TextMapBranch<Value: StoredValue>: @unchecked Sendable {
     return leaf.find(key).map { leaf[$0] }
   }
 
+  /// Where the leaf of this key lies in memory, which is not touched, not even to hold the leaf.
+  func leafAddress(of key: TextKey) -> UnsafeRawPointer {
+    var branch = self
+    while !branch.isLowest { branch = branch.branches[branch.place(of: key)] }
+    let place = branch.place(of: key)
+    return branch.leaves.withUnsafeBytes { leaves in
+      leaves.load(fromByteOffset: place * MemoryLayout<Leaf>.stride, as: UnsafeRawPointer.self)
+    }
+  }
+
   /// Returns false when `body` did, which ends the scan.
   func scan(from start: TextKey, _ body: (TextKey, Value) -> Bool) -> Bool {
     for place in self.place(of: start)..<size {

@@ -53,7 +53,16 @@ final class TextMapLeaf<Value: StoredValue>: ManagedBuffer<TextMapLeafHeader, Te
   subscript(_ place: Int) -> Slot { withUnsafeMutablePointerToElements { $0[place] } }
 
   /// Where the key is, if it is here.
-  func find(_ key: TextKey) -> Int? {
+  func find(_ key: TextKey) -> Int? { find(key) { TextKey.areEqual(&$0.pointee.key, key) } }
+
+  /// Where the slot lies in memory that the key is in, or one whose key has the same byte. The slot is not touched.
+  func likelySlot(of key: TextKey) -> UnsafePointer<Slot>? {
+    find(key) { _ in true }.map { place in withUnsafeMutablePointerToElements { UnsafePointer($0 + place) } }
+  }
+
+  /// The first of the slots with the key's byte that `isFound` says yes to.
+  @inline(__always)
+  private func find(_ key: TextKey, _ isFound: (UnsafeMutablePointer<Slot>) -> Bool) -> Int? {
     withUnsafeMutablePointers { header, slots in
       let count = header.pointee.count
       let pattern = 0x0101_0101_0101_0101 &* UInt64(key.byte)
@@ -66,7 +75,7 @@ final class TextMapLeaf<Value: StoredValue>: ManagedBuffer<TextMapLeafHeader, Te
           var zeros = (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080
           while zeros != 0 {
             let place = start &+ zeros.trailingZeroBitCount / 8
-            if place < count, TextKey.areEqual(&slots[place].key, key) { return place }
+            if place < count, isFound(slots + place) { return place }
             zeros &= zeros &- 1
           }
           start &+= 8
