@@ -140,11 +140,27 @@ extension Cluster {
     }
   }
 
-  /// Reads every key back, linearizably.
+  /// Reads every key back, linearizably. A node that was killed last may take the lead back meanwhile, and for that moment
+  /// reads are refused: those are asked again.
   func verify(_ attempts: [Load.Attempt]) async throws -> Verdict {
-    let answers = try await calls(attempts.map { Line.get($0.key) })
     var verdict = Verdict()
+    var rest = attempts
+    try await wait(upTo: .seconds(60), "\(rest.count) reads are answered", every: .milliseconds(200)) {
+      rest = try await verify(rest, &verdict)
+      return rest.isEmpty
+    }
+    return verdict
+  }
+
+  /// Returns those whose reads were refused because nobody led.
+  private func verify(_ attempts: [Load.Attempt], _ verdict: inout Verdict) async throws -> [Load.Attempt] {
+    var refused: [Load.Attempt] = []
+    let answers = try await calls(attempts.map { Line.get($0.key) })
     for (attempt, answer) in zip(attempts, answers) {
+      if answer["code"]?.string == "UNAVAILABLE" {
+        refused.append(attempt)
+        continue
+      }
       guard answer.isOK, let reply = answer["reply"] else { throw Failure("a read failed: \(answer.text())") }
       let isThere = reply["found"]?.isTrue == true && reply["value"]?.string == attempt.value
       switch attempt.outcome {
@@ -159,7 +175,7 @@ extension Cluster {
         if isThere { verdict.unknownApplied += 1 }
       }
     }
-    return verdict
+    return refused
   }
 
   /// What `log verify` says of each node's files; the cluster has stopped.
