@@ -66,6 +66,7 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     // Unsafe: set before a simulation begins, and a simulation is one thread.
     @usableFromInline nonisolated(unsafe) package static var active: PlantedBug?
     /// The first assertion of the program's own that did not hold.
+    // Unsafe: written and read by that one thread.
     @usableFromInline nonisolated(unsafe) package static var tripped: String?
   }
 #endif

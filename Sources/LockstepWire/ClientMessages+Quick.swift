@@ -8,35 +8,13 @@ extension Codec {
     var header = CallHeader(id: 0)
     var (method, payload): (Range<Int>, Range<Int>) = (0..<0, 0..<0)
     var reader = QuickReader(bytes, end: bytes.count)
-    var previous: UInt8 = 0
-    while !reader.isAtEnd {
-      let tag = reader.tag()
-      guard tag > previous else { return false }
-      previous = tag
-      if tag & 7 == 2 {
-        guard let range = reader.delimited() else { return false }
-        switch tag >> 3 {
-        case 3: method = range
-        case 4: payload = range
-        default: return false
-        }
-      } else if tag == 6 << 3 || tag == 7 << 3 {
-        guard let level = reader.small() else { return false }
-        if tag == 6 << 3 { header.ack = level } else { header.read = level }
-      } else {
-        guard tag & 7 == 0, let number = reader.number() else { return false }
-        switch tag >> 3 {
-        case 1: header.id = number
-        case 2: header.group = number
-        case 5: header.timeoutMilliseconds = number
-        case 8: header.readIndex = number
-        case 9: header.readBoundMilliseconds = number
-        case 10: header.session = number
-        case 11: header.sequence = number
-        default: return false
-        }
-      }
-    }
+    guard reader.number(1, into: &header.id), reader.number(2, into: &header.group),
+      reader.delimited(3, into: &method), reader.delimited(4, into: &payload),
+      reader.number(5, into: &header.timeoutMilliseconds),
+      reader.small(6, into: &header.ack), reader.small(7, into: &header.read),
+      reader.number(8, into: &header.readIndex), reader.number(9, into: &header.readBoundMilliseconds),
+      reader.number(10, into: &header.session), reader.number(11, into: &header.sequence), reader.isAtEnd
+    else { return false }
     body(header, UnsafeRawBufferPointer(rebasing: bytes[method]), UnsafeRawBufferPointer(rebasing: bytes[payload]))
     return true
   }
@@ -44,41 +22,18 @@ extension Codec {
   /// The same as `carefullyUnpackReply`, or nil: for replies without evidence, which few ask for.
   func quicklyReadReply(_ bytes: UnsafeRawBufferPointer) -> CallReply? {
     var reply = CallReply(id: 0)
+    var (message, payload): (Range<Int>, Range<Int>) = (0..<0, 0..<0)
+    var applied: UInt32 = 0
     var reader = QuickReader(bytes, end: bytes.count)
-    var previous: UInt8 = 0
-    while !reader.isAtEnd {
-      let tag = reader.tag()
-      guard tag > previous else { return nil }
-      previous = tag
-      switch tag {
-      case 3 << 3 | 2, 4 << 3 | 2:
-        guard let range = reader.delimited() else { return nil }
-        let content = UnsafeRawBufferPointer(rebasing: bytes[range])
-        if tag >> 3 == 3 {
-          reply.message = String(decoding: content, as: UTF8.self)
-        } else {
-          reply.payload = [UInt8](content)
-        }
-      case 2 << 3, 8 << 3, 9 << 3, 10 << 3:
-        guard let number = reader.small() else { return nil }
-        switch tag >> 3 {
-        case 2: reply.code = number
-        case 8: reply.ack = number
-        case 9: reply.read = number
-        default: reply.applied = Applied(rawValue: number) ?? .unknown
-        }
-      default:
-        guard tag & 7 == 0, let number = reader.number() else { return nil }
-        switch tag >> 3 {
-        case 1: reply.id = number
-        case 5: reply.index = number
-        case 6: reply.term = number
-        case 7: reply.node = number
-        case 12: reply.leader = number
-        default: return nil
-        }
-      }
-    }
+    guard reader.number(1, into: &reply.id), reader.small(2, into: &reply.code),
+      reader.delimited(3, into: &message), reader.delimited(4, into: &payload),
+      reader.number(5, into: &reply.index), reader.number(6, into: &reply.term), reader.number(7, into: &reply.node),
+      reader.small(8, into: &reply.ack), reader.small(9, into: &reply.read), reader.small(10, into: &applied),
+      reader.number(12, into: &reply.leader), reader.isAtEnd
+    else { return nil }
+    reply.message = String(decoding: bytes[message], as: UTF8.self)
+    reply.payload = [UInt8](bytes[payload])
+    reply.applied = Applied(rawValue: applied) ?? .unknown
     return reply
   }
 }

@@ -16,14 +16,6 @@ struct QuickReader {
     @inline(__always) get { place >= end }
   }
 
-  /// The next field's; 0, which is no tag, for one of more bytes. There must be one.
-  @inline(__always)
-  mutating func tag() -> UInt8 {
-    let tag = bytes[place]
-    place &+= 1
-    return tag < 0x80 ? tag : 0
-  }
-
   @inline(__always)
   mutating func number() -> UInt64? {
     guard place < end else { return nil }
@@ -68,13 +60,6 @@ struct QuickReader {
     return nil
   }
 
-  /// A number that fits in 31 bits, where protobuf would cut off others.
-  @inline(__always)
-  mutating func small() -> UInt32? {
-    guard let number = number(), number <= UInt64(Int32.max) else { return nil }
-    return UInt32(truncatingIfNeeded: number)
-  }
-
   /// The range of a field of bytes.
   @inline(__always)
   mutating func delimited() -> Range<Int>? {
@@ -93,6 +78,15 @@ struct QuickReader {
     place &+= 1
     guard let number = number() else { return false }
     value = number
+    return true
+  }
+
+  /// The same for a number that fits in 31 bits, where protobuf would cut off others.
+  @inline(__always)
+  mutating func small(_ field: UInt8, into value: inout UInt32) -> Bool {
+    var number = UInt64(value)
+    guard self.number(field, into: &number), number <= UInt64(Int32.max) else { return false }
+    value = UInt32(truncatingIfNeeded: number)
     return true
   }
 

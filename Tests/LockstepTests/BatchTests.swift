@@ -121,7 +121,7 @@ extension Servers {
         let leader = try await cluster.waitForLeader()
         let client = cluster.client(leader)
         try await client.put("k", "v")
-        for id in 1...3 as ClosedRange<UInt64> where id != leader { try await cluster.stop(id) }
+        try await cluster.stopAll(but: leader)
         let last = try #require(await cluster.status(leader)?.lastIndex)
         async let failed = failure {
           _ = try await client.batch(Self.put, puts(0..<10), options: CallOptions(timeout: .seconds(30)))

@@ -58,7 +58,7 @@ extension Servers {
         let leader = try await cluster.waitForLeader()
         let client = cluster.client(leader)
         try await client.put("k", "v")
-        for id in 1...3 as ClosedRange<UInt64> where id != leader { try await cluster.stop(id) }
+        try await cluster.stopAll(but: leader)
         let last = try #require(await cluster.status(leader)?.lastIndex)
         async let failed = failure { try await client.put("k", "w", timeout: .seconds(30)) }
         try await eventually("it is in the log") { (await cluster.status(leader)?.lastIndex ?? 0) > last }
@@ -72,7 +72,7 @@ extension Servers {
     func closed() async throws {
       try await Cluster.with(3) { cluster in
         let leader = try await cluster.waitForLeader()
-        for id in 1...3 as ClosedRange<UInt64> where id != leader { try await cluster.stop(id) }
+        try await cluster.stopAll(but: leader)
         let client = cluster.client(leader)
         let last = try #require(await cluster.status(leader)?.lastIndex)
         async let failed = failure { try await client.put("k", "v", timeout: .seconds(30)) }

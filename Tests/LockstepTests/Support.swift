@@ -137,6 +137,10 @@ final class Cluster {
     try? await server.waitUntilStopped()
   }
 
+  func stopAll(but id: UInt64) async throws {
+    for other in servers.keys.sorted() where other != id { try await stop(other) }
+  }
+
   func server(_ id: UInt64) throws -> Server { try #require(servers[id]) }
 
   /// A client of these nodes, in this order; of all when none are named.
