@@ -99,6 +99,7 @@ final class DiskThread: @unchecked Sendable {
   }
 
   private func run() {
+    ThreadSchedule.withoutPreempting()
     loop: while true {
       switch next() {
       case .work(let items):

@@ -38,6 +38,21 @@ enum ProcessMemory {
   }
 }
 
+enum ThreadSchedule {
+  /// `SCHED_BATCH`, which Glibc's headers keep from Swift.
+  private static let batch: Int32 = 3
+
+  /// Makes the calling thread one that, when it wakes, does not push another off its core (`SCHED_BATCH` of sched(7)).
+  /// Where the cores are shared, a frame or a sync that arrives would else interrupt whoever prepares the next, batches
+  /// become small, and the cores change hands instead of working. With a core at rest it changes nothing. A policy that
+  /// somebody chose for the process stays.
+  static func withoutPreempting() {
+    guard sched_getscheduler(0) == SCHED_OTHER else { return }
+    var none = sched_param()
+    _ = sched_setscheduler(0, batch, &none)
+  }
+}
+
 enum WallClock {
   /// Nanoseconds since 1970, to about a microsecond.
   static func now() -> UInt64 { UInt64(max(0, Date().timeIntervalSince1970) * 1e9) }

@@ -113,6 +113,7 @@ public final class Server: Sendable {
     _ eventLoop: any EventLoop, _ end: End,
     _ ready: @escaping (Result<NIOLoopBound<Running>, ServerFailure>) -> Void
   ) {
+    ThreadSchedule.withoutPreempting()
     let later = NIOLoopBoundBox<Running?>(nil, eventLoop: eventLoop)
     let memory = stored.peers
     let disk = DiskThread(
