@@ -17,6 +17,9 @@ package struct DriverLimits: Sendable {
   /// The answers to queries in one turn, for the same reason. In bytes.
   package var answerBytes = 1024 * 1024
 
+  /// What one append to the log should not exceed, if it can be divided. In bytes.
+  package var appendBytes = 1024 * 1024
+
   /// Appends up to this size may be run on the loop when the disk is at rest and quick. In bytes.
   package var leaderAtOnceBytes = 1024
   package var followerAtOnceBytes = 32 * 1024

@@ -309,18 +309,22 @@ package final class Node {
     guard !isAppending else { return false }
     var writes: [LogWrite] = []
     for group in groups where !group.writes.isEmpty {
-      var first: LogIndex?
-      for write in group.writes {
-        if let slice = write.entries { first = first.map { min($0, slice.first) } ?? slice.first }
+      let count = writesOfOneAppend(group)
+      var slice: LogSlice?
+      for write in group.writes[..<count] {
+        if let entries = write.entries {
+          slice = LogSlice(first: min(slice?.first ?? entries.first, entries.first), last: entries.last)
+        }
         appendWrites.append((group.id, write.id))
       }
-      var hardState = group.writes[planted(.storesTheFirstStateOfATurn) ? 0 : group.writes.count - 1].hardState
+      var hardState = group.writes[planted(.storesTheFirstStateOfATurn) ? 0 : count - 1].hardState
       if planted(.storesNoVote) { hardState.vote = nil }
-      hardState.commit = min(group.commit, group.cache.last)
-      group.writes.removeAll(keepingCapacity: true)
+      let last = count == group.writes.count ? group.cache.last : slice?.last ?? group.replica.log.durable
+      hardState.commit = min(group.commit, last)
+      group.writes.removeFirst(count)
       var entries: EntryBlock?
-      if let first, first <= group.cache.last {
-        entries = group.cache.joined(LogSlice(first: first, last: group.cache.last))
+      if let slice, slice.first <= last {
+        entries = group.cache.joined(LogSlice(first: slice.first, last: last))
         precondition(entries != nil, "entries that are not on the disk have left the memory")
       }
       writes.append(LogWrite(group: group.id, hardState: hardState, entries: entries))
@@ -333,6 +337,23 @@ package final class Node {
     let isLeading = groups.contains { $0.replica.role == .leader }
     job.mayRunAtOnce = bytes <= (isLeading ? limits.leaderAtOnceBytes : limits.followerAtOnceBytes)
     return submit(job)
+  }
+
+  /// How many of the writes that wait make one append: all of them, if they are not too long together, and else as many
+  /// as fit. The first part of much is durable, and answered, while the rest is written.
+  private func writesOfOneAppend(_ group: Group) -> Int {
+    let writes = group.writes
+    var (count, bytes) = (0, 0)
+    while count < writes.count {
+      bytes += writes[count].entries.map { group.replica.log.bytes($0) } ?? 0
+      if bytes > limits.appendBytes, count > 0 { break }
+      count += 1
+    }
+    // What a later write replaces is no longer there to be written.
+    guard count < writes.count, let last = writes[..<count].last(where: { $0.entries != nil })?.entries?.last else {
+      return writes.count
+    }
+    return writes[count...].contains { $0.entries.map { $0.first <= last } ?? false } ? writes.count : count
   }
 
   private func submit(_ job: DiskJob) -> Bool {

@@ -10,6 +10,9 @@ struct SegmentMaker {
     case ready(any DiskFile, size: Int)
   }
 
+  /// To allocate costs the disk next to nothing a byte, but a sync each time.
+  private static let allocatedForOneWritten = 64
+
   let files: LogFiles
   let number: UInt64
   private(set) var size: Int
@@ -43,7 +46,7 @@ struct SegmentMaker {
         state = .filling(try files.disk.create(unfinished), done: 0)
         return false
       case .filling(let file, let done):
-        let count = min(size - done, max(maximumBytes, RecordHeader.size))
+        let count = min(size - done, max(maximumBytes * (inHaste ? Self.allocatedForOneWritten : 1), RecordHeader.size))
         if inHaste { try file.allocate(done..<done + count) } else { try file.zero(done..<done + count) }
         if done + count == size { try finishing(file) }
         try file.sync()

@@ -38,6 +38,57 @@ struct NodePeerTests {
     #expect(node.links.count(.appendReply) == 1 && node.links.frames.count == 1)
   }
 
+  @Test("follower: what is too long for one append is written in parts, and the first part acknowledged first")
+  func longAppends() throws {
+    let world = try World(3, limits: { $0.appendBytes = 100 })
+    let node = world[1]
+    var chain = origin
+    for place in 0..<4 {
+      let entries = block(UInt64(place * 2 + 1), term: 1, count: 2, chain: chain)
+      let previous = place == 0 ? EntryID.zero : EntryID(term: Term(1), index: LogIndex(UInt64(place * 2)))
+      try node.receive(
+        append(entries, term: 1, previous: previous, commit: 8), from: NodeID(2), entries: entries,
+        previousChain: chain)
+      chain = entries.lastChain
+      _ = node.node.turn(now: world.now, wall: world.wall)
+    }
+    var parts: [LogSlice?] = []
+    while case .append(let writes)? = node.disk.jobs.first?.work {
+      parts.append(writes[0].entries?.slice)
+      // The log never says that more is committed than it has.
+      #expect(writes[0].hardState.commit <= writes[0].entries?.last ?? .zero)
+      node.answerDisk()
+      #expect(node.replica.log.durable == writes[0].entries?.last)
+      _ = node.node.turn(now: world.now, wall: world.wall)
+    }
+    #expect(parts.count > 1 && parts.first??.first == LogIndex(1) && parts.last??.last == LogIndex(8))
+    for (part, next) in zip(parts, parts.dropFirst()) { #expect(part?.last.next == next?.first) }
+    #expect(node.links.count(.appendReply) > 1)
+  }
+
+  @Test("follower: entries that a new leader replaced before they were written are not missed")
+  func replacedBeforeWritten() throws {
+    let world = try World(3, limits: { $0.appendBytes = 100 })
+    let node = world[1]
+    let first = block(1, term: 1, count: 2, chain: origin)
+    try node.receive(append(first, term: 1), from: NodeID(2), entries: first, previousChain: origin)
+    _ = node.node.turn(now: world.now, wall: world.wall)
+    // While those are written, more come, and then another leader that has only one of them.
+    let second = block(3, term: 1, count: 4, chain: first.lastChain)
+    try node.receive(
+      append(second, term: 1, previous: EntryID(term: Term(1), index: LogIndex(2))), from: NodeID(2), entries: second, previousChain: first.lastChain)
+    let other = block(4, term: 2, count: 2, chain: second.chain(at: LogIndex(3)))
+    try node.receive(
+      append(other, term: 2, previous: EntryID(term: Term(1), index: LogIndex(3))), from: NodeID(3), entries: other,
+      previousChain: second.chain(at: LogIndex(3)))
+    for _ in 0..<6 {
+      _ = node.node.turn(now: world.now, wall: world.wall)
+      node.answerDisk()
+    }
+    #expect(node.node.failure == nil && node.replica.log.durable == LogIndex(5))
+    #expect(node.replica.log.lastID == other.lastID && node.disk.jobs.isEmpty)
+  }
+
   @Test("follower: a vote leaves when it is on the disk, and not before")
   func heldVote() throws {
     let world = try World(3)

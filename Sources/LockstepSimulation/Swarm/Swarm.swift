@@ -107,6 +107,8 @@ struct Swarm {
     self.unreliable = unreliable
     self.events = events
     eventsEvery = pick([100_000_000, 400_000_000, 1_500_000_000])
+    // Drawn last, so that older seeds still draw what they drew.
+    options.driver.appendBytes = pick([1, 1000, 1024 * 1024])
     self.options = options
   }
 
