@@ -76,7 +76,8 @@ struct NodePeerTests {
     // While those are written, more come, and then another leader that has only one of them.
     let second = block(3, term: 1, count: 4, chain: first.lastChain)
     try node.receive(
-      append(second, term: 1, previous: EntryID(term: Term(1), index: LogIndex(2))), from: NodeID(2), entries: second, previousChain: first.lastChain)
+      append(second, term: 1, previous: EntryID(term: Term(1), index: LogIndex(2))), from: NodeID(2), entries: second,
+      previousChain: first.lastChain)
     let other = block(4, term: 2, count: 2, chain: second.chain(at: LogIndex(3)))
     try node.receive(
       append(other, term: 2, previous: EntryID(term: Term(1), index: LogIndex(3))), from: NodeID(3), entries: other,
