@@ -50,9 +50,8 @@ extension Node {
   func noteWriting(_ writes: [LogWrite]) -> Int {
     var (entries, bytes) = (0, 0)
     for write in writes {
-      guard let block = write.entries else { continue }
-      entries += block.count
-      bytes += block.bytes.count
+      entries += write.count
+      bytes += write.byteCount
     }
     stages.writing = (clock(), entries, bytes)
     return bytes

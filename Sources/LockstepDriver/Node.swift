@@ -264,8 +264,9 @@ package final class Node {
 
   /// Encodes what the leader appends; from here on these bytes are the entry, everywhere.
   private func encode(_ group: Group, _ first: EntryID, _ count: Int, _ content: AppendedContent) {
-    var block = EntryBlock(first: first.index, previousChain: group.cache.lastChain)
+    let chain = group.cache.lastChain
     group.lastTimestamp = max(group.lastTimestamp, wall)
+    var block = EntryBlock(first: first.index, previousChain: chain)
     switch content {
     case .noOperation: block.append(term: first.term, kind: .noOperation, timestamp: group.lastTimestamp)
     case .configuration(let members):
@@ -275,13 +276,16 @@ package final class Node {
       }
     case .proposal:
       noteProposed(group, through: first.index.advanced(by: count - 1), commands: count)
-      block.reserve(entries: count, bytes: group.proposals.callBytes + count * (Replica.entryOverheadBytes + 16))
-      group.proposals.bytes.withUnsafeBytes { bytes in
-        for call in group.proposals.calls {
-          block.append(
-            term: first.term, kind: .command, timestamp: group.lastTimestamp, session: call.header.session,
-            sequence: call.header.sequence, method: UnsafeRawBufferPointer(rebasing: bytes[call.method]),
-            payload: UnsafeRawBufferPointer(rebasing: bytes[call.payload]))
+      let proposals = group.proposals
+      let capacity = proposals.callBytes + count * EntryBlock.overheadBytes
+      block = EntryBlock(first: first.index, previousChain: chain, entries: count, capacity: capacity) { writer in
+        proposals.bytes.withUnsafeBytes { bytes in
+          for call in proposals.calls {
+            writer.append(
+              term: first.term, kind: .command, timestamp: group.lastTimestamp, session: call.header.session,
+              sequence: call.header.sequence, method: UnsafeRawBufferPointer(rebasing: bytes[call.method]),
+              payload: UnsafeRawBufferPointer(rebasing: bytes[call.payload]))
+          }
         }
       }
       awaitCommands(group, first)
@@ -322,12 +326,10 @@ package final class Node {
       let last = count == group.writes.count ? group.cache.last : slice?.last ?? group.replica.log.durable
       hardState.commit = min(group.commit, last)
       group.writes.removeFirst(count)
-      var entries: EntryBlock?
-      if let slice, slice.first <= last {
-        entries = group.cache.joined(LogSlice(first: slice.first, last: last))
-        precondition(entries != nil, "entries that are not on the disk have left the memory")
-      }
-      writes.append(LogWrite(group: group.id, hardState: hardState, entries: entries))
+      var blocks: [EntryBlock]? = []
+      if let slice, slice.first <= last { blocks = group.cache.blocks(of: LogSlice(first: slice.first, last: last)) }
+      guard let blocks else { preconditionFailure("entries that are not on the disk have left the memory") }
+      writes.append(LogWrite(group: group.id, hardState: hardState, blocks: blocks))
     }
     guard !writes.isEmpty else { return false }
     isAppending = true

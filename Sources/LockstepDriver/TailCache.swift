@@ -75,15 +75,20 @@ struct TailCache {
     return true
   }
 
-  /// These entries as one block: as it stands when they are a whole one, copied together otherwise.
-  func joined(_ slice: LogSlice) -> EntryBlock? {
-    if let block = block(containing: slice.first), block.slice == slice { return block }
-    var result: EntryBlock?
+  /// These entries, in blocks as they stand where they are whole ones. Nil when some are not in memory.
+  func blocks(of slice: LogSlice) -> [EntryBlock]? {
+    var result: [EntryBlock] = []
     let isComplete = forEachPart(of: slice) { block, part in
-      let piece = block.suffix(from: part.first).prefix(before: part.last.next)
-      if result == nil { result = piece } else { result?.append(contentsOf: piece) }
+      result.append(block.slice == part ? block : block.suffix(from: part.first).prefix(before: part.last.next))
     }
     return isComplete ? result : nil
+  }
+
+  /// These entries as one block: as it stands when they are a whole one, copied together otherwise.
+  func joined(_ slice: LogSlice) -> EntryBlock? {
+    guard let blocks = blocks(of: slice), var result = blocks.first else { return nil }
+    for block in blocks.dropFirst() { result.append(contentsOf: block) }
+    return result
   }
 
   /// Forgets whole blocks before `index`.

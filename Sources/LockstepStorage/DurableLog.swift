@@ -6,13 +6,31 @@ package import LockstepWire
 package struct LogWrite: Sendable {
   package var group: GroupID
   package var hardState: HardState
-  package var entries: EntryBlock?
+  /// The entries, in blocks that follow each other; none of them is empty.
+  package let blocks: [EntryBlock]
 
-  package init(group: GroupID, hardState: HardState, entries: EntryBlock? = nil) {
+  package init(group: GroupID, hardState: HardState, blocks: [EntryBlock]) {
     self.group = group
     self.hardState = hardState
-    self.entries = entries
+    self.blocks = blocks.filter { !$0.isEmpty }
+    precondition(
+      zip(self.blocks, self.blocks.dropFirst()).allSatisfy {
+        $0.last.next == $1.first && $0.lastChain == $1.previousChain
+      },
+      "blocks that do not follow each other")
   }
+
+  package init(group: GroupID, hardState: HardState, entries: EntryBlock? = nil) {
+    self.init(group: group, hardState: hardState, blocks: entries.map { [$0] } ?? [])
+  }
+
+  package var slice: LogSlice? {
+    guard let first = blocks.first, let last = blocks.last else { return nil }
+    return LogSlice(first: first.first, last: last.last)
+  }
+
+  package var count: Int { blocks.reduce(0) { $0 + $1.count } }
+  package var byteCount: Int { blocks.reduce(0) { $0 + $1.bytes.count } }
 }
 
 /// The log of a node, for all its groups: what `append` has returned from is there after any crash. `Record` draws the
@@ -71,21 +89,20 @@ package final class DurableLog {
   package func append(_ writes: [LogWrite]) throws(StorageError) {
     if let failure { throw .stopped("\(failure)") }
     guard !writes.isEmpty else { return }
-    if planted(.storesNoStateWithoutEntries), writes.allSatisfy({ $0.entries?.isEmpty ?? true }) { return }
+    if planted(.storesNoStateWithoutEntries), writes.allSatisfy({ $0.blocks.isEmpty }) { return }
     var headers: [LogBatchHeader] = []
     headers.reserveCapacity(writes.count)
     for write in writes {
-      let block = write.entries.flatMap { $0.isEmpty ? nil : $0 }
       headers.append(
         LogBatchHeader(
-          group: write.group, hardState: write.hardState, first: block?.first ?? .zero,
-          previousChain: block?.previousChain ?? 0))
+          group: write.group, hardState: write.hardState, first: write.blocks.first?.first ?? .zero,
+          previousChain: write.blocks.first?.previousChain ?? 0))
     }
     try check(writes, headers)
     try stopping { () throws(StorageError) in
       let place = try write(writes, headers)
       for (write, header) in zip(writes, headers) {
-        book.take(header, write.entries, at: place, spacing: options.indexSpacing)
+        book.take(header, write.blocks, at: place, spacing: options.indexSpacing)
       }
     }
   }
@@ -168,8 +185,8 @@ package final class DurableLog {
         known.map { staged[$0].tail } ?? ledger?.tail ?? GroupTail(lastChain: book.origin(of: write.group))
       var entries: (first: Term, last: Term, count: Int)?
       var previous: (term: Term?, chain: UInt64?) = (nil, nil)
-      if let block = write.entries, let first = block.terms.first, let last = block.terms.last {
-        entries = (first, last, block.count)
+      if let block = write.blocks.first, let first = block.terms.first, let last = write.blocks.last?.lastID {
+        entries = (first, last.term, write.count)
         if block.first.previous == tail.last.index {
           previous = (tail.last.term, tail.lastChain)
         } else if known == nil, let ledger {
@@ -182,7 +199,7 @@ package final class DurableLog {
         throw .invalidWrite("group \(write.group): \(problem)")
       }
       var after = tail
-      after.take(header, last: write.entries?.lastID, chain: write.entries?.lastChain ?? 0)
+      after.take(header, last: write.blocks.last?.lastID, chain: write.blocks.last?.lastChain ?? 0)
       if let known { staged[known].tail = after } else { staged.append((write.group, after)) }
     }
     let added = staged.count { !book.place(of: $0.group).isThere }
@@ -197,7 +214,7 @@ package final class DurableLog {
     sizes.reserveCapacity(writes.count)
     var length = 0
     for (write, header) in zip(writes, headers) {
-      let size = (header: header.packedSize, entries: write.entries?.bytes.count ?? 0)
+      let size = (header: header.packedSize, entries: write.byteCount)
       sizes.append(size)
       length += Varint.size(UInt64(size.header + size.entries)) + size.header + size.entries
     }
@@ -210,10 +227,12 @@ package final class DurableLog {
     for place in writes.indices {
       target += Varint.write(UInt64(sizes[place].header + sizes[place].entries), to: target)
       target += headers[place].write(to: target)
-      writes[place].entries?.bytes.withUnsafeBytes { bytes in
-        if let base = bytes.baseAddress { target.copyMemory(from: base, byteCount: bytes.count) }
+      for block in writes[place].blocks {
+        block.bytes.withUnsafeBytes { bytes in
+          if let base = bytes.baseAddress { target.copyMemory(from: base, byteCount: bytes.count) }
+        }
+        target += block.bytes.count
       }
-      target += sizes[place].entries
     }
     var header = RecordHeader(
       kind: .batch, sequence: sequence &+ 1, offset: position.offset, bodyLength: length, link: link)

@@ -83,15 +83,19 @@ struct GroupLedger {
   }
 
   /// Takes a write that has passed `GroupTail.problem` and stands in the record at `position`.
-  mutating func take(_ header: LogBatchHeader, _ block: EntryBlock?, at position: LogPosition, spacing: Int) {
-    tail.take(header, last: block?.lastID, chain: block?.lastChain ?? 0)
-    guard let block, !block.isEmpty else { return }
-    while let run = runs.last, run.first >= block.first { runs.removeLast() }
-    while let point = points.last, point.index >= block.first { points.removeLast() }
+  mutating func take(_ header: LogBatchHeader, _ blocks: [EntryBlock], at position: LogPosition, spacing: Int) {
+    tail.take(header, last: blocks.last?.lastID, chain: blocks.last?.lastChain ?? 0)
+    guard let first = blocks.first?.first else { return }
+    while let run = runs.last, run.first >= first { runs.removeLast() }
+    while let point = points.last, point.index >= first { points.removeLast() }
     var previous = runs.last?.term
-    for (place, term) in block.terms.enumerated() where term != previous {
-      runs.append(Log.TermRun(first: block.first.advanced(by: place), term: term))
-      previous = term
+    for block in blocks {
+      // Terms do not go back: where the last is known, all before it are.
+      if let last = block.terms.last, last == previous { continue }
+      for (place, term) in block.terms.enumerated() where term != previous {
+        runs.append(Log.TermRun(first: block.first.advanced(by: place), term: term))
+        previous = term
+      }
     }
     // One point for a stretch of log, and not for a batch: a log of many small batches must not fill the memory.
     if let point = points.last, point.position.segment == position.segment,
@@ -99,7 +103,7 @@ struct GroupLedger {
     {
       return
     }
-    points.append(Point(index: block.first, position: position))
+    points.append(Point(index: first, position: position))
   }
 
   /// The last element that begins at or before `index`.
@@ -144,11 +148,11 @@ struct LedgerBook {
 
   func origin(of group: GroupID) -> UInt64 { Checksum.chainOrigin(cluster: cluster, group: group.rawValue) }
 
-  mutating func take(_ header: LogBatchHeader, _ block: EntryBlock?, at position: LogPosition, spacing: Int) {
+  mutating func take(_ header: LogBatchHeader, _ blocks: [EntryBlock], at position: LogPosition, spacing: Int) {
     let (index, isThere) = place(of: header.group)
     if !isThere {
       ledgers.insert(GroupLedger(group: header.group, origin: origin(of: header.group)), at: index)
     }
-    ledgers[index].take(header, block, at: position, spacing: spacing)
+    ledgers[index].take(header, blocks, at: position, spacing: spacing)
   }
 }

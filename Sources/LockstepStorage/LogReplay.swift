@@ -169,7 +169,7 @@ final class LogReplay {
     {
       throw WireError("group \(header.group): \(problem)")
     }
-    book.take(header, block, at: position, spacing: spacing)
+    book.take(header, block.map { [$0] } ?? [], at: position, spacing: spacing)
     if let block { try noteConfigurations(in: block, of: header.group) }
     return block
   }

@@ -28,55 +28,26 @@ package struct EntryBlock: Sendable {
     terms = []
   }
 
-  /// Makes room for entries to come.
-  package mutating func reserve(entries: Int, bytes count: Int) {
-    bytes.reserveCapacity(count)
-    ends.reserveCapacity(entries)
-    terms.reserveCapacity(entries)
-  }
-
   package var count: Int { ends.count }
   package var isEmpty: Bool { ends.isEmpty }
   package var last: LogIndex { ends.isEmpty ? first.previous : first.advanced(by: ends.count - 1) }
   package var slice: LogSlice { LogSlice(first: first, last: last) }
   package var lastID: EntryID? { terms.last.map { EntryID(term: $0, index: last) } }
 
-  /// Encodes one more entry behind the last. Method and payload are copied once, here.
-  package mutating func append(
-    term: Term, kind: EntryKind, timestamp: UInt64 = 0, machineVersion: UInt32 = 0, session: UInt64 = 0,
-    sequence: UInt64 = 0, method: UnsafeRawBufferPointer = .init(start: nil, count: 0),
-    payload: UnsafeRawBufferPointer = .init(start: nil, count: 0)
+  /// Encodes entries, one after the other, into `capacity` bytes, which must be enough: for each entry `overheadBytes`, its
+  /// method and its payload.
+  package init(
+    first: LogIndex, previousChain: UInt64, entries: Int, capacity: Int, _ body: (inout EntryWriter) -> Void
   ) {
-    let index = first.advanced(by: ends.count).rawValue
-    let size =
-      WireWriter.size(1, term.rawValue) + WireWriter.size(2, index) + WireWriter.size(3, UInt64(kind.rawValue))
-      + WireWriter.size(4, timestamp) + WireWriter.size(5, UInt64(machineVersion)) + WireWriter.size(6, session)
-      + WireWriter.size(7, sequence) + WireWriter.size(8, method) + WireWriter.size(9, payload)
-      + EntryHeader.chainLength
-    let start = bytes.count
-    bytes.append(contentsOf: repeatElement(0, count: 1 + Varint.size(UInt64(size)) + size))
-    let previous = lastChain
-    lastChain = bytes.withUnsafeMutableBytes { all in
-      let base = all.baseAddress.unsafelyUnwrapped + start
-      base.storeBytes(of: Self.tag, as: UInt8.self)
-      let head = 1 + Varint.write(UInt64(size), to: base + 1)
-      var entry = WireWriter(base + head)
-      entry.number(1, term.rawValue)
-      entry.number(2, index)
-      entry.number(3, UInt64(kind.rawValue))
-      entry.number(4, timestamp)
-      entry.number(5, UInt64(machineVersion))
-      entry.number(6, session)
-      entry.number(7, sequence)
-      entry.bytes(8, method)
-      entry.bytes(9, payload)
-      let chain = EntryHeader.expectedChain(
-        of: UnsafeRawBufferPointer(start: base + head, count: size), after: previous)
-      entry.fixed64(15, chain)
-      return chain
+    self.first = first
+    self.previousChain = previousChain
+    var writer = EntryWriter(first: first, chain: previousChain, entries: entries)
+    bytes = [UInt8](unsafeUninitializedCapacity: capacity) { memory, count in
+      writer.target = UnsafeMutableRawBufferPointer(memory)
+      body(&writer)
+      count = writer.count
     }
-    ends.append(bytes.count)
-    terms.append(term)
+    (ends, terms, lastChain) = (writer.ends, writer.terms, writer.chain)
   }
 
   /// Slices bytes that came from a peer or a disk into entries, and believes nothing: indexes must be consecutive from

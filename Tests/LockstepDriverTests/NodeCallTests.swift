@@ -58,7 +58,7 @@ struct NodeCallTests {
       Issue.record("not a write")
       return
     }
-    #expect(world[1].disk.jobs.count == 1 && writes.count == 1 && writes.first?.entries?.count == 19)
+    #expect(world[1].disk.jobs.count == 1 && writes.count == 1 && writes.first?.count == 19)
     world[1].answerDisk()
     try world.settle()
     #expect(sink.replies.map(\.id) == Array(1...20))

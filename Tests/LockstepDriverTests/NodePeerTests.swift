@@ -54,11 +54,11 @@ struct NodePeerTests {
     }
     var parts: [LogSlice?] = []
     while case .append(let writes)? = node.disk.jobs.first?.work {
-      parts.append(writes[0].entries?.slice)
+      parts.append(writes[0].slice)
       // The log never says that more is committed than it has.
-      #expect(writes[0].hardState.commit <= writes[0].entries?.last ?? .zero)
+      #expect(writes[0].hardState.commit <= writes[0].slice?.last ?? .zero)
       node.answerDisk()
-      #expect(node.replica.log.durable == writes[0].entries?.last)
+      #expect(node.replica.log.durable == writes[0].slice?.last)
       _ = node.node.turn(now: world.now, wall: world.wall)
     }
     #expect(parts.count > 1 && parts.first??.first == LogIndex(1) && parts.last??.last == LogIndex(8))

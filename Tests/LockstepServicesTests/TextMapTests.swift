@@ -123,6 +123,44 @@ struct TextMapTests {
     hasher.combine("The same on every replica, whatever the process.")
     hasher.combine(42)
     #expect(hasher.finish() == 18_429_161_325_104_592_626)
+    var long = StableHasher()
+    long.combine(String(repeating: "0123456789", count: 40))
+    #expect(long.finish() == 5_565_214_173_980_847_177)
+  }
+
+  @Test("the hash of bytes depends on each bit of them, on their order and on their number, whatever that is")
+  func everyBit() {
+    func hash(_ bytes: [UInt8]) -> UInt64 {
+      var hasher = StableHasher()
+      bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+      return hasher.finish()
+    }
+    var seen: Set<UInt64> = []
+    var expected = 0
+    for count in [0, 1, 7, 8, 15, 16, 63, 64, 127, 128, 129, 191, 192, 200, 255, 256, 257, 4096] {
+      let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 * 7) }
+      seen.insert(hash(bytes))
+      // As many zeros: only their number tells them apart.
+      seen.insert(hash([UInt8](repeating: 0, count: count)))
+      expected += count == 0 ? 1 : 2
+      for bit in 0..<count * 8 {
+        var other = bytes
+        other[bit / 8] ^= 1 << UInt8(bit % 8)
+        seen.insert(hash(other))
+      }
+      expected += count * 8
+      guard count >= 32 else { continue }
+      // Two words change places.
+      for place in 0..<count / 16 - 1 {
+        var other = bytes
+        other.replaceSubrange(place * 16..<place * 16 + 16, with: bytes[place * 16 + 16..<place * 16 + 32])
+        other.replaceSubrange(place * 16 + 16..<place * 16 + 32, with: bytes[place * 16..<place * 16 + 16])
+        seen.insert(hash(other))
+        expected += 1
+      }
+    }
+    // One byte flipped to 0 is as the zeros of that length; nothing else may meet.
+    #expect(expected - seen.count <= 1)
   }
 }
 

@@ -45,6 +45,31 @@ struct DurableLogTests {
     #expect(node.model[1]?.last == EntryID(term: Term(2), index: LogIndex(5)))
   }
 
+  @Test("one write of several blocks is one batch, recovered and read as one")
+  func severalBlocks() throws {
+    let node = Fixture()
+    try node.open()
+    try node.append(3)
+    let first = node.entries(1, from: 3, terms: [2, 2])
+    var second = EntryBlock(first: LogIndex(5), previousChain: first.lastChain)
+    for _ in 0..<2 { second.append(term: Term(2), kind: .noOperation) }
+    var third = EntryBlock(first: LogIndex(7), previousChain: second.lastChain)
+    third.append(term: Term(3), kind: .noOperation)
+    let before = node.disk.operations.count
+    let empty = EntryBlock(first: LogIndex(7), previousChain: second.lastChain)
+    try node.append([
+      LogWrite(group: .first, hardState: HardState(term: Term(3)), blocks: [first, second, empty, third])
+    ])
+    #expect(node.disk.operations[before...] == ["write \(Fixture.segment1)", "sync \(Fixture.segment1)"])
+    #expect([3, 4, 6, 7].map { node.log?.term(of: .first, at: LogIndex($0)) } == [2, 2, 2, 3].map { Term($0) })
+    node.disk.powerCut(.lost)
+    #expect(try node.recover() == 2)
+    let read = try node.log?.read(
+      group: .first, from: LogIndex(3), through: LogIndex(7), maximumBytes: .max,
+      termAt: { index in [1, 1, 2, 2, 2, 2, 3].map { Term($0) }[Int(index.rawValue) - 1] })
+    #expect(read?.map(\.bytes).reduce([], +) == first.bytes + second.bytes + third.bytes)
+  }
+
   @Test("rotation: prepared ahead in steps, and all at once when it was not")
   func rotation() throws {
     for prepared in [true, false] {

@@ -93,7 +93,7 @@ final class Fixture {
     for write in writes {
       var image = next[write.group.rawValue] ?? GroupImage()
       image.hardState = write.hardState
-      if let block = write.entries, !block.isEmpty {
+      for block in write.blocks {
         let kept = Int(block.first.rawValue) - 1
         image.ids = Array(image.ids.prefix(kept))
         image.chains = Array(image.chains.prefix(kept))

@@ -235,8 +235,8 @@ final class Books {
   func writeBegins(_ place: Int, _ write: LogWrite) {
     var kept = nodes[place].stored.count
     var entries: [Place] = []
-    if let block = write.entries, !block.isEmpty {
-      kept = min(kept, Int(block.first.rawValue) - 1)
+    if let slice = write.slice { kept = min(kept, Int(slice.first.rawValue) - 1) }
+    for block in write.blocks {
       var index = block.first
       for term in block.terms {
         let chain = block.chain(at: index)
