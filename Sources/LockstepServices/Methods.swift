@@ -8,7 +8,7 @@ public struct Command<State: Service>: Sendable {
   /// - Parameters:
   ///   - name: as the schema has it, without the service's name: `"Deposit"`.
   ///   - ahead: asks for the memory that the next few commands will need, before they are carried out one after the
-  ///     other: `ahead: { bank, requests in bank.accounts.prefetch(requests.lazy.map(\.account)) }`. It can change
+  ///     other: `ahead: { bank, requests in bank.accounts.prefetch(requests) { $0.account } }`. It can change
   ///     nothing, and is not called for a command that comes alone.
   ///   - body: a static function of the service. A thrown Status is the recorded reply, the same on every replica.
   @inlinable

@@ -7,7 +7,7 @@ public struct KeyValue: Service {
     name: "lockstep.kv.v1.KeyValue", descriptorSet: PackageResources.key_value_descriptor)
 
   public static let methods = Methods<KeyValue> {
-    Command("Put", ahead: { state, requests in state.map.prefetch(requests.lazy.map(\.key)) }, put)
+    Command("Put", ahead: { state, requests in state.map.prefetch(requests) { $0.key } }, put)
     Query("Get", get)
     Command("Delete", delete)
     Command("CompareAndSet", compareAndSet)

@@ -55,6 +55,7 @@ public struct StableHasher: Sendable {
 
   /// The text's UTF-8 bytes.
   public mutating func combine(_ text: String) {
+    if text.utf8.withContiguousStorageIfAvailable({ combine(bytes: UnsafeRawBufferPointer($0)) }) != nil { return }
     var text = text
     text.withUTF8 { combine(bytes: UnsafeRawBufferPointer($0)) }
   }

@@ -4,14 +4,19 @@ extension TextMap {
   /// Asks the processor for the memory that these keys and their values lie in, for all of them at once, so that to look
   /// them up or to replace their values soon is not to wait for one after the other. Changes nothing. Worth its time from
   /// a few keys on, in maps that are larger than the processor's cache.
-  public func prefetch(_ keys: some Collection<String>) {
-    withUnsafeTemporaryAllocation(of: Place.self, capacity: keys.count) { places in
-      var count = 0
-      for key in keys.prefix(places.count) {
-        places.initializeElement(at: count, to: Place(key: TextKey(key), address: nil))
-        count += 1
+  public func prefetch(_ keys: [String]) { prefetch(keys) { $0 } }
+
+  /// The same for the keys of what is there, such as requests:
+  /// ```swift
+  /// bank.accounts.prefetch(requests) { $0.account }
+  /// ```
+  public func prefetch<Element>(_ elements: [Element], _ key: (borrowing Element) -> String) {
+    withUnsafeTemporaryAllocation(of: Place.self, capacity: elements.count) { places in
+      elements.withUnsafeBufferPointer { elements in
+        for place in elements.indices {
+          places.initializeElement(at: place, to: Place(key: TextKey(key(elements[place])), address: nil))
+        }
       }
-      let places = UnsafeMutableBufferPointer(rebasing: places[..<count])
       // In three steps: where each thing lies stands in the memory of the one before.
       prefetchLeaves(places)
       prefetchSlots(places)

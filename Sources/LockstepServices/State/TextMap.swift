@@ -36,16 +36,23 @@ public struct TextMap<Value: StoredValue>: Sendable {
 
   /// Sets the key's value and returns the one that it had.
   @discardableResult
-  public mutating func updateValue(_ value: Value, forKey key: String) -> Value? { update(TextKey(key), value) }
+  public mutating func updateValue(_ value: consuming Value, forKey key: String) -> Value? {
+    update(TextKey(key), value)
+  }
 
   @discardableResult
-  mutating func update(_ key: TextKey, _ value: Value) -> Value? {
-    let slot = TextMapSlot(key: key, value: value, hash: Self.hash(key, value))
-    let (old, split) = TextMapBranch.insert(slot, into: &root)
+  mutating func update(_ key: consuming TextKey, _ value: consuming Value) -> Value? {
+    let hash = Self.hash(key, value)
+    var slot = TextMapSlot(key: key, value: value, hash: hash)
+    let (wasThere, split) = TextMapBranch.insert(&slot, into: &root)
     if let split { root = TextMapBranch(left: root, split) }
-    sum &+= slot.hash
-    if let old { sum &-= old.hash } else { count += 1 }
-    return old?.value
+    sum &+= hash
+    guard wasThere else {
+      count += 1
+      return nil
+    }
+    sum &-= slot.hash
+    return slot.value
   }
 
   /// Removes the key and returns its value, or nil where there was none.
@@ -80,7 +87,7 @@ public struct TextMap<Value: StoredValue>: Sendable {
 
   func leafAddress(of key: TextKey) -> UnsafeRawPointer { root.leafAddress(of: key) }
 
-  private static func hash(_ key: TextKey, _ value: Value) -> UInt64 {
+  private static func hash(_ key: borrowing TextKey, _ value: borrowing Value) -> UInt64 {
     var hasher = StableHasher()
     key.hash(into: &hasher)
     value.hash(into: &hasher)

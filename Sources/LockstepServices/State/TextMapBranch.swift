@@ -65,14 +65,15 @@ final class TextMapBranch<Value: StoredValue>: @unchecked Sendable {
     return leaf.find(key).map { leaf[$0] }
   }
 
-  /// Where the leaf of this key lies in memory, which is not touched, not even to hold the leaf.
+  /// Where the leaf of this key lies in memory, which is not touched, not even to hold the leaf; nor are the branches on
+  /// the way held, which the map does.
   func leafAddress(of key: TextKey) -> UnsafeRawPointer {
-    var branch = self
-    while !branch.isLowest { branch = branch.branches[branch.place(of: key)] }
-    let place = branch.place(of: key)
-    return branch.leaves.withUnsafeBytes { leaves in
-      leaves.load(fromByteOffset: place * MemoryLayout<Leaf>.stride, as: UnsafeRawPointer.self)
+    func load(_ nodes: UnsafeRawBufferPointer) -> UnsafeRawPointer {
+      nodes.load(fromByteOffset: place(of: key) * MemoryLayout<UnsafeRawPointer>.stride, as: UnsafeRawPointer.self)
     }
+    if isLowest { return leaves.withUnsafeBytes(load) }
+    let next = branches.withUnsafeBytes(load)
+    return Unmanaged<TextMapBranch>.fromOpaque(next)._withUnsafeGuaranteedRef { $0.leafAddress(of: key) }
   }
 
   /// Returns false when `body` did, which ends the scan.
@@ -103,27 +104,28 @@ final class TextMapBranch<Value: StoredValue>: @unchecked Sendable {
     if !isKnownUniquelyReferenced(&leaf) { leaf = leaf.copy() }
   }
 
-  /// Sets the key's value. Returns the slot that it had, and the right half where the branch had to be split.
-  static func insert(_ slot: Slot, into branch: inout TextMapBranch) -> (old: Slot?, split: Split?) {
+  /// Sets the key's value. Says whether the key was there, and then leaves the slot that it had in `slot`; and returns the
+  /// right half where the branch had to be split.
+  static func insert(_ slot: inout Slot, into branch: inout TextMapBranch) -> (wasThere: Bool, split: Split?) {
     own(&branch)
-    return branch.insert(slot)
+    return branch.insert(&slot)
   }
 
-  private func insert(_ slot: Slot) -> (old: Slot?, split: Split?) {
+  private func insert(_ slot: inout Slot) -> (wasThere: Bool, split: Split?) {
     let place = place(of: slot.key)
     if isLowest {
       Self.own(&leaves[place])
-      let (old, split) = leaves[place].insert(slot)
-      guard let split else { return (old, nil) }
+      let (wasThere, split) = leaves[place].insert(&slot)
+      guard let split else { return (wasThere, nil) }
       keys.insert(split.key, at: place)
       leaves.insert(split.right, at: place + 1)
     } else {
-      let (old, split) = Self.insert(slot, into: &branches[place])
-      guard let split else { return (old, nil) }
+      let (wasThere, split) = Self.insert(&slot, into: &branches[place])
+      guard let split else { return (wasThere, nil) }
       keys.insert(split.key, at: place)
       branches.insert(split.right, at: place + 1)
     }
-    return (nil, size > Self.capacity ? split(atEnd: place + 2 == size) : nil)
+    return (false, size > Self.capacity ? split(atEnd: place + 2 == size) : nil)
   }
 
   /// Moves the right half to a new branch; only the last child where that is what was added.

@@ -100,12 +100,12 @@ final class TextMapLeaf<Value: StoredValue>: ManagedBuffer<TextMapLeafHeader, Te
 
   // MARK: Changing
 
-  /// Sets the key's value. Returns the slot that it had, and the right half where the leaf had to be split.
-  func insert(_ slot: Slot) -> (old: Slot?, split: Split?) {
+  /// Sets the key's value. Says whether the key was there, and then leaves the slot that it had in `slot`; and returns the
+  /// right half where the leaf had to be split.
+  func insert(_ slot: inout Slot) -> (wasThere: Bool, split: Split?) {
     if let place = find(slot.key) {
-      var old = slot
-      withUnsafeMutablePointerToElements { swap(&$0[place], &old) }
-      return (old, nil)
+      withUnsafeMutablePointerToElements { swap(&$0[place], &slot) }
+      return (true, nil)
     }
     let place = place(of: slot.key)
     let isFull = withUnsafeMutablePointers { header, slots in
@@ -115,9 +115,9 @@ final class TextMapLeaf<Value: StoredValue>: ManagedBuffer<TextMapLeafHeader, Te
       header.pointee.count = count + 1
       return count == Self.capacity
     }
-    if isFull { return (nil, split(atEnd: place == Self.capacity)) }
+    if isFull { return (false, split(atEnd: place == Self.capacity)) }
     noteBytes(from: place)
-    return (nil, nil)
+    return (false, nil)
   }
 
   /// Moves the right half to a new leaf; only the last slot where that is what was added, since keys that come in order
