@@ -1,7 +1,7 @@
 # etcd, from Debian: three members with the package's defaults.
 etcd_packages=(etcd-server golang-go golang-etcd-server-dev)
-etcd_differs="gRPC and etcd's Go client; clients share up to 8 connections, to the leader; old revisions are kept, in a B-tree on disk that is synced behind the log"
-etcd_takes() { [ "$2" = 1 ]; }
+etcd_differs="gRPC and etcd's Go client, to the leader, with as many connections as the others; calls under way on one are calls of as many clients; old revisions are kept, in a B-tree on disk that is synced behind the log"
+etcd_takes() { [ "$2" -le 64 ] && [ "$3" = 256 ]; }
 
 etcd_prepare() {
   etcd_load=$built/etcd-load
@@ -34,7 +34,7 @@ etcd_start() {
     fail "etcd has no leader: $(tail -n 3 "$1/log")"
 }
 etcd_load() {
-  "$etcd_load" -endpoints "$etcd_endpoints" -op "$1" -clients "$2" -connections $(($2 < 8 ? $2 : 8)) -size "$4" \
+  "$etcd_load" -endpoints "$etcd_endpoints" -op "$1" -clients $(($2 * $3)) -connections "$2" -size "$4" \
     -keys "$5" -warmup "$6" -seconds "$7"
 }
 etcd_stop() { [ -z "${etcd_members:-}" ] || stop_process "${etcd_members[@]}"; }
