@@ -10,11 +10,13 @@ package final class DiskWorker {
   /// How much of the next segment is due to be made, by what was used of this one.
   private var owed = 0
 
-  /// How much of the next segment is made at a time: short enough not to be noticed by what comes.
+  /// How much of the next segment is written at a time: short enough not to be noticed by what comes.
   private static let step = 256 * 1024
   private static let longBatch = 64 * 1024
+  /// To allocate, and not to write, costs the disk next to nothing a byte, but a sync each time.
+  private static let allocation = 16 << 20
   /// With so much room left, the next segment can wait for an idle moment.
-  private static let ampleRoom = 16 << 20
+  private static let ampleRoom = 20 << 20
 
   package init(log: sending DurableLog) {
     room = log.room
@@ -44,9 +46,11 @@ package final class DiskWorker {
     guard !isPrepared, log.room < Self.ampleRoom else { return }
     owed += 4 * used
     guard owed >= Self.step else { return }
-    owed -= Self.step
     // Zeros ahead make short batches quick to sync; beside long ones they cost more than they spare.
-    isPrepared = try log.prepareNextSegment(maximumBytes: Self.step, inHaste: used >= Self.longBatch)
+    let inHaste = used >= Self.longBatch
+    let bytes = inHaste ? Self.allocation : Self.step
+    owed -= bytes
+    isPrepared = try log.prepareNextSegment(maximumBytes: bytes, inHaste: inHaste)
   }
 
   /// Called when nothing has come for a moment: marks what is synced as such, and makes some room ahead. Returns whether

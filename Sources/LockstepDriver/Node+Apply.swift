@@ -108,10 +108,11 @@ extension Node {
       callBytesUnderWay -= command.bytes
       guard let origin = command.origin else { continue }
       if command.id == id || planted(.answersForAnotherEntry) {
+        let told = planted(.answersWithTheNextIndex) ? EntryID(term: id.term, index: id.index.next) : id
         if case .batch(let batch, let place) = origin {
-          answer(batch, place, id, reply, leader: shared.leader, holders: shared.holders)
+          answer(batch, place, told, reply, leader: shared.leader, holders: shared.holders)
         } else {
-          answer(origin, success(id, reply, shared, origin))
+          answer(origin, success(told, reply, shared, origin))
         }
       } else {
         // Another entry is committed in its place: this one can never be.
@@ -129,7 +130,7 @@ extension Node {
     _ id: EntryID, _ outcome: Replies.Reply?, _ shared: SharedEvidence, _ origin: Origin
   ) -> CallReply {
     var reply = CallReply(id: origin.callID)
-    reply.index = (planted(.answersWithTheNextIndex) ? id.index.next : id.index).rawValue
+    reply.index = id.index.rawValue
     reply.term = id.term.rawValue
     reply.node = configuration.id.rawValue
     reply.leader = shared.leader

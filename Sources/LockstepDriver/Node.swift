@@ -308,7 +308,7 @@ package final class Node {
 
   // MARK: Disk
 
-  /// Returns whether the writes of this turn are on the disk already.
+  /// Writes what waits, or as much of it as one append takes. Returns whether that is on the disk already.
   private func submitWrites() -> Bool {
     guard !isAppending else { return false }
     var writes: [LogWrite] = []

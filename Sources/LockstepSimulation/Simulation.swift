@@ -9,6 +9,8 @@ public struct SimulationReport: Sendable {
   public var promised: [FaultKind] = []
   /// Calls of clients.
   public var operations = 0
+  /// Of several commands each.
+  public var batches = 0
   public var acknowledged = 0
   public var readsAnswered = 0
   public var elections = 0
@@ -68,6 +70,7 @@ package struct Simulation {
     report.promised = swarm.promised
     for node in world.nodes { report.faults.add(node.disk.counts) }
     report.operations = world.operations
+    report.batches = world.batches
     report.acknowledged = world.acknowledged
     report.readsAnswered = world.readsAnswered
     report.elections = world.elections

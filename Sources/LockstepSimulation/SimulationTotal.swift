@@ -6,6 +6,7 @@ public struct SimulationTotal: Sendable {
   /// In how many seeds each kind was drawn.
   public var promised = FaultCounts()
   public var operations = 0
+  public var batches = 0
   public var acknowledged = 0
   public var reads = 0
   public var elections = 0
@@ -23,6 +24,7 @@ public struct SimulationTotal: Sendable {
     faults.add(report.faults)
     for kind in report.promised { promised.count(kind) }
     operations += report.operations
+    batches += report.batches
     acknowledged += report.acknowledged
     reads += report.readsAnswered
     elections += report.elections

@@ -45,7 +45,7 @@ struct GroupTail: Equatable {
 
 /// What is kept in memory of one group's log: where it stands, its terms, and where to look for an entry.
 struct GroupLedger {
-  /// The record at `position` holds an entry of this index, the first of its block.
+  /// The record at `position` holds an entry of this index, the first of its write.
   struct Point {
     let index: LogIndex
     let position: LogPosition

@@ -10,9 +10,6 @@ struct SegmentMaker {
     case ready(any DiskFile, size: Int)
   }
 
-  /// To allocate costs the disk next to nothing a byte, but a sync each time.
-  private static let allocatedForOneWritten = 64
-
   let files: LogFiles
   let number: UInt64
   private(set) var size: Int
@@ -46,7 +43,7 @@ struct SegmentMaker {
         state = .filling(try files.disk.create(unfinished), done: 0)
         return false
       case .filling(let file, let done):
-        let count = min(size - done, max(maximumBytes * (inHaste ? Self.allocatedForOneWritten : 1), RecordHeader.size))
+        let count = min(size - done, max(maximumBytes, RecordHeader.size))
         if inHaste { try file.allocate(done..<done + count) } else { try file.zero(done..<done + count) }
         if done + count == size { try finishing(file) }
         try file.sync()
@@ -65,7 +62,7 @@ struct SegmentMaker {
     if case .filling(_, done: 0) = state { size = max(size, RecordHeader.padded(needed)) }
     if case .idle = state { size = max(size, RecordHeader.padded(needed)) }
     // The log waits for it.
-    while try !step(maximumBytes: 4 << 20, inHaste: true) {}
+    while try !step(maximumBytes: 16 << 20, inHaste: true) {}
     guard case .ready(let file, let current) = state else { throw .stopped("no segment was made") }
     guard current < needed else { return (file, current) }
     // Made for smaller batches, or cut short while nothing was in it.

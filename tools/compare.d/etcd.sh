@@ -1,7 +1,7 @@
 # etcd, from Debian: three members with the package's defaults.
 etcd_packages=(etcd-server golang-go golang-etcd-server-dev)
 etcd_differs="gRPC and etcd's Go client, to the leader, with as many connections as the others; calls under way on one are calls of as many clients; old revisions are kept, in a B-tree on disk that is synced behind the log"
-etcd_takes() { [ "$2" -le 64 ] && [ "$3" = 256 ]; }
+etcd_takes() { [ "$2" = 1 ] || { [ "$2" -le 64 ] && [ "$3" = 256 ]; }; }
 
 etcd_prepare() {
   etcd_load=$built/etcd-load

@@ -4,7 +4,7 @@ import Glibc
 
 /// The version of this program, as it tells it to peers and people.
 package enum LockstepVersion {
-  package static let current = "0.1.0"
+  package static let current = "0.2.0"
 
   /// What might make two builds differ in what they compute.
   static var fingerprint: String {

@@ -109,6 +109,7 @@ struct Swarm {
     eventsEvery = pick([100_000_000, 400_000_000, 1_500_000_000])
     // Drawn last, so that older seeds still draw what they drew.
     options.driver.appendBytes = pick([1, 1000, 1024 * 1024])
+    options.batchesIn = pick([0, 2, 6])
     self.options = options
   }
 

@@ -83,9 +83,10 @@ enum Event {
   case heal([Int])
 }
 
-/// A call on its way to a node.
+/// A call on its way to a node, or a batch of them.
 struct CallUnderWay {
   let client: Int
   let id: UInt64
+  let isBatch: Bool
   let bytes: [UInt8]
 }

@@ -81,7 +81,7 @@ final class SimulatedSink: ReplySink {
   private let client: Int
   private let place: Int
   private let life: Int
-  private var replies: [[UInt8]] = []
+  private var replies: [(kind: FrameKind, bytes: [UInt8])] = []
 
   init(world: World, client: Int, place: Int, life: Int) {
     self.world = world
@@ -90,10 +90,10 @@ final class SimulatedSink: ReplySink {
     self.life = life
   }
 
-  func send(_ kind: FrameKind, _ payload: [UInt8]) { replies.append(payload) }
+  func send(_ kind: FrameKind, _ payload: [UInt8]) { replies.append((kind, payload)) }
 
   func flush() {
-    for reply in replies { world.reply(reply, to: client, from: place) }
+    for reply in replies { world.reply(reply.kind, reply.bytes, to: client, from: place) }
     replies.removeAll(keepingCapacity: true)
   }
 }

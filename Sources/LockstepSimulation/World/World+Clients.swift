@@ -3,15 +3,19 @@ import LockstepDriver
 import LockstepExecution
 import LockstepWire
 
-/// One client: one call under way at a time.
+/// One client: one call under way at a time, or one batch of them.
 final class SimulatedClient {
   struct Open {
-    let planned: PlannedCall
+    /// One, or the commands of a batch in their order.
+    let planned: [PlannedCall]
+    /// The first one's number.
     let id: UInt64
+    let isBatch: Bool
     let place: Int
     let began: UInt64
     /// The largest index that anybody had been told of when the call began.
     let floor: LogIndex
+    /// A batch has no more of it than the time-out.
     let header: CallHeader
   }
 
@@ -22,24 +26,50 @@ final class SimulatedClient {
   var answered: Set<UInt64> = []
   var sinks: [(place: Int, life: Int, sink: SimulatedSink)] = []
   var isActive = false
+  /// Planned for a batch that it does not fit in: comes next.
+  var held: PlannedCall?
 
   init(place: Int) { self.place = place }
+
+  /// The call of this id that is not answered yet.
+  func awaiting(_ id: UInt64) -> Open? { open?.id == id ? open : abandoned[id] }
 }
 
 extension World {
   func act(_ place: Int) {
     let client = clients[place]
     guard client.isActive, client.open == nil else { return }
+    let first = nextCall(client)
+    if options.batchesIn > 0, !first.isQuery, clientRandom.oneIn(options.batchesIn) {
+      var batch = [first]
+      let size = clientRandom.within(1...6)
+      while batch.count < size {
+        let planned = nextCall(client)
+        guard !planned.isQuery, planned.method == first.method else {
+          client.held = planned
+          break
+        }
+        batch.append(planned)
+      }
+      call(batch: batch, by: place, at: clientRandom.below(nodes.count))
+    } else {
+      call(first, by: place, at: clientRandom.below(nodes.count))
+    }
+  }
+
+  private func nextCall(_ client: SimulatedClient) -> PlannedCall {
+    if let held = client.held {
+      client.held = nil
+      return held
+    }
     callNumber += 1
-    let planned = workload.next(number: callNumber, &clientRandom)
-    call(planned, by: place, at: clientRandom.below(nodes.count))
+    return workload.next(number: callNumber, &clientRandom)
   }
 
   /// Sends a call to a node. The answer, if one comes, is judged when it does.
   func call(
     _ planned: PlannedCall, by place: Int, at target: Int, read: ReadLevel? = nil, timeout: UInt64? = nil
   ) {
-    let client = clients[place]
     var planned = planned
     operations += 1
     var header = CallHeader(id: planned.number)
@@ -59,10 +89,33 @@ extension World {
     Array(planned.method.utf8).withUnsafeBytes { method in
       planned.request.withUnsafeBytes { codec.pack(header, method: method, payload: $0) }
     }
-    client.open = SimulatedClient.Open(
-      planned: planned, id: header.id, place: target, began: now, floor: acknowledgedIndex, header: header)
+    send([planned], isBatch: false, header, by: place, at: target)
+  }
+
+  /// Sends commands of one method to a node in one frame.
+  func call(batch planned: [PlannedCall], by place: Int, at target: Int) {
+    operations += planned.count
+    batches += 1
+    var header = CallHeader(id: planned[0].number)
+    header.timeoutMilliseconds = [200, 1000, 3000][clientRandom.below(3)]
+    for call in planned { books.isIssued(call.number) }
+    Array(planned[0].method.utf8).withUnsafeBytes { method in
+      codec.pack(
+        BatchHeader(id: header.id, timeoutMilliseconds: header.timeoutMilliseconds), method: method,
+        payloads: planned.map(\.request))
+    }
+    send(planned, isBatch: true, header, by: place, at: target)
+  }
+
+  /// Sends what was packed last.
+  private func send(
+    _ planned: [PlannedCall], isBatch: Bool, _ header: CallHeader, by place: Int, at target: Int
+  ) {
+    clients[place].open = SimulatedClient.Open(
+      planned: planned, id: header.id, isBatch: isBatch, place: target, began: now, floor: acknowledgedIndex,
+      header: header)
     note(header.id)
-    workload.began(planned, client: place, at: now)
+    for call in planned { workload.began(call, client: place, at: now) }
     let bytes = codec.packed
     guard nodes[target].isUp else {
       // Refused connections are not to become a storm.
@@ -71,7 +124,8 @@ extension World {
     }
     plan(
       .arrive(
-        CallUnderWay(client: place, id: header.id, bytes: bytes), node: target, life: nodes[target].life),
+        CallUnderWay(client: place, id: header.id, isBatch: isBatch, bytes: bytes), node: target,
+        life: nodes[target].life),
       in: latency())
     // Some give up before the node does.
     let patience = header.timeoutMilliseconds * (clientRandom.oneIn(4) ? 500_000 : 2_000_000)
@@ -90,7 +144,11 @@ extension World {
     }
     let isTaken = call.bytes.withUnsafeBytes { bytes -> Bool in
       do throws(WireError) {
-        try node.receiveCall(bytes, sink: sink)
+        if call.isBatch {
+          try node.receiveBatch(bytes, sink: sink)
+        } else {
+          try node.receiveCall(bytes, sink: sink)
+        }
         return true
       } catch { return false }
     }
@@ -100,19 +158,26 @@ extension World {
   }
 
   /// An answer leaves a node.
-  func reply(_ bytes: [UInt8], to client: Int, from place: Int) {
+  func reply(_ kind: FrameKind, _ bytes: [UInt8], to client: Int, from place: Int) {
     let node = nodes[place]
     guard node.doom == nil, !node.disk.isProcessDead else { return }
     if crashOdds.reply > 0, processRandom.oneIn(crashOdds.reply) {
       node.doom = .crashAtReply
       return
     }
-    let reply = bytes.withUnsafeBytes { try? codec.unpackReply($0) }
-    guard let reply else {
+    let id = bytes.withUnsafeBytes {
+      kind == .batchReply ? (try? codec.unpackBatchReply($0))?.id : (try? codec.unpackReply($0))?.id
+    }
+    guard let id else {
       books.fail(.honestAnswer, "node \(place + 1) answers with bytes that are no answer")
       return
     }
-    plan(.reply(client: client, call: reply.id, bytes: bytes), in: latency())
+    if let open = clients[client].awaiting(id) {
+      books.check(
+        .honestAnswer, (kind == .batchReply) == open.isBatch,
+        "node \(place + 1) answers call \(id) with another kind of answer")
+    }
+    plan(.reply(client: client, call: id, bytes: bytes), in: latency())
   }
 
   /// The node is gone, and with it the connection.
@@ -129,121 +194,70 @@ extension World {
     guard let open = client.open, open.id == id else { return }
     faults.count(clientRandom.oneIn(8) ? .clientDisappeared : .clientTimedOut)
     client.abandoned[id] = open
-    finish(place, open, .unknown)
+    finish(place, open, nil)
   }
 
   func receive(_ bytes: [UInt8]?, _ id: UInt64, _ place: Int) {
     let client = clients[place]
     let isOpen = client.open?.id == id
-    guard let open = isOpen ? client.open : client.abandoned[id] else {
+    guard let open = client.awaiting(id) else {
       if bytes != nil {
         books.check(.answeredOnce, !client.answered.contains(id), "call \(id) is answered twice")
       }
       return
     }
-    guard let bytes, let reply = bytes.withUnsafeBytes({ try? codec.unpackReply($0) }) else {
+    guard let bytes, let replies = replies(bytes, to: open) else {
       // The connection is lost: nobody knows. What never reached a node has had no effect.
       if isOpen {
         client.abandoned[id] = open
-        finish(place, open, .unknown)
+        finish(place, open, nil)
       }
       return
     }
-    note(id ^ reply.index << 20 ^ UInt64(reply.code) << 56)
+    for reply in replies { note(id ^ reply.index << 20 ^ UInt64(reply.code) << 56) }
     client.abandoned[id] = nil
     client.answered.insert(id)
-    let outcome = judge(reply, open, isInTime: isOpen)
-    if isOpen { finish(place, open, outcome) }
+    let outcomes = zip(replies, open.planned).map { judge($0, $1, open) }
+    if isOpen { finish(place, open, outcomes) }
   }
 
-  private func finish(_ place: Int, _ open: SimulatedClient.Open, _ outcome: CallOutcome) {
+  /// The answer to each call; nil when these bytes are none.
+  private func replies(_ bytes: [UInt8], to open: SimulatedClient.Open) -> [CallReply]? {
+    guard open.isBatch else { return bytes.withUnsafeBytes { try? codec.unpackReply($0) }.map { [$0] } }
+    guard let batch = bytes.withUnsafeBytes({ try? codec.unpackBatchReply($0) }) else { return nil }
+    return open.planned.indices.map { place in
+      var reply = CallReply(id: open.planned[place].number)
+      (reply.node, reply.leader, reply.ack) = (batch.node, batch.leader, batch.ack)
+      guard batch.code == 0 else {
+        (reply.code, reply.message, reply.applied) = (batch.code, batch.message, batch.applied)
+        return reply
+      }
+      guard place < batch.results.count, batch.results.count == open.planned.count else {
+        books.fail(
+          .honestAnswer, "batch \(open.id) of \(open.planned.count) is answered with \(batch.results.count) results")
+        return reply
+      }
+      let result = batch.results[place]
+      (reply.code, reply.message, reply.payload) = (result.code, result.message, result.payload)
+      (reply.index, reply.term, reply.applied) = (result.index, result.term, result.applied)
+      // Who holds the last of them holds those before.
+      reply.evidence = batch.evidence
+      return reply
+    }
+  }
+
+  /// Without outcomes nobody knows.
+  private func finish(_ place: Int, _ open: SimulatedClient.Open, _ outcomes: [CallOutcome]?) {
     let client = clients[place]
     client.open = nil
-    if outcome == .unknown { faults.count(.clientRetried) }
-    watchers[open.planned.number]?.outcome = outcome
-    workload.ended(open.planned, at: now, outcome)
+    for (place, planned) in open.planned.enumerated() {
+      let outcome = outcomes?[place] ?? .unknown
+      if outcome == .unknown { faults.count(.clientRetried) }
+      watchers[planned.number]?.outcome = outcome
+      workload.ended(planned, at: now, outcome)
+    }
     guard client.isActive else { return }
     let think = options.thinkTime == 0 ? 0 : UInt64(clientRandom.below(Int(2 * options.thinkTime)))
     plan(.act(client: place), in: think)
-  }
-
-  // MARK: Judgement
-
-  private func judge(_ reply: CallReply, _ open: SimulatedClient.Open, isInTime: Bool) -> CallOutcome {
-    let index = LogIndex(reply.index)
-    if open.planned.isQuery {
-      guard reply.code == 0 else { return .refused }
-      readsAnswered += 1
-      if reply.read == ReadLevel.linearizable.rawValue {
-        books.check(
-          .freshReads, index >= open.floor,
-          "call \(open.id) reads entry \(index), and entry \(open.floor) was known when it began")
-        acknowledgedIndex = max(acknowledgedIndex, index)
-      }
-      if reply.read == ReadLevel.atIndex.rawValue {
-        books.check(
-          .readAtIndex, index.rawValue >= open.header.readIndex,
-          "call \(open.id) asks for entry \(open.header.readIndex) and reads entry \(index)")
-      }
-      if reply.read != open.header.read {
-        books.fail(.honestAnswer, "call \(open.id) asks for read level \(open.header.read) and gets \(reply.read)")
-      }
-      if let problem = workload.judge(open.planned, at: index, answer: reply.payload) {
-        books.fail(.honestAnswer, "call \(open.id), answered by node \(reply.node): \(problem)")
-      }
-      return .answered(reply.payload)
-    }
-    switch reply.applied {
-    case .no:
-      books.isDenied(open.planned.number)
-      return .refused
-    case .unknown: return .unknown
-    case .yes:
-      acknowledged += 1
-      books.isAcknowledged(reply, open.planned.number)
-      books.check(
-        .freshReads, index > open.floor, "call \(open.id) becomes entry \(index), after entry \(open.floor) was known")
-      acknowledgedIndex = max(acknowledgedIndex, index)
-      return reply.code == 0 ? .answered(reply.payload) : .refused
-    }
-  }
-}
-
-extension Books {
-  func isIssued(_ number: UInt64) { changeReplay { $0.isSent(number) } }
-
-  func isDenied(_ number: UInt64) {
-    if let problem = changeReplay({ $0.isDenied(number) }) { fail(problem.invariant, problem.message) }
-  }
-
-  /// An answer that says "carried out": it must be what a replay answers, at that place.
-  func isAcknowledged(_ reply: CallReply, _ number: UInt64) {
-    let place = Int(clamping: reply.index) - 1
-    guard place >= 0, place < replay.replies.count, replay.terms[place].rawValue == reply.term else {
-      fail(
-        .honestAnswer,
-        "command \(number) is acknowledged as entry \(reply.index) of term \(reply.term), which is not committed")
-      return
-    }
-    if let known = replay.places[number], known.rawValue != reply.index {
-      fail(.honestAnswer, "command \(number) is acknowledged as entry \(reply.index), and is entry \(known)")
-    }
-    let isSame =
-      switch replay.replies[place] {
-      case .success(let payload)?: reply.code == 0 && reply.payload == payload
-      case .failure(let status)?: Int(reply.code) == status.code.rawValue
-      case nil: false
-      }
-    check(.honestAnswer, isSame, "command \(number), entry \(reply.index), is answered otherwise than a replay does")
-    let holders = reply.evidence?.holders ?? []
-    check(
-      .honestAnswer, reply.node != reply.leader || holders.count >= nodes.count / 2 + 1,
-      "command \(number) is acknowledged by its leader with the evidence of \(holders.count) of \(nodes.count) nodes")
-    for holder in holders {
-      let stored = nodes[Int(clamping: holder) - 1].stored
-      check(
-        .honestAnswer, unreliable[Int(clamping: holder) - 1] || stored.count > place,
-        "command \(number) is acknowledged with the word of node \(holder), which does not have it")
-    }
   }
 }

@@ -12,6 +12,7 @@ package final class World {
   package internal(set) var now: UInt64 = 0
   package internal(set) var faults = FaultCounts()
   package internal(set) var operations = 0
+  package internal(set) var batches = 0
   package internal(set) var events = 0
   package internal(set) var acknowledged = 0
   package internal(set) var readsAnswered = 0

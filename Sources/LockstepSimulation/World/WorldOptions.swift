@@ -16,6 +16,8 @@ package struct WorldOptions: Sendable {
   package var latency: UInt64 = 50_000
   /// Between the answer to a client and its next call, up to twice as long; 0: at once.
   package var thinkTime: UInt64 = 20_000_000
+  /// One of so many commands is the first of a batch; 0: none is.
+  package var batchesIn = 0
   /// In which a frame that was begun must be whole.
   package var frameDeadline: UInt64 = 1_000_000_000
   /// A short append may run at once, as on a real server.

@@ -12,6 +12,13 @@ struct SwarmTests {
     #expect(report.checks > 1000 && report.operations > 10)
   }
 
+  @Test("seeds: many calls come in batches, to leaders and to followers")
+  func batches() {
+    let reports = (40...51 as ClosedRange<UInt64>).map { Simulation(seed: $0).run() }
+    #expect(reports.allSatisfy { $0.failure == nil })
+    #expect(reports.contains { $0.batches == 0 } && reports.count { $0.batches > 10 } > 3)
+  }
+
   @Test("seeds: the same seed is the same run, another one is not")
   func same() {
     let reports = [11, 11, 12].map { Simulation(seed: $0).run() }

@@ -161,7 +161,8 @@ struct SimulateCommand: ParsableCommand {
           "problems": .array(problems.map { .init($0) }),
           "simulatedSeconds": .init(total.simulatedSeconds), "wallSeconds": .init(total.wallSeconds),
           "faults": .object(faults.map { JSONValue.Member(key: $0.kind.rawValue, value: .init($0.count)) }),
-          "operations": .init(total.operations), "acknowledged": .init(total.acknowledged),
+          "operations": .init(total.operations), "batches": .init(total.batches),
+          "acknowledged": .init(total.acknowledged),
           "reads": .init(total.reads), "elections": .init(total.elections), "events": .init(total.events),
           "checks": .init(total.checks), "trace": .init(String(total.trace, radix: 16)),
         ]))
@@ -172,7 +173,7 @@ struct SimulateCommand: ParsableCommand {
       "  \(Int(total.simulatedSeconds)) simulated seconds in \(Int(total.wallSeconds.rounded(.up))) s: \(Int(total.simulatedSeconds / max(total.wallSeconds, 0.001))) times as fast as time"
     )
     Output.line(
-      "  \(total.operations) operations, \(total.acknowledged) acknowledged, \(total.reads) reads answered, \(total.elections) elections"
+      "  \(total.operations) operations, some of them in \(total.batches) batches, \(total.acknowledged) acknowledged, \(total.reads) reads answered, \(total.elections) elections"
     )
     Output.line("  \(total.events) events, \(total.checks) checks of invariants")
     for (kind, count) in faults { Output.line("  \(kind.rawValue): \(count)") }

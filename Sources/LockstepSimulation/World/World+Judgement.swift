@@ -1,0 +1,90 @@
+import LockstepConsensus
+import LockstepExecution
+import LockstepWire
+
+// What is checked of each answer.
+
+extension World {
+  /// What an honest client makes of the answer to one of its calls.
+  func judge(_ reply: CallReply, _ planned: PlannedCall, _ open: SimulatedClient.Open) -> CallOutcome {
+    let index = LogIndex(reply.index)
+    if planned.isQuery {
+      guard reply.code == 0 else { return .refused }
+      readsAnswered += 1
+      if reply.read == ReadLevel.linearizable.rawValue {
+        books.check(
+          .freshReads, index >= open.floor,
+          "call \(planned.number) reads entry \(index), and entry \(open.floor) was known when it began")
+        acknowledgedIndex = max(acknowledgedIndex, index)
+      }
+      if reply.read == ReadLevel.atIndex.rawValue {
+        books.check(
+          .readAtIndex, index.rawValue >= open.header.readIndex,
+          "call \(planned.number) asks for entry \(open.header.readIndex) and reads entry \(index)")
+      }
+      if reply.read != open.header.read {
+        books.fail(
+          .honestAnswer, "call \(planned.number) asks for read level \(open.header.read) and gets \(reply.read)")
+      }
+      if let problem = workload.judge(planned, at: index, answer: reply.payload) {
+        books.fail(.honestAnswer, "call \(planned.number), answered by node \(reply.node): \(problem)")
+      }
+      return .answered(reply.payload)
+    }
+    switch reply.applied {
+    case .no:
+      books.isDenied(planned.number)
+      return .refused
+    case .unknown: return .unknown
+    case .yes:
+      acknowledged += 1
+      // A batch's reply has room for so much: what is left out was carried out all the same.
+      let isLeftOut = open.isBatch && Int(reply.code) == Status.Code.resourceExhausted.rawValue
+      books.isAcknowledged(reply, planned.number, mayBeLeftOut: isLeftOut)
+      books.check(
+        .freshReads, index > open.floor,
+        "call \(planned.number) becomes entry \(index), after entry \(open.floor) was known")
+      acknowledgedIndex = max(acknowledgedIndex, index)
+      return reply.code == 0 ? .answered(reply.payload) : isLeftOut ? .unknown : .refused
+    }
+  }
+}
+
+extension Books {
+  func isIssued(_ number: UInt64) { changeReplay { $0.isSent(number) } }
+
+  func isDenied(_ number: UInt64) {
+    if let problem = changeReplay({ $0.isDenied(number) }) { fail(problem.invariant, problem.message) }
+  }
+
+  /// An answer that says "carried out": it must be what a replay answers, at that place.
+  func isAcknowledged(_ reply: CallReply, _ number: UInt64, mayBeLeftOut: Bool) {
+    let place = Int(clamping: reply.index) - 1
+    guard place >= 0, place < replay.replies.count, replay.terms[place].rawValue == reply.term else {
+      fail(
+        .honestAnswer,
+        "command \(number) is acknowledged as entry \(reply.index) of term \(reply.term), which is not committed")
+      return
+    }
+    if let known = replay.places[number], known.rawValue != reply.index {
+      fail(.honestAnswer, "command \(number) is acknowledged as entry \(reply.index), and is entry \(known)")
+    }
+    let isSame =
+      switch replay.replies[place] {
+      case .success(let payload)?: mayBeLeftOut || reply.code == 0 && reply.payload == payload
+      case .failure(let status)?: Int(reply.code) == status.code.rawValue
+      case nil: false
+      }
+    check(.honestAnswer, isSame, "command \(number), entry \(reply.index), is answered otherwise than a replay does")
+    let holders = reply.evidence?.holders ?? []
+    check(
+      .honestAnswer, reply.node != reply.leader || holders.count >= nodes.count / 2 + 1,
+      "command \(number) is acknowledged by its leader with the evidence of \(holders.count) of \(nodes.count) nodes")
+    for holder in holders {
+      let stored = nodes[Int(clamping: holder) - 1].stored
+      check(
+        .honestAnswer, unreliable[Int(clamping: holder) - 1] || stored.count > place,
+        "command \(number) is acknowledged with the word of node \(holder), which does not have it")
+    }
+  }
+}
