@@ -77,9 +77,8 @@ extension Node {
   }
 
   private func loaded(_ group: Group, _ slice: LogSlice) -> EntryBlock? {
-    guard var block = group.loaded.first, block.first == slice.first else { return nil }
-    for next in group.loaded.dropFirst() { block.append(contentsOf: next) }
-    return block.last == slice.last ? block : nil
+    guard group.loaded.first?.first == slice.first, group.loaded.last?.last == slice.last else { return nil }
+    return EntryBlock.joined(group.loaded)
   }
 
   private func send(

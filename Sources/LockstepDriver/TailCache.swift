@@ -85,11 +85,7 @@ struct TailCache {
   }
 
   /// These entries as one block: as it stands when they are a whole one, copied together otherwise.
-  func joined(_ slice: LogSlice) -> EntryBlock? {
-    guard let blocks = blocks(of: slice), var result = blocks.first else { return nil }
-    for block in blocks.dropFirst() { result.append(contentsOf: block) }
-    return result
-  }
+  func joined(_ slice: LogSlice) -> EntryBlock? { blocks(of: slice).flatMap(EntryBlock.joined) }
 
   /// Forgets whole blocks before `index`.
   mutating func trim(before index: LogIndex) {

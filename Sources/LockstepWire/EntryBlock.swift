@@ -157,6 +157,13 @@ extension UnsafeRawBufferPointer {
 }
 
 extension EntryBlock {
+  /// Blocks that follow each other as one; nil for none.
+  package static func joined(_ blocks: [EntryBlock]) -> EntryBlock? {
+    guard var result = blocks.first else { return nil }
+    for block in blocks.dropFirst() { result.append(contentsOf: block) }
+    return result
+  }
+
   /// Adds the entries of a block that follows this one.
   package mutating func append(contentsOf next: EntryBlock) {
     precondition(next.first == last.next && next.previousChain == lastChain, "blocks that do not follow each other")

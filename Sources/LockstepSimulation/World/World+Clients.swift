@@ -73,7 +73,7 @@ extension World {
     var planned = planned
     operations += 1
     var header = CallHeader(id: planned.number)
-    header.timeoutMilliseconds = timeout ?? [200, 1000, 3000][clientRandom.below(3)]
+    header.timeoutMilliseconds = timeout ?? drawnTimeout()
     if planned.isQuery {
       let levels: [ReadLevel] = [.linearizable, .linearizable, .any, .atIndex]
       let level = read ?? levels[clientRandom.below(levels.count)]
@@ -97,7 +97,7 @@ extension World {
     operations += planned.count
     batches += 1
     var header = CallHeader(id: planned[0].number)
-    header.timeoutMilliseconds = [200, 1000, 3000][clientRandom.below(3)]
+    header.timeoutMilliseconds = drawnTimeout()
     for call in planned { books.isIssued(call.number) }
     Array(planned[0].method.utf8).withUnsafeBytes { method in
       codec.pack(
@@ -106,6 +106,8 @@ extension World {
     }
     send(planned, isBatch: true, header, by: place, at: target)
   }
+
+  private func drawnTimeout() -> UInt64 { [200, 1000, 3000][clientRandom.below(3)] }
 
   /// Sends what was packed last.
   private func send(
