@@ -192,23 +192,33 @@ package final class NodeDirectory {
       }
       guard try holdsNoBatch(disk, "\(path)/\(name)") else {
         throw .refused(
-          path: "\(path)/\(IdentityFile.name)", reason: "the identity is missing, and there is a log with data")
+          path: "\(path)/\(IdentityFile.name)",
+          reason: "the identity is missing, and there is a log with data, or a damaged one")
       }
       remains.append(name)
     }
     for name in remains { try onDisk { () throws(DiskError) in try disk.remove("\(path)/\(name)") } }
   }
 
-  /// True for a segment with nothing behind its header, as the making of a directory leaves it.
+  /// True for a segment with nothing behind its header, as the making of a directory leaves it: it gets its name when it
+  /// is whole and synced. What is damaged may have been more, so nothing in it is believed before its checksums are.
   private static func holdsNoBatch(_ disk: any Disk, _ path: String) throws(StorageError) -> Bool {
     let file = try onDisk { () throws(DiskError) in try disk.open(path, for: .reading) }
     defer { file.close() }
     let window = try FileWindow(file)
-    guard let bytes = try window.bytes(at: 0, count: RecordHeader.size) else { return false }
-    // Its salt is not known without the identity; the length alone says where nothing may follow.
-    let length = Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 24, as: UInt32.self)))
-    guard length <= window.size - RecordHeader.size else { return false }
-    return try window.lastNonZero(from: RecordHeader.size + length) == nil
+    guard let start = try window.bytes(at: 0, count: RecordHeader.size) else { return false }
+    let length = Int(UInt32(littleEndian: start.loadUnaligned(fromByteOffset: 24, as: UInt32.self)))
+    guard let body = try window.bytes(at: RecordHeader.size, count: length) else { return false }
+    let claimed: SegmentHeader
+    do throws(WireError) { claimed = try SegmentHeader(decoding: body) } catch { return false }
+    // The salt is made of the disk's id, which the body says.
+    let salt = RecordHeader.salt(disk: claimed.disk, segment: 1)
+    guard let bytes = try window.bytes(at: 0, count: RecordHeader.size),
+      let header = RecordHeader(parsing: bytes, at: 0, salt: salt), header.kind == .segment, header.sequence == 1,
+      let padded = try window.bytes(at: RecordHeader.size, count: header.paddedBody),
+      Checksum.of(padded, seed: salt) == header.bodyChecksum
+    else { return false }
+    return try window.lastNonZero(from: header.length) == nil
   }
 
   private static func makeLog(_ files: LogFiles, _ options: LogOptions) throws(StorageError) {

@@ -88,6 +88,30 @@ struct NodeDirectoryTests {
     #expect(refusal(disk) { try open(disk) }.contains("identity is missing"))
   }
 
+  @Test(
+    "a log with data but no identity is not a new node whatever bit of its beginning has changed, a length among them")
+  func missingIdentityAndDamage() throws {
+    let disk = MemoryDisk()
+    let node = Fixture(disk, first: 1024)
+    try node.open()
+    try node.append(1)
+    try node.close()
+    disk.erase("/node/identity")
+    let log = disk[Fixture.segment1]
+    for bit in 0..<256 * 8 {
+      var changed = log
+      changed[bit / 8] ^= 1 << UInt8(bit % 8)
+      disk[Fixture.segment1] = changed
+      #expect(refusal(disk) { try open(disk) }.contains("identity is missing"), "bit \(bit)")
+      #expect(disk[Fixture.segment1] == changed)
+    }
+    // What the fuzzer found: a record of the log in the header's place, whose length reaches over all that is there.
+    var moved = log
+    moved[24..<28] = [0xc0, 0x03, 0, 0]
+    disk[Fixture.segment1] = moved
+    #expect(refusal(disk) { try open(disk) }.contains("identity is missing"))
+  }
+
   @Test("files that nobody knows are not overwritten by a new node")
   func strangeFiles() throws {
     let disk = MemoryDisk()

@@ -29,6 +29,8 @@ extension FuzzTarget {
       let edits: [[UInt8]] = [
         [], [1, 0, 10, 0, 2, 1, 2], [1, 1, 64, 2, 8], [1, 2, 100, 0, 64], [1, 3, 128, 0, 8, 64, 0], [1, 4, 200, 1],
         [1, 5], [1, 6, 2], [0, 0, 64, 0, 3, 9, 9, 9], [2, 7, 8, 0, 4, 1, 1, 1, 1],
+        // No identity, and a record of the log where its header was.
+        [0, 5, 1, 3, 0, 0, 255, 192, 0],
       ]
       return edits.flatMap { [[log, 0] + $0, [log, 1] + $0] }
     }
