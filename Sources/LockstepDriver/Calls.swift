@@ -74,6 +74,13 @@ struct CallBuffer {
     }
   }
 
+  /// Where method and payload of each call are in `bytes`. Without its origin, which would be counted as held.
+  func forEach(_ body: (CallHeader, _ method: Range<Int>, _ payload: Range<Int>) -> Void) {
+    calls.withUnsafeBufferPointer { calls in
+      for place in calls.indices { body(calls[place].header, calls[place].method, calls[place].payload) }
+    }
+  }
+
   mutating func removeAll() {
     // A burst must not keep its memory for ever.
     if bytes.capacity > 4 * 1024 * 1024 { bytes = [] } else { bytes.removeAll(keepingCapacity: true) }

@@ -48,6 +48,9 @@ final class Group {
     isCaughtUp = replica.log.last == .zero
   }
 
+  /// Somebody may wait for the answer of what is applied next.
+  var isAwaited: Bool { commandsHead < commands.count }
+
   // What the replica's own computed properties say, from what it stores: those are asked of a copy of all of it.
   var term: Term { replica.hardState.term }
   var commit: LogIndex { replica.hardState.commit }

@@ -71,7 +71,9 @@ extension Node {
         failure = .corrupted(group.id, slice.first, error.description)
         return
       }
-      group.executor.apply(entries) { id, reply in finishCommand(group, id, reply, shared) }
+      group.executor.apply(entries, repliesAreWanted: group.isAwaited) { id, reply in
+        finishCommand(group, id, reply, shared)
+      }
     }
   }
 
@@ -83,7 +85,7 @@ extension Node {
 
   private func shared(_ group: Group) -> SharedEvidence {
     // Followers, whom nobody asked, apply as many blocks as the leader.
-    guard group.commandsHead < group.commands.count else { return SharedEvidence(leader: 0, holders: []) }
+    guard group.isAwaited else { return SharedEvidence(leader: 0, holders: []) }
     return SharedEvidence(leader: group.leader?.rawValue ?? 0, holders: evidence(group))
   }
 
@@ -102,12 +104,14 @@ extension Node {
   /// The entry `id` has been applied: whoever waits for it, or for another one in its place, is answered.
   private func finishCommand(_ group: Group, _ id: EntryID, _ reply: Replies.Reply?, _ shared: SharedEvidence) {
     while group.commandsHead < group.commands.count, group.commands[group.commandsHead].id.index <= id.index {
-      let command = group.commands[group.commandsHead]
-      group.commandsHead += 1
+      // Moved out of the queue, not copied.
+      let origin = group.commands[group.commandsHead].origin.take()
+      let awaited = group.commands[group.commandsHead].id
       callsUnderWay -= 1
-      callBytesUnderWay -= command.bytes
-      guard let origin = command.origin else { continue }
-      if command.id == id || planted(.answersForAnotherEntry) {
+      callBytesUnderWay -= group.commands[group.commandsHead].bytes
+      group.commandsHead += 1
+      guard let origin else { continue }
+      if awaited == id || planted(.answersForAnotherEntry) {
         let told = planted(.answersWithTheNextIndex) ? EntryID(term: id.term, index: id.index.next) : id
         if case .batch(let batch, let place) = origin {
           answer(batch, place, told, reply, leader: shared.leader, holders: shared.holders)
@@ -116,7 +120,7 @@ extension Node {
         }
       } else {
         // Another entry is committed in its place: this one can never be.
-        let entry = "entry \(command.id.index) of term \(command.id.term)"
+        let entry = "entry \(awaited.index) of term \(awaited.term)"
         refuse(origin, Status(.unavailable, "\(entry) was replaced by a later leader's; send it again"))
       }
     }

@@ -42,12 +42,13 @@ extension Node {
       return
     }
     let call = Call(method: method, request: payload)
-    guard let kind = group.executor.machine.kind(ofMethod: method) else {
-      refuse(origin, Status(.unimplemented, "no service here has a method '\(Self.readable(method))'"))
+    let known: MethodKind?
+    do throws(Status) { known = try group.executor.check(call) } catch {
+      refuse(origin, error)
       return
     }
-    do throws(Status) { try group.executor.machine.validate(call) } catch {
-      refuse(origin, error)
+    guard let kind = known else {
+      refuse(origin, Status(.unimplemented, "no service here has a method '\(Self.readable(method))'"))
       return
     }
     let underWay = callsUnderWay + forwards.count

@@ -280,11 +280,11 @@ package final class Node {
       let capacity = proposals.callBytes + count * EntryBlock.overheadBytes
       block = EntryBlock(first: first.index, previousChain: chain, entries: count, capacity: capacity) { writer in
         proposals.bytes.withUnsafeBytes { bytes in
-          for call in proposals.calls {
+          proposals.forEach { header, method, payload in
             writer.append(
-              term: first.term, kind: .command, timestamp: group.lastTimestamp, session: call.header.session,
-              sequence: call.header.sequence, method: UnsafeRawBufferPointer(rebasing: bytes[call.method]),
-              payload: UnsafeRawBufferPointer(rebasing: bytes[call.payload]))
+              term: first.term, kind: .command, timestamp: group.lastTimestamp, session: header.session,
+              sequence: header.sequence, method: UnsafeRawBufferPointer(rebasing: bytes[method]),
+              payload: UnsafeRawBufferPointer(rebasing: bytes[payload]))
           }
         }
       }

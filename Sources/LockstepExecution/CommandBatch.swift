@@ -22,6 +22,10 @@ public struct CommandBatch {
 
 /// The answers of one batch, in the order of its commands.
 public struct Replies {
+  /// False where nobody waits for these: on followers, mostly. Each command is to be answered all the same, but the bytes
+  /// of a success are not looked at, and need not be made. Nothing else may depend on it: replicas differ here.
+  public let areWanted: Bool
+
   package enum Reply: Sendable, Hashable {
     case success([UInt8])
     case failure(Status)
@@ -29,7 +33,7 @@ public struct Replies {
 
   package private(set) var all: [Reply] = []
 
-  package init() {}
+  package init(areWanted: Bool = true) { self.areWanted = areWanted }
 
   /// Answers the next command.
   public mutating func succeed(_ reply: [UInt8]) { all.append(.success(reply)) }

@@ -39,8 +39,11 @@ package struct Executor {
   }
 
   /// Applies consecutive entries, and calls `answer` for each, in order: with the machine's reply for a command, and
-  /// with nil for an entry that is not one (the reply to an opened session is its index).
-  package mutating func apply(_ entries: [Entry], answer: (EntryID, Replies.Reply?) -> Void) {
+  /// with nil for an entry that is not one (the reply to an opened session is its index). Unless replies are wanted, those
+  /// of commands outside sessions may lack their bytes.
+  package mutating func apply(
+    _ entries: [Entry], repliesAreWanted: Bool = true, answer: (EntryID, Replies.Reply?) -> Void
+  ) {
     for entry in entries {
       precondition(entry.id.index == applied.next, "entry \(entry.id.index) is applied after \(applied)")
       applied = entry.id.index
@@ -52,19 +55,19 @@ package struct Executor {
           add(entry)
         } else {
           // Its outcome may depend on a command of the same session in the batch: those are carried out first.
-          flush(answer)
+          flush(repliesAreWanted, answer)
           applyInSession(entry, answer)
         }
       case .openSession:
-        flush(answer)
+        flush(repliesAreWanted, answer)
         sessions.open(at: entry.id.index)
         answer(entry.id, nil)
       case .noOperation, .configuration:
-        flush(answer)
+        flush(repliesAreWanted, answer)
         answer(entry.id, nil)
       }
     }
-    flush(answer)
+    flush(repliesAreWanted, answer)
   }
 
   private mutating func add(_ entry: Entry) {
@@ -76,19 +79,19 @@ package struct Executor {
     batchIDs.append(entry.id)
   }
 
-  private mutating func flush(_ answer: (EntryID, Replies.Reply?) -> Void) {
+  private mutating func flush(_ repliesAreWanted: Bool, _ answer: (EntryID, Replies.Reply?) -> Void) {
     guard !batch.isEmpty else { return }
     // Taken out while they are carried out, so that the buffer is used again.
     var ids: [EntryID] = []
     swap(&ids, &batchIDs)
-    let replies = carryOut()
+    let replies = carryOut(repliesAreWanted: repliesAreWanted)
     for place in ids.indices { answer(ids[place], replies[place]) }
     ids.removeAll(keepingCapacity: true)
     swap(&ids, &batchIDs)
   }
 
-  private mutating func carryOut() -> [Replies.Reply] {
-    var replies = Replies()
+  private mutating func carryOut(repliesAreWanted: Bool) -> [Replies.Reply] {
+    var replies = Replies(areWanted: repliesAreWanted)
     if planted(.appliesBatchesBackwards) { batch.reverse() }
     machine.apply(CommandBatch(batch), into: &replies)
     precondition(
@@ -104,11 +107,20 @@ package struct Executor {
     case .refused(let status): answer(entry.id, .failure(status))
     case .new:
       add(entry)
-      let reply = carryOut()[0]
+      // Recorded, whoever waits: the session's next node may have to say it again.
+      let reply = carryOut(repliesAreWanted: true)[0]
       batchIDs.removeAll(keepingCapacity: true)
       sessions.record(reply, session: entry.session, sequence: entry.sequence)
       answer(entry.id, reply)
     }
+  }
+
+  /// What a call is to the machine, nil for no method of it; throws when the machine could not carry it out. Mutating only
+  /// in its name: what may change is asked where it lies, and otherwise Swift asks a copy.
+  package mutating func check(_ call: Call) throws(Status) -> MethodKind? {
+    guard let kind = machine.kind(ofMethod: call.method) else { return nil }
+    try machine.validate(call)
+    return kind
   }
 
   package func query(_ call: Call) throws(Status) -> [UInt8] {

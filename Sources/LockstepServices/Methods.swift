@@ -29,8 +29,15 @@ public struct Command<State: Service>: Sendable {
       for (place, command) in commands.enumerated() {
         var context = command.context
         do throws(Status) {
-          let request = place < requests.count ? requests[place] : try decoded(Request.self, command.call.request)
-          replies.succeed(try stableBytes(of: body(&state, request, &context)))
+          var request = Request()
+          if place < requests.count {
+            // Moved out: to copy it would be to count references to all that it holds.
+            swap(&request, &requests[place])
+          } else {
+            request = try decoded(Request.self, command.call.request)
+          }
+          let reply = try body(&state, request, &context)
+          replies.succeed(replies.areWanted ? try stableBytes(of: reply) : [])
         } catch { replies.fail(error) }
       }
     }

@@ -25,6 +25,18 @@ struct ExecutorTests {
     #expect(answers.map { $0.reply?.code } == [.ok, .aborted, .internal, .ok])
   }
 
+  @Test("replies that nobody waits for: failures are there, and what a session records is whole")
+  mutating func unwanted() {
+    let answers = bench.apply(
+      .open, .command("a"), .command("fail"), .command("b", session: 1, sequence: 1), .command("c"),
+      repliesAreWanted: false)
+    #expect(answers.map(\.index) == [1, 2, 3, 4, 5])
+    #expect(answers.map { $0.reply?.code } == [nil, .ok, .aborted, .ok, .ok])
+    let again = bench.apply(.command("b", session: 1, sequence: 1))
+    #expect(again.map(\.reply) == [.success([3])])
+    #expect(bench.recorder?.applied.map(\.method) == ["a", "fail", "b", "c"])
+  }
+
   @Test("time is the leader's stamp and never goes back")
   mutating func time() throws {
     bench.apply(.command("a"), timestamp: 10)

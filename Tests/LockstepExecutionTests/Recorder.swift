@@ -26,7 +26,7 @@ struct Recorder: StateMachine {
       switch command.call.methodName {
       case "fail": replies.fail(Status(.aborted, "as asked"))
       case "ok": replies.fail(Status(.ok, "not a failure"))
-      default: replies.succeed([UInt8(truncatingIfNeeded: applied.count)])
+      default: replies.succeed(replies.areWanted ? [UInt8(truncatingIfNeeded: applied.count)] : [])
       }
     }
   }
@@ -59,10 +59,12 @@ struct Bench {
 
   /// Applies these words as the next entries, in one go.
   @discardableResult
-  mutating func apply(_ words: Word..., timestamp: UInt64 = 7) -> [Answer] { apply(words, timestamp: timestamp) }
+  mutating func apply(_ words: Word..., timestamp: UInt64 = 7, repliesAreWanted: Bool = true) -> [Answer] {
+    apply(words, timestamp: timestamp, repliesAreWanted: repliesAreWanted)
+  }
 
   @discardableResult
-  mutating func apply(_ words: [Word], timestamp: UInt64 = 7) -> [Answer] {
+  mutating func apply(_ words: [Word], timestamp: UInt64 = 7, repliesAreWanted: Bool = true) -> [Answer] {
     let names = words.map { word -> [UInt8] in
       if case .command(let name, _, _) = word { Array(name.utf8) } else { [] }
     }
@@ -71,7 +73,7 @@ struct Bench {
       let entries = words.indices.map { place in
         entry(words[place], executor.applied.advanced(by: place + 1), timestamp, names[place].withUnsafeBytes { $0 })
       }
-      executor.apply(entries) { answers.append(($0.index.rawValue, $1)) }
+      executor.apply(entries, repliesAreWanted: repliesAreWanted) { answers.append(($0.index.rawValue, $1)) }
     }
     return answers
   }

@@ -18,7 +18,9 @@ struct Replica {
 
   /// Replies of commands on raw bytes, as one batch.
   @discardableResult
-  mutating func apply(_ commands: [(method: String, request: [UInt8])]) -> [Replies.Reply] {
+  mutating func apply(
+    _ commands: [(method: String, request: [UInt8])], repliesAreWanted: Bool = true
+  ) -> [Replies.Reply] {
     log += commands
     let names = commands.map { Array($0.method.utf8) }
     var entries: [Executor.Entry] = []
@@ -32,7 +34,9 @@ struct Replica {
     }
     var replies: [Replies.Reply] = []
     withExtendedLifetime((names, commands)) {
-      executor.apply(entries) { _, reply in if let reply { replies.append(reply) } }
+      executor.apply(entries, repliesAreWanted: repliesAreWanted) { _, reply in
+        if let reply { replies.append(reply) }
+      }
     }
     self.replies += replies
     return replies
