@@ -245,15 +245,32 @@ extension Node {
   func answer(_ origin: Origin, _ reply: CallReply) {
     switch origin {
     case .client(let sink, _):
-      codec.pack(reply)
+      pack(reply)
       deliver(.callReply, to: sink)
     case .node(let node, let forward, _):
-      codec.pack(reply)
+      pack(reply)
       let packed = codec.packed
       codec.pack(forwardReply: forward, reply: packed)
       links.send(.forwardReply, header: codec.packed, body: UnsafeRawBufferPointer(start: nil, count: 0), to: node)
     case .batch(let batch, let place): answer(batch, place, reply)
     }
+  }
+
+  /// What does not fit in a frame is left out, and said to be: it would end the connection for all other calls.
+  private func pack(_ reply: CallReply) {
+    let most = limits.replyBytes
+    guard reply.payload.count + reply.message.utf8.count > most else { return codec.pack(reply) }
+    var short = reply
+    if reply.code == 0 {
+      let carriedOut = reply.applied == .yes ? "carried out; " : ""
+      short.code = UInt32(Status.Code.resourceExhausted.rawValue)
+      short.message = "\(carriedOut)the reply has \(reply.payload.count) bytes, more than \(most), and is left out"
+      if reply.applied != .yes { short.applied = .no }
+    } else {
+      short.message = String(decoding: reply.message.utf8.prefix(1024), as: UTF8.self)
+    }
+    short.payload = []
+    codec.pack(short)
   }
 
   /// Hands over what was packed last, to be flushed at the end of the turn.
@@ -289,6 +306,7 @@ extension Node {
   }
 
   private func expireCommands(_ group: Group) {
+    var isAnyLate = false
     for place in group.commandsHead..<group.commands.count {
       guard let origin = group.commands[place].origin else { continue }
       guard group.commands[place].deadline <= now else {
@@ -296,15 +314,35 @@ extension Node {
         continue
       }
       let id = group.commands[place].id
-      // The place in the queue stays until the entry's fate is known; nobody waits for it any more.
+      // The place in the queue stays while the entry is in the log; nobody waits for it any more.
       group.commands[place].origin = nil
+      isAnyLate = true
+      let isCommitted = id.index <= group.commit && group.replica.log.contains(id)
       let place = "entry \(id.index) of term \(id.term) is in the log of node \(configuration.id)"
-      let message = "\(place) and was not committed in time; it may be later"
+      let message =
+        isCommitted
+        ? "\(place) and committed, and was not carried out in time; it will be"
+        : "\(place) and was not committed in time; it may be later"
       var reply = failure(Status(.deadlineExceeded, message), origin)
       reply.index = id.index.rawValue
       reply.term = id.term.rawValue
       reply.applied = planted(.deniesWhatTimedOut) ? .no : .unknown
       answer(origin, reply)
+    }
+    if isAnyLate { forgetReplaced(group) }
+  }
+
+  /// Drops commands that nobody waits for any more and that have left the log: what would take their places, and make
+  /// room for others, may never come.
+  func forgetReplaced(_ group: Group) {
+    guard group.isAwaited else { return }
+    group.commands.removeFirst(group.commandsHead)
+    group.commandsHead = 0
+    group.commands.removeAll { command in
+      guard command.origin == nil, !group.replica.log.contains(command.id) else { return false }
+      callsUnderWay -= 1
+      callBytesUnderWay -= command.bytes
+      return true
     }
   }
 

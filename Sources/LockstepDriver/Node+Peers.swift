@@ -38,6 +38,8 @@ extension Node {
       failure = .diverged(group.id, request.previous.index)
       return
     }
+    // It would lead, and answer nobody until it has carried out what it still has to.
+    if case .timeoutNow = received.message, !group.isCaughtUp { return }
     group.received = received.entries
     var list = takeEffects()
     group.replica.step(received.message, entries: entries, from: peer, into: &list)

@@ -102,6 +102,8 @@ package final class Node {
 
   /// The largest payload of a frame between nodes: a full AppendEntries, or one entry as large as a request may be.
   package static func frameBytes(requestBytes: Int) -> Int { 2 * requestBytes + 2 * 1024 * 1024 }
+  /// And of one to a client: a reply that is somewhat larger than any request.
+  package static func clientFrameBytes(requestBytes: Int) -> Int { max(4 * 1024 * 1024, requestBytes + 64 * 1024) }
 
   /// Where the ids begin that other nodes answer to: far from those of any other start.
   private static func firstID(seed: UInt64) -> UInt64 {
@@ -202,7 +204,9 @@ package final class Node {
     for group in groups {
       isMore = applyCommitted(group) || isMore
       isMore = answerReads(group) || isMore
-      group.cache.trim(before: min(group.replica.log.floor, group.executor.applied.next))
+      // While what is applied next comes from the disk, what follows it need not be kept for that.
+      let floor = group.replica.log.floor
+      group.cache.trim(before: group.isLoadingToApply ? floor : min(floor, group.executor.applied.next))
     }
     guard failure == nil else { return false }
     links.flush()
@@ -296,7 +300,9 @@ package final class Node {
   private func accept(_ group: Group, _ slice: LogSlice) {
     guard let block = group.received else { return }
     let chain = block.chain(at: slice.first.previous)
+    let isReplacing = group.cache.last >= slice.first
     group.cache.truncate(from: slice.first, chain: chain)
+    if isReplacing { forgetReplaced(group) }
     guard group.cache.lastChain == chain else {
       failure = .diverged(group.id, slice.first.previous)
       return

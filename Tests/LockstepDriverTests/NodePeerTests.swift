@@ -133,6 +133,38 @@ struct NodePeerTests {
     #expect(world[2].node.forwards.count == 0 && world[3].node.forwards.count == 0)
   }
 
+  @Test("forwarded or not: a reply that fits in no frame is left out, and said to be carried out")
+  func tooLong() throws {
+    let world = try World(3)
+    try world.elect(1)
+    for node in [1, 2] as [UInt64] {
+      let sink = FakeSink()
+      try world[node].call(sink, 1, [254])
+      try world[node].call(sink, 2, [254], method: "t/Read")
+      try world[node].call(sink, 3)
+      try world.settle()
+      try world.tick(4)
+      let (command, query) = (try #require(sink.reply(1)), try #require(sink.reply(2)))
+      #expect(command.code == 8 && command.applied == .yes && command.message.hasPrefix("carried out; the reply has"))
+      #expect(command.payload.isEmpty && command.index > 0)
+      #expect(query.code == 8 && query.applied == .no && query.payload.isEmpty)
+      #expect(sink.reply(3)?.code == 0)
+    }
+  }
+
+  @Test("transfer: a node that has yet to carry out what it found on its disk does not take the lead")
+  func replaying() throws {
+    let world = try World(3)
+    try world.elect(1)
+    let node = world[2]
+    node.group.isCaughtUp = false
+    try node.receive(.timeoutNow(term: node.group.term), from: NodeID(1))
+    #expect(node.replica.role == .follower(leader: NodeID(1)))
+    node.group.isCaughtUp = true
+    try node.receive(.timeoutNow(term: node.group.term), from: NodeID(1))
+    #expect(node.replica.role == .candidate)
+  }
+
   @Test("forwarded: the link is lost: a command is unknown; the late answer is not passed on")
   func forwardLost() throws {
     let world = try World(3)
@@ -219,6 +251,22 @@ struct NodePeerTests {
     try world.run { sink.reply(1) != nil }
     #expect(sink.reply(1)?.code == unavailable && sink.reply(1)?.applied == .no)
     #expect(world.nodes.allSatisfy { !$0.tape.lines.contains([77]) })
+    #expect(world[1].node.callsUnderWay == 0 && world[1].node.callBytesUnderWay == 0)
+  }
+
+  @Test("superseded: commands whose places nothing takes use no room after their time", arguments: [false, true])
+  func forgotten(isLateFirst: Bool) throws {
+    let world = try World(3)
+    try world.elect(1)
+    world.isolate(1)
+    let sink = FakeSink()
+    for id in 1...10 as ClosedRange<UInt64> { try world[1].call(sink, id) }
+    try world.settle()
+    try world.elect(2)
+    if isLateFirst { try world.tick(600) }
+    world.isolate(1, false)
+    try world.tick(600)
+    #expect(world[1].replica.log.last == world[2].replica.log.last && sink.replies.count == 10)
     #expect(world[1].node.callsUnderWay == 0 && world[1].node.callBytesUnderWay == 0)
   }
 

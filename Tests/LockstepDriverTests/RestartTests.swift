@@ -118,6 +118,43 @@ struct RestartTests {
     }
   }
 
+  @Test("restart: what comes while old entries are read for the machine does not stay in memory")
+  func newWhileOld() throws {
+    let directory = Directory()
+    var clock: UInt64 = 1
+    let small: (inout Limits) -> Void = {
+      $0.cacheEntries = 4
+      $0.cacheBytes = 2000
+      $0.windowBytes = 1000
+      $0.appendBytes = 500
+    }
+    try start(directory, core: small) { node in
+      try lead(node, &clock, wall: 5)
+      let sink = FakeSink()
+      for id in 1...100 as ClosedRange<UInt64> {
+        try node.call(sink, id, Array(repeating: 4, count: 100))
+        settle(node, &clock, wall: 5)
+      }
+    }
+    try start(directory, core: small) { node in
+      func step() {
+        clock += World.tickLength
+        node.node.tick(now: clock, wall: 5)
+        while node.node.turn(now: clock, wall: 5) || node.answerDisk(where: { $0.purpose != .apply }) {}
+      }
+      for _ in 0..<60 where !node.isLeader { step() }
+      let sink = FakeSink()
+      for id in 1...400 as ClosedRange<UInt64> {
+        try node.call(sink, id, Array(repeating: 4, count: 100))
+        step()
+      }
+      #expect(node.tape.lines.isEmpty && node.replica.log.durable == node.replica.log.last)
+      #expect(node.group.cache.blocks.reduce(0) { $0 + $1.bytes.count } < 20_000)
+      settle(node, &clock, wall: 5, ticks: 2)
+      #expect(node.tape.lines.count == 500 && sink.replies.count == 400)
+    }
+  }
+
   @Test("restart: entries that have left the memory are read from the disk for the machine")
   func smallCache() throws {
     let directory = Directory()

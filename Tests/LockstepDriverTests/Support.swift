@@ -23,11 +23,12 @@ struct SplitMix: RandomNumberGenerator {
   mutating func oneIn(_ count: Int) -> Bool { below(count) == 0 }
 }
 
-/// A machine that writes down what it is given: `t/Add` is a command, `t/Read` a query. A command "!" fails, and a
-/// request that begins with 255 is none.
+/// A machine that writes down what it is given: `t/Add` is a command, `t/Read` a query. A command "!" fails, the reply to
+/// one that begins with 254 is longer than any frame, and a request that begins with 255 is none.
 struct Tape: StateMachine {
   private(set) var lines: [[UInt8]] = []
   private(set) var times: [UInt64] = []
+  static let tooLong = [UInt8](repeating: 1, count: 5_000_000)
 
   mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
     for place in 0..<batch.count {
@@ -37,12 +38,13 @@ struct Tape: StateMachine {
       if request == [33] {
         replies.fail(Status(.aborted, "as asked"))
       } else {
-        replies.succeed(Array("line \(lines.count)".utf8))
+        replies.succeed(request.first == 254 ? Self.tooLong : Array("line \(lines.count)".utf8))
       }
     }
   }
 
   func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] {
+    if call.request.first == 254 { return Self.tooLong }
     if call.request.first == 33 { throw Status(.notFound, "as asked") }
     return Array("\(lines.count) lines".utf8)
   }
@@ -165,9 +167,9 @@ final class TestNode {
 
   /// Answers the oldest job. False when there is none.
   @discardableResult
-  func answerDisk() -> Bool {
-    guard !disk.jobs.isEmpty else { return false }
-    let job = disk.jobs.removeFirst()
+  func answerDisk(where isAnswered: (DiskJob) -> Bool = { _ in true }) -> Bool {
+    guard let place = disk.jobs.firstIndex(where: isAnswered) else { return false }
+    let job = disk.jobs.remove(at: place)
     node.diskFinished(worker?.run(job) ?? DiskResult(job: job, outcome: .appended))
     return true
   }

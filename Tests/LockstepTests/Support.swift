@@ -128,7 +128,9 @@ final class Cluster {
       configuration, machine: ServiceMachine(services: [KeyValue.self, Counter.self]), logger: logs.logger("node\(id)"))
   }
 
-  func startAll() async throws { for id in 1...count where servers[id] == nil { try await start(id) } }
+  func startAll(_ change: (inout ServerConfiguration) -> Void = { _ in }) async throws {
+    for id in 1...count where servers[id] == nil { try await start(id, change) }
+  }
 
   /// Whatever it ended with.
   func stop(_ id: UInt64) async throws {
@@ -195,11 +197,12 @@ final class Cluster {
 
   /// A cluster that leads, for `body`, and that is gone after it.
   static func with(
-    _ count: UInt64, preferredLeader: UInt64? = nil, _ body: (Cluster) async throws -> Void
+    _ count: UInt64, preferredLeader: UInt64? = nil, _ change: (inout ServerConfiguration) -> Void = { _ in },
+    _ body: (Cluster) async throws -> Void
   ) async throws {
     let cluster = try Cluster(count, preferredLeader: preferredLeader)
     do {
-      try await cluster.startAll()
+      try await cluster.startAll(change)
       try await cluster.waitForLeader()
       try await body(cluster)
     } catch {

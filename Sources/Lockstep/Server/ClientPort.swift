@@ -25,8 +25,7 @@ final class ClientPort {
     _ endpoint: Endpoint, on eventLoop: any EventLoop, _ completion: @escaping (Result<Void, any Error>) -> Void
   ) {
     var limits = TransportLimits.client
-    // A request, and room for its envelope; and replies that are somewhat larger than any request.
-    limits.maximumFrameLength = max(limits.maximumFrameLength, requestBytes + 64 * 1024)
+    limits.maximumFrameLength = Node.clientFrameBytes(requestBytes: requestBytes)
     limits.outboundBytes = max(limits.outboundBytes, 4 * limits.maximumFrameLength)
     limits.halfFrameBytes = max(limits.halfFrameBytes, 4 * limits.maximumFrameLength)
     Listener.bind(host: endpoint.host, port: endpoint.port, on: eventLoop, limits: limits, delegate: self) { result in

@@ -17,6 +17,8 @@ final class ServerLoop {
   let peers: PeerPort
   let clients: ClientPort
   private(set) var node: Node
+  /// Between two turns of which the first has left work to the second.
+  private static let breath = TimeAmount.microseconds(50)
   private var isTurnScheduled = false
   private var ticks: RepeatingTimer?
   private let started = NIODeadline.now()
@@ -67,12 +69,19 @@ final class ServerLoop {
   func scheduleTurn() {
     guard !isTurnScheduled, !isStopped else { return }
     isTurnScheduled = true
-    eventLoop.assumeIsolated().execute {
-      self.isTurnScheduled = false
-      guard !self.isStopped else { return }
-      if self.node.turn(now: self.monotonic, wall: WallClock.now()) { self.scheduleTurn() }
-      self.checkFailure()
+    eventLoop.assumeIsolated().execute { self.takeTurn() }
+  }
+
+  private func takeTurn() {
+    isTurnScheduled = false
+    guard !isStopped else { return }
+    if node.turn(now: monotonic, wall: WallClock.now()) {
+      // The loop looks at its sockets when no task is left that is due. One that is due at once would keep it from them
+      // until all work is done: no acknowledgement would be read, and no answer written that the kernel did not take.
+      isTurnScheduled = true
+      eventLoop.assumeIsolated().scheduleTask(in: Self.breath) { self.takeTurn() }
     }
+    checkFailure()
   }
 
   func diskFinished(_ result: DiskResult) {

@@ -1,0 +1,35 @@
+import LockstepExecution
+import LockstepServices
+import LockstepWire
+import SwiftProtobuf
+import Testing
+
+@testable import Lockstep
+
+extension Servers {
+  @Suite("Long answers")
+  struct LongAnswers {
+    @Test("a hundred answers of a mebibyte on one connection: each arrives, and nobody takes the leader for dead")
+    func many() async throws {
+      // In a debug build an answer takes a tenth of a second, and all of them ten.
+      try await Cluster.with(3, { $0.limits.electionTicks = 400 }) { cluster in
+        let leader = try await cluster.waitForLeader()
+        let client = cluster.client(leader)
+        let value = String(repeating: "x", count: 60 << 10)
+        for number in 0..<20 { try await client.put("k\(number)", value) }
+        let term = await cluster.status(leader)?.term
+        let request = try Lockstep_Kv_V1_RangeRequest.with { $0.start = "k" }.serializedBytes() as [UInt8]
+        let options = client.options(timeout: .seconds(60))
+        try await withThrowingTaskGroup(of: Int.self) { group in
+          for _ in 0..<100 {
+            group.addTask {
+              try await client.call("lockstep.kv.v1.KeyValue/Range", request, options: options).payload.count
+            }
+          }
+          for try await size in group { #expect(size > 1_000_000) }
+        }
+        #expect(await cluster.status(leader)?.term == term)
+      }
+    }
+  }
+}
