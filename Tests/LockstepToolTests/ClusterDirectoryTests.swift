@@ -6,7 +6,13 @@ import Testing
 @Suite("a cluster's directory")
 final class ClusterDirectoryTests {
   private let path: String
-  init() throws { path = try ClusterDirectory.temporary() }
+  init() throws {
+    let directory = try ClusterDirectory.temporary(nodes: nil)
+    directory.unlock()
+    path = directory.path
+    // Only the directory: tests found the cluster themselves.
+    try FileManager.default.removeItem(atPath: "\(path)/cluster")
+  }
   deinit { try? FileManager.default.removeItem(atPath: path) }
 
   private func put(_ text: String) throws {

@@ -58,6 +58,21 @@ struct LoadGeneratorTests {
     #expect(result.latencies.longest > 1_000_000_000)
   }
 
+  @Test("a closed loop that is not answered any more says so")
+  func standstill() async throws {
+    let result = try await run(Self.load, at: .stalls(from: .milliseconds(500), until: .seconds(60)))
+    #expect(result.unanswered == 2 && result.succeeded > 0 && result.errorCount == 0)
+    #expect(result.latencies.longest > 1_000_000_000)
+  }
+
+  @Test("a connection that cannot be made is no failed command")
+  func unreachable() async throws {
+    var meter = LoadMeter()
+    meter.connectionFailed(isMeasured: true, "refused")
+    let result = meter.result(lasting: 1)
+    #expect(result.errorCount == 0 && result.failedConnections == 1 && result.firstError == "UNAVAILABLE: refused")
+  }
+
   @Test("failures are counted by their code, and have no latency")
   func failures() async throws {
     let result = try await run(Self.load, at: .fails)

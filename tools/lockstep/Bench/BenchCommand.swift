@@ -21,13 +21,13 @@ struct BenchCommand: AsyncParsableCommand {
       Open loop, with --rate: calls are sent on schedule, whether or not those before are answered, and a call's time is \
       counted from when it was due, not from when it could be sent (no coordinated omission). Beyond 10,000 a second they \
       are due in batches, every 100 µs. At most \(Load.openLoopLimit) are under way on all connections together; what is due \
-      meanwhile is sent later. What was due and is not answered a second after the end is counted with the time that it \
-      has waited by then, and named.
+      meanwhile is sent later. Of either loop, a call that is not answered a second after the end is counted with the \
+      time that it has waited by then, and named.
 
       With --batch each call carries so many commands, in one message. Commands are counted, and errors of commands; times \
       are those of whole calls.
 
-      Commands go to the leader, reads to all endpoints in turn, whatever their level, as any node serves them; --target \
+      Commands go to the leader; for reads the clients are spread over all endpoints, as any node serves them; --target \
       says otherwise. A refusal of the level that is asked for ends the command with exit code 1.
 
       Times are those of calls that succeeded; what failed is counted by its code. A line a second goes to stderr, unless \
@@ -93,7 +93,7 @@ struct BenchCommand: AsyncParsableCommand {
     transform: TimeoutText.required)
   var timeout: Duration = .seconds(5)
 
-  @Option(help: "Where the clients connect: leader, or all in turn. (default: leader for put, all for get)")
+  @Option(help: "Where the clients connect: leader, or spread over all. (default: leader for put, all for get)")
   var target: BenchTarget.Choice?
 
   @Flag(help: "Write every key once before --op get. Always done in a cluster that is started for this.")

@@ -37,16 +37,16 @@ struct BenchReport: Sendable {
     add("clients", .init(load.clients))
     switch load.pace {
     case .closed(let depth): add("depth", .init(depth))
-    case .open(let rate):
-      add("rate", .init(rate))
-      add("unanswered", .init(result.unanswered))
+    case .open(let rate): add("rate", .init(rate))
     }
+    add("unanswered", .init(result.unanswered))
+    add("failed_connections", .init(result.failedConnections))
     add("value_size", .init(load.valueBytes))
     add("keys", .init(load.keys))
     add("warmup", .init(warmup))
     add("seconds", .init(result.seconds))
     add("nodes", cluster.map { .init($0.nodes) } ?? .null)
-    add("endpoints", .array(target.endpoints.map { .init($0.description) }))
+    add("endpoints", .array(endpoints.map { .init($0.description) }))
     add("durability", .init(durability))
     add("version", .init(LockstepVersion.current))
     add("node_versions", .array(target.versions.map { .init($0) }))
@@ -58,6 +58,9 @@ struct BenchReport: Sendable {
   private var errors: [(name: String, count: Int)] {
     result.errors.map { ($0.key.name, $0.value) }.sorted { $0.0 < $1.0 }
   }
+
+  /// Those that got a client.
+  private var endpoints: ArraySlice<Endpoint> { target.endpoints.prefix(load.clients) }
 
   private var level: String {
     guard load.operation == .get else { return load.options.acknowledgement.rawValue }
@@ -93,7 +96,7 @@ struct BenchReport: Sendable {
     var lines = [
       ("load", "\(load.operation.rawValue), \(level); \(load.clients) clients, \(pace)"),
       ("data", "values of \(load.valueBytes) bytes, \(grouped(load.keys)) keys"),
-      ("nodes", "\(nodes); the load goes to \(target.endpoints.map(\.description).joined(separator: ", "))"),
+      ("nodes", "\(nodes); the load goes to \(endpoints.map(\.description).joined(separator: ", "))"),
       ("durability", durability), ("machine", machine.description), ("version", version),
     ].map { name, value in name + String(repeating: " ", count: 12 - name.count) + value }
     lines.append("")
@@ -127,9 +130,14 @@ struct BenchReport: Sendable {
     }
     if result.missing > 0 { remarks.append("\(grouped(result.missing)) reads found no value; --fill writes every key") }
     if result.unanswered > 0 {
+      let isOpen = if case .open = load.pace { true } else { false }
+      let reason = isOpen ? "the cluster cannot keep up with this rate" : "something stood still"
       remarks.append(
-        "\(grouped(result.unanswered)) calls were due and not answered: the cluster cannot keep up with this rate. "
-          + "They count with the time that they had waited by the end.")
+        "\(grouped(result.unanswered)) calls were not answered within a second of the end: \(reason). They count with the "
+          + "time that they had waited by then.")
+    }
+    if result.failedConnections > 0 {
+      remarks.append("\(grouped(result.failedConnections)) times a connection could not be made")
     }
     return remarks
   }

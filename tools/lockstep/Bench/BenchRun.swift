@@ -31,7 +31,9 @@ struct BenchRun: Sendable {
   /// Writes every key, as fast as that goes.
   private func fill(_ endpoints: [Endpoint], _ readers: BenchTarget) async throws {
     var fill = load
-    (fill.operation, fill.pace, fill.extent) = (.put, .closed(depth: 64), .everyKey)
+    // Large values: no more under way than a leader takes.
+    let depth = max(1, min(64, (8 << 20) / max(1, load.valueBytes)))
+    (fill.operation, fill.pace, fill.extent) = (.put, .closed(depth: depth), .everyKey)
     (fill.clients, fill.batch) = (8, 1)
     fill.options = CallOptions()
     let leader = try await BenchTarget.find(.leader, among: endpoints)
@@ -39,7 +41,7 @@ struct BenchRun: Sendable {
     let result = try await measure(fill, leader.endpoints) { second in
       "\(second.number) s: \(grouped(second.result.succeeded)) more of \(grouped(keys)) keys are written"
     }
-    if result.errorCount > 0 {
+    if result.errorCount > 0 || result.succeeded < keys {
       throw CommandFailure.failed("not every key could be written: \(result.firstError ?? "no reason is known")")
     }
     // A follower hears of the last commits with the next message only, and `--read any` would find nothing: a

@@ -11,7 +11,7 @@ final class LoadGenerator {
     case connecting
     case warmUp
     case measured
-    /// Of an open loop: nothing more is due, and what was is waited for, for a moment.
+    /// Nothing more is sent, and what was, or was due, is waited for, for a moment.
     case draining
     case over
   }
@@ -132,7 +132,10 @@ final class LoadGenerator {
     for worker in workers where worker.isSilent(longerThan: load.options.timeout) {
       worker.connection.closeNow(reason: .local("nothing was answered for more than \(load.options.timeout)"))
     }
-    guard case .time(let warmup, let seconds) = load.extent else { return tick(number: number + 1) }
+    guard case .time(let warmup, let seconds) = load.extent else {
+      // It has failed, and may never end.
+      return meter.isSound ? tick(number: number + 1) : finish(lasting: now - beginning)
+    }
     if number == warmup + seconds {
       measuredTimeEnds(now)
     } else {
@@ -146,10 +149,7 @@ final class LoadGenerator {
   }
 
   private func measuredTimeEnds(_ now: UInt64) {
-    if schedule == nil {
-      finish(lasting: now - marks.lowerBound)
-      return
-    }
+    if schedule == nil { marks = marks.lowerBound..<now }
     phase = .draining
     finishIfDrained()
     eventLoop.assumeIsolated().scheduleTask(in: Self.drainPatience) {
@@ -163,7 +163,7 @@ final class LoadGenerator {
   }
 
   private func finish(lasting nanoseconds: UInt64) {
-    if schedule != nil { countUnanswered() }
+    countUnanswered()
     end(.success(meter.result(lasting: Double(nanoseconds) / 1e9)))
   }
 
@@ -175,13 +175,14 @@ final class LoadGenerator {
 
   /// To leave out the calls that the cluster could not answer would be to measure only what went well.
   private func countUnanswered() {
-    guard let schedule else { return }
     let now = Self.now()
     for worker in workers {
-      for start in worker.starts where start != 0 && marks.contains(start) {
+      // A closed loop may have waited for them since its warm-up.
+      for start in worker.starts where start != 0 && (schedule == nil || marks.contains(start)) {
         meter.unanswered(1, waited: now - start)
       }
     }
+    guard let schedule else { return }
     while nextCall < callsInAll {
       let due = beginning + schedule.due(nextCall)
       let count = min(schedule.batch - nextCall % schedule.batch, callsInAll - nextCall)
@@ -259,7 +260,7 @@ final class LoadGenerator {
         latency: now - start, isMissing: isMissing, isInTime: phase == .measured, isMeasured: isMeasured(start))
     } else {
       let code = Status.Code(rawValue: UInt8(truncatingIfNeeded: reply.code)) ?? .unknown
-      meter.failed(code, isMeasured: isMeasured(start), (try? codec.unpackReply(payload).message) ?? "")
+      meter.failed(code, isMeasured: isCounted(start), (try? codec.unpackReply(payload).message) ?? "")
     }
     goOn(worker, slot, now)
   }
@@ -268,24 +269,24 @@ final class LoadGenerator {
     let reply = try BatchReplyHead(payload)
     let now = Self.now()
     let (slot, start) = try ended(reply.id, worker)
-    let isMeasured = isMeasured(start)
     if reply.succeeded > 0 {
       answered += 1
       meter.succeeded(
         latency: now - start, commands: reply.succeeded, isMissing: false, isInTime: phase == .measured,
-        isMeasured: isMeasured)
+        isMeasured: isMeasured(start))
     }
     if reply.code != 0 || reply.failed > 0 {
       let whole = try codec.unpackBatchReply(payload)
-      if whole.code != 0 { failed(whole.code, load.batch, isMeasured, whole.message) }
-      for result in whole.results where result.code != 0 { failed(result.code, 1, isMeasured, result.message) }
+      let isCounted = isCounted(start)
+      if whole.code != 0 { failed(whole.code, load.batch, isCounted, whole.message) }
+      for result in whole.results where result.code != 0 { failed(result.code, 1, isCounted, result.message) }
     }
     goOn(worker, slot, now)
   }
 
-  private func failed(_ code: UInt32, _ commands: Int, _ isMeasured: Bool, _ message: String) {
+  private func failed(_ code: UInt32, _ commands: Int, _ isCounted: Bool, _ message: String) {
     let code = Status.Code(rawValue: UInt8(truncatingIfNeeded: code)) ?? .unknown
-    meter.failed(code, commands: commands, isMeasured: isMeasured, message)
+    meter.failed(code, commands: commands, isMeasured: isCounted, message)
   }
 
   /// The call is answered: its slot, and when it began.
@@ -315,8 +316,11 @@ final class LoadGenerator {
     finishIfDrained()
   }
 
+  /// Is a failed answer to this call one of the measured time? As many seconds as successes are counted in.
+  private func isCounted(_ start: UInt64) -> Bool { schedule == nil ? phase == .measured : marks.contains(start) }
+
   private func isMeasured(_ start: UInt64) -> Bool {
-    schedule == nil ? phase == .measured : marks.contains(start)
+    schedule == nil ? phase == .measured || phase == .draining : marks.contains(start)
   }
 }
 
@@ -374,7 +378,7 @@ extension LoadGenerator: ConnectionDelegate {
     guard phase != .over else { return }
     let message = "the connection to \(connection.remoteAddress) was lost: \(reason)"
     guard let worker = connection.context as? LoadWorker else {
-      return meter.failed(.unavailable, isMeasured: phase == .measured, message)
+      return meter.connectionFailed(isMeasured: phase == .measured, message)
     }
     workers.removeAll { $0 === worker }
     for start in worker.starts where start != 0 {
@@ -386,6 +390,7 @@ extension LoadGenerator: ConnectionDelegate {
 
   func link(_ link: Link, dialFailed reason: String) {
     guard phase != .over else { return }
-    meter.failed(.unavailable, isMeasured: phase == .measured, "\(link.host):\(link.port) cannot be reached: \(reason)")
+    meter.connectionFailed(
+      isMeasured: phase == .measured, "\(link.host):\(link.port) cannot be reached: \(reason)")
   }
 }

@@ -30,8 +30,10 @@ struct LoadResult: Sendable {
   var missing = 0
   var errors: [Status.Code: Int] = [:]
   var firstError: String?
-  /// Of an open loop: calls that were due, and had not been answered when there was no more waiting. The latencies
-  /// contain them with what they had waited by then.
+  /// Connections that could not be made. No command was lost by them.
+  var failedConnections = 0
+  /// Calls that were under way, or of an open loop due, and had not been answered when there was no more waiting. The
+  /// latencies contain them with what they had waited by then.
   var unanswered = 0
   var latencies = LatencySummary(LoadMeter.emptyLatencies())
 
@@ -51,6 +53,7 @@ struct LoadMeter {
   private var totalLatencies = LoadMeter.emptyLatencies()
   private var secondLatencies = LoadMeter.emptyLatencies()
   private(set) var firstError: String?
+  var isSound: Bool { total.errors.isEmpty && total.failedConnections == 0 }
 
   /// `commands`: of one call, whose latency counts once. `isInTime`: it was answered in the measured time. `isMeasured`:
   /// its latency counts; an open loop asks for calls that were due in the measured time, whenever they are answered.
@@ -72,6 +75,11 @@ struct LoadMeter {
     second.errors[code, default: 0] += commands
     if isMeasured { total.errors[code, default: 0] += commands }
     if firstError == nil { firstError = "\(code.name): \(message())" }
+  }
+
+  mutating func connectionFailed(isMeasured: Bool, _ message: @autoclosure () -> String) {
+    if isMeasured { total.failedConnections += 1 }
+    if firstError == nil { firstError = "\(Status.Code.unavailable.name): \(message())" }
   }
 
   mutating func unanswered(_ count: UInt64, waited: UInt64) {

@@ -70,8 +70,17 @@ struct ClusterDirectory {
     }
   }
 
-  /// A new directory for a cluster that is not to outlive its launcher.
-  static func temporary() throws(CommandFailure) -> String {
+  /// A new cluster that is not to outlive its launcher.
+  static func temporary(nodes: Int?) throws(CommandFailure) -> ClusterDirectory {
+    let path = try temporaryPath()
+    do throws(CommandFailure) { return try ClusterDirectory(path: path, nodes: nodes) } catch {
+      // A full disk, most likely: what there is of it goes, and if it does not, that is the lesser problem.
+      try? FileManager.default.removeItem(atPath: path)
+      throw error
+    }
+  }
+
+  private static func temporaryPath() throws(CommandFailure) -> String {
     let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
     var template = Array("\(parent)/lockstep-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else {

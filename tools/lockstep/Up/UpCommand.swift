@@ -64,8 +64,9 @@ struct UpCommand: AsyncParsableCommand {
     // A reader of the events who is gone, as in `lockstep up | head -1`, is an error of the write, and no end.
     signal(SIGPIPE, SIG_IGN)
     let program = try binary.map(Self.checkedProgram) ?? Self.ownProgram()
-    let path = ephemeral ? try ClusterDirectory.temporary() : dir ?? "lockstep-data"
-    let directory = try ClusterDirectory(path: path, nodes: nodes)
+    let directory =
+      ephemeral
+      ? try ClusterDirectory.temporary(nodes: nodes) : try ClusterDirectory(path: dir ?? "lockstep-data", nodes: nodes)
     let launcher: Launcher
     do {
       launcher = try prepare(program, directory)
