@@ -74,7 +74,8 @@ extension Node {
     answer(read.origin)
   }
 
-  /// Answers the reads whose index has been applied, up to the limit of a turn. Returns true when there are more.
+  /// Answers the reads whose index has been applied, up to the limit of a turn. Returns true when there are more. Those of
+  /// a client that has much to read already wait for a later turn, a tick away at most.
   func answerReads(_ group: Group) -> Bool {
     guard !group.waiting.isEmpty else { return false }
     let applied = group.executor.applied
@@ -83,6 +84,8 @@ extension Node {
     var remaining: [PendingRead] = []
     for read in group.waiting {
       if read.index > applied, !planted(.answersReadsBeforeTheyAreApplied) {
+        remaining.append(read)
+      } else if case .client(let sink, _) = read.origin, !sink.hasRoom {
         remaining.append(read)
       } else if budget > 0 {
         budget -= answer(read, group)

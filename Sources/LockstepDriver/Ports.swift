@@ -18,8 +18,14 @@ package protocol PeerLinks: AnyObject {
 package protocol ReplySink: AnyObject {
   /// Set by the node when something was sent in this turn, cleared by `flush`.
   var isFlushDue: Bool { get set }
+  /// False while so much waits for the client that a read had better wait here.
+  var hasRoom: Bool { get }
   func send(_ kind: FrameKind, _ payload: [UInt8])
   func flush()
+}
+
+extension ReplySink {
+  package var hasRoom: Bool { true }
 }
 
 /// The one queue of work for the disk. Jobs are run in order, and each is answered by `Node.diskFinished`.

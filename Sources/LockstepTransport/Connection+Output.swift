@@ -23,6 +23,12 @@ extension Connection {
   /// False from a `.full` until there is room again.
   package var isWritable: Bool { isOpen && !isFull }
 
+  /// Less is waiting than half of what may.
+  package var hasRoom: Bool {
+    let mark = Self.roomMark(limits)
+    return outbound.readableBytes + bytesInChannel <= mark || pendingBytes <= mark
+  }
+
   /// Appends one frame with `count` bytes of payload, all of which `fill` must write: they hold old bytes before.
   /// `fill` must not call this connection. Nothing is written before `flush`.
   package func send(kind: UInt8, count: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Void) -> SendResult {

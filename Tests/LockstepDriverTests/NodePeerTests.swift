@@ -238,6 +238,22 @@ struct NodePeerTests {
     #expect(sink.reply(3)?.code == 0)
   }
 
+  @Test("reads: those of a client that has much to read already wait; other clients' and commands do not")
+  func noRoom() throws {
+    let world = try World(1)
+    try world.elect(1)
+    let (slow, quick) = (FakeSink(), FakeSink())
+    slow.hasRoom = false
+    try world[1].call(slow, 1, method: "t/Read")
+    try world[1].call(slow, 2)
+    try world[1].call(quick, 3, method: "t/Read")
+    try world.tick(3)
+    #expect(slow.replies.map(\.id) == [2] && quick.replies.map(\.id) == [3])
+    slow.hasRoom = true
+    try world.tick()
+    #expect(slow.reply(1)?.payload == Array("1 lines".utf8) && world[1].node.callsUnderWay == 0)
+  }
+
   @Test("superseded: a command that a later leader has replaced is UNAVAILABLE, applied no")
   func superseded() throws {
     let world = try World(3)

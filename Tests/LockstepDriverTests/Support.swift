@@ -109,6 +109,7 @@ final class FakeDisk: DiskQueue {
 /// One client's end.
 final class FakeSink: ReplySink {
   var isFlushDue = false
+  var hasRoom = true
   private(set) var replies: [CallReply] = []
   private(set) var batches: [BatchReply] = []
   private(set) var flushes = 0

@@ -114,6 +114,17 @@ struct KeyValueTests {
     #expect(seen == (10..<40).map(String.init))
   }
 
+  @Test("range: stops before a mebibyte is passed, but for a first item that is longer by itself")
+  mutating func longItems() throws {
+    for (key, length) in [("a", 600_000), ("b", 600_000), ("c", 2_000_000), ("d", 1)] {
+      _ = try store.put(key, String(repeating: "x", count: length))
+    }
+    for (start, expected) in [("a", ["a"]), ("b", ["b"]), ("c", ["c"]), ("d", ["d"])] {
+      let reply = try store.range(start: start)
+      #expect(reply.items.map(\.key) == expected && reply.more == (start != "d"))
+    }
+  }
+
   @Test("digest: the same for the same entries, whatever came before")
   mutating func digest() throws {
     var other = KeyValueStore()

@@ -125,6 +125,8 @@ private final class ClientSession: ReplySink {
 
   init(_ connection: Connection) { self.connection = connection }
 
+  var hasRoom: Bool { connection.hasRoom }
+
   func callReceived() {
     underWay += 1
     if underWay >= Self.callsUnderWay, !isPaused {

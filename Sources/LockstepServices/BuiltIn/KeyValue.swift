@@ -14,8 +14,8 @@ public struct KeyValue: Service {
     Query("Range", range)
   }
 
-  /// One reply to Range has at most so many items, and stops after so many bytes of keys and values; the caller asks
-  /// again from there.
+  /// One reply to Range has at most so many items, and no more than so many bytes of keys and values, unless the first
+  /// item has more; the caller asks again from there.
   static let maximumItems = 10_000
   static let maximumRangeBytes = 1024 * 1024
 
@@ -82,12 +82,12 @@ public struct KeyValue: Service {
     var bytes = 0
     state.map.scan(from: bounds.first) { key, value in
       guard bounds.holds(key) else { return false }
-      guard reply.items.count < limit, bytes < maximumRangeBytes else {
+      let text = key.text
+      bytes += text.utf8.count + value.text.utf8.count
+      guard reply.items.count < limit, reply.items.isEmpty || bytes <= maximumRangeBytes else {
         reply.more = true
         return false
       }
-      let text = key.text
-      bytes += text.utf8.count + value.text.utf8.count
       reply.items.append(
         .with {
           $0.key = text
