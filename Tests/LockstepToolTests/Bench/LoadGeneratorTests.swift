@@ -45,7 +45,8 @@ struct LoadGeneratorTests {
   @Test("a closed loop does not")
   func closedLoop() async throws {
     let result = try await run(Self.load, at: .stalls(from: .milliseconds(200), until: .milliseconds(800)))
-    #expect(result.errorCount == 0 && result.succeeded > 200)
+    // Two calls waited for its end, which is less than a tenth of all, however busy the machine is.
+    #expect(result.errorCount == 0 && result.succeeded > 20)
     #expect(result.latencies.p90 < 400_000_000 && result.latencies.longest > 500_000_000)
   }
 
@@ -66,7 +67,7 @@ struct LoadGeneratorTests {
   }
 
   @Test("a connection that cannot be made is no failed command")
-  func unreachable() async throws {
+  func unreachable() {
     var meter = LoadMeter()
     meter.connectionFailed(isMeasured: true, "refused")
     let result = meter.result(lasting: 1)
