@@ -48,6 +48,21 @@ struct RestartTests {
     }
   }
 
+  private static func smallCache(_ limits: inout Limits) {
+    limits.cacheEntries = 4
+    limits.cacheBytes = 2000
+    limits.windowBytes = 1000
+    limits.appendBytes = 500
+  }
+
+  /// So many commands of a hundred bytes, each carried through before the next.
+  private func add(_ count: UInt64, to node: TestNode, _ sink: FakeSink, then carryThrough: () -> Void) throws {
+    for id in 1...count {
+      try node.call(sink, id, Array(repeating: 4, count: 100))
+      carryThrough()
+    }
+  }
+
   private func lead(_ node: TestNode, _ clock: inout UInt64, wall: UInt64) throws {
     for _ in 0..<60 where !node.isLeader { settle(node, &clock, wall: wall) }
     try #require(node.isLeader)
@@ -122,21 +137,11 @@ struct RestartTests {
   func newWhileOld() throws {
     let directory = Directory()
     var clock: UInt64 = 1
-    let small: (inout Limits) -> Void = {
-      $0.cacheEntries = 4
-      $0.cacheBytes = 2000
-      $0.windowBytes = 1000
-      $0.appendBytes = 500
-    }
-    try start(directory, core: small) { node in
+    try start(directory, core: Self.smallCache) { node in
       try lead(node, &clock, wall: 5)
-      let sink = FakeSink()
-      for id in 1...100 as ClosedRange<UInt64> {
-        try node.call(sink, id, Array(repeating: 4, count: 100))
-        settle(node, &clock, wall: 5)
-      }
+      try add(100, to: node, FakeSink()) { settle(node, &clock, wall: 5) }
     }
-    try start(directory, core: small) { node in
+    try start(directory, core: Self.smallCache) { node in
       func step() {
         clock += World.tickLength
         node.node.tick(now: clock, wall: 5)
@@ -144,10 +149,7 @@ struct RestartTests {
       }
       for _ in 0..<60 where !node.isLeader { step() }
       let sink = FakeSink()
-      for id in 1...400 as ClosedRange<UInt64> {
-        try node.call(sink, id, Array(repeating: 4, count: 100))
-        step()
-      }
+      try add(400, to: node, sink, then: step)
       #expect(node.tape.lines.isEmpty && node.replica.log.durable == node.replica.log.last)
       #expect(node.group.cache.blocks.reduce(0) { $0 + $1.bytes.count } < 20_000)
       settle(node, &clock, wall: 5, ticks: 2)
@@ -159,19 +161,10 @@ struct RestartTests {
   func smallCache() throws {
     let directory = Directory()
     var clock: UInt64 = 1
-    let small: (inout Limits) -> Void = {
-      $0.cacheEntries = 4
-      $0.cacheBytes = 2000
-      $0.windowBytes = 1000
-      $0.appendBytes = 500
-    }
-    try start(directory, core: small) { node in
+    try start(directory, core: Self.smallCache) { node in
       try lead(node, &clock, wall: 5)
       let sink = FakeSink()
-      for id in 1...400 as ClosedRange<UInt64> {
-        try node.call(sink, id, Array(repeating: 4, count: 100))
-        settle(node, &clock, wall: 5)
-      }
+      try add(400, to: node, sink) { settle(node, &clock, wall: 5) }
       #expect(sink.replies.count == 400 && node.tape.lines.count == 400)
       #expect(node.group.cache.blocks.reduce(0) { $0 + $1.bytes.count } < 20_000)
     }

@@ -319,8 +319,9 @@ final class LoadGenerator {
   /// Is a failed answer to this call one of the measured time? As many seconds as successes are counted in.
   private func isCounted(_ start: UInt64) -> Bool { schedule == nil ? phase == .measured : marks.contains(start) }
 
+  /// Does the latency of this call count? In a closed loop also of those that are waited for at the end.
   private func isMeasured(_ start: UInt64) -> Bool {
-    schedule == nil ? phase == .measured || phase == .draining : marks.contains(start)
+    isCounted(start) || schedule == nil && phase == .draining
   }
 }
 
