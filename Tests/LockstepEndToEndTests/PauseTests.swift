@@ -104,6 +104,8 @@ private final class Reader: Sendable {
   }
 
   private let state: Box<State>
+  /// Kept until the last answer: a program that nobody refers to is killed.
+  private let process: Program
 
   init(_ cluster: Cluster, node: Int, _ registers: [Register]) throws {
     let state = Box(State())
@@ -114,10 +116,12 @@ private final class Reader: Sendable {
       let json = (try? JSONValue(parsing: line)) ?? .null
       state.value.withLock { Self.judge(json, &$0) }
     }
+    self.process = process
     inThread {
       let pacer = Replies()
       var number = 0
       while !state.value.withLock({ $0.isStopping }) {
+        pacer.pause(milliseconds: 3)
         let register = registers[number % registers.count]
         number += 1
         // Taken before it is asked: what was acknowledged by then must be seen.
@@ -127,7 +131,6 @@ private final class Reader: Sendable {
           $0.asked += 1
         }
         guard process.write(Line.get(register.key, timeout: "8s")) else { break }
-        pacer.pause(milliseconds: 3)
       }
       process.endInput()
     }
@@ -137,7 +140,11 @@ private final class Reader: Sendable {
 
   func finish() async throws {
     state.value.withLock { $0.isStopping = true }
-    try await wait(upTo: .seconds(30), "all reads are answered") { state.value.withLock { $0.asked == $0.answered } }
+    let code = try await process.waitForExit()
+    let (asked, answered) = state.value.withLock { ($0.asked, $0.answered) }
+    guard asked == answered else {
+      throw Failure("\(asked) reads, \(answered) answers, code \(code): \(process.errors)")
+    }
   }
 
   private static func judge(_ json: JSONValue, _ state: inout State) {
