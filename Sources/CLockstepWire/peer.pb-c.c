@@ -947,7 +947,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__append_request__descriptor 
   (ProtobufCMessageInit) lockstep__wire__v1__append_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__append_reply__field_descriptors[8] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__append_reply__field_descriptors[9] =
 {
   {
     "group",
@@ -1045,6 +1045,18 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__append_reply__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "replaying",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__AppendReply, replaying),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__append_reply__field_indices_by_name[] = {
   0,   /* field[0] = group */
@@ -1054,12 +1066,13 @@ static const unsigned lockstep__wire__v1__append_reply__field_indices_by_name[] 
   7,   /* field[7] = read_round */
   2,   /* field[2] = rejected */
   4,   /* field[4] = rejected_index */
+  8,   /* field[8] = replaying */
   1,   /* field[1] = term */
 };
 static const ProtobufCIntRange lockstep__wire__v1__append_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__append_reply__descriptor =
 {
@@ -1069,7 +1082,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__append_reply__descriptor =
   "Lockstep__Wire__V1__AppendReply",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__AppendReply),
-  8,
+  9,
   lockstep__wire__v1__append_reply__field_descriptors,
   lockstep__wire__v1__append_reply__field_indices_by_name,
   1,  lockstep__wire__v1__append_reply__number_ranges,

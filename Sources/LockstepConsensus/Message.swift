@@ -71,6 +71,9 @@ package struct AppendReply: Hashable, Sendable {
   package var term: Term
   package var verdict: Verdict
   package var readRound: UInt64
+  /// The sender's machine has yet to carry out what was found on the disk: as a leader it would answer nobody. The
+  /// driver knows and fills it in.
+  package var isReplaying = false
 
   package init(term: Term, verdict: Verdict, readRound: UInt64) {
     self.term = term

@@ -22,6 +22,8 @@ package struct Progress: Sendable {
   /// A message is due even when there is no entry to send: a heartbeat, a read round.
   package var isMessageDue = false
   package var commitSent: LogIndex = .zero
+  /// It said so itself: it is not to be given the lead yet.
+  package var isReplaying = false
   /// The latest read round that this follower has confirmed.
   package var readRound: UInt64 = 0
 

@@ -155,6 +155,7 @@ extension Replica {
       return
     }
     progress[place].isActive = true
+    progress[place].isReplaying = reply.isReplaying
     switch reply.verdict {
     case .accepted(let match):
       guard match <= log.last else {

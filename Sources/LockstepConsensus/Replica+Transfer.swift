@@ -27,8 +27,9 @@ extension Replica {
       members.voters.contains(preferred), let place = progress.firstIndex(where: { $0.node == preferred })
     else { return }
     let isCaughtUp =
-      progress[place].isLinkUp && progress[place].state == .replicating && commit >= termStart
-      && progress[place].match >= termStart && log.last.distance(after: progress[place].match) < 4096
+      progress[place].isLinkUp && progress[place].state == .replicating && !progress[place].isReplaying
+      && commit >= termStart && progress[place].match >= termStart
+      && log.last.distance(after: progress[place].match) < 4096
     preferredCaughtUp = isCaughtUp ? preferredCaughtUp + 1 : 0
     guard preferredCaughtUp >= limits.preferredLeaderTicks else { return }
     preferredCaughtUp = 0

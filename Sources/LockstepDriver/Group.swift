@@ -33,7 +33,7 @@ final class Group {
   /// Entries that came with the message that is being stepped.
   var received: EntryBlock?
   /// Up to here, commands were there when the node started.
-  let recoveredLast: LogIndex
+  var recoveredLast: LogIndex
   var isCaughtUp: Bool
   var probes = StageProbes()
 

@@ -60,6 +60,11 @@ extension Node {
   func send(_ group: Group, _ message: Message, to node: NodeID) {
     stages.frames &+= 1
     guard case .append(let request) = message else {
+      var message = message
+      if case .appendReply(var reply) = message, !group.isCaughtUp {
+        reply.isReplaying = true
+        message = .appendReply(reply)
+      }
       let kind = codec.pack(message, group: group.id)
       links.send(kind, header: codec.packed, body: UnsafeRawBufferPointer(start: nil, count: 0), to: node)
       return

@@ -80,6 +80,7 @@ extension Codec {
     packed.group = group.rawValue
     packed.term = reply.term.rawValue
     packed.read_round = reply.readRound
+    packed.replaying = reply.isReplaying ? 1 : 0
     switch reply.verdict {
     case .accepted(let match): packed.match = match.rawValue
     case .rejected(let previous, let hint):
@@ -164,7 +165,8 @@ extension Codec {
         : .rejected(
           previous: LogIndex(packed.rejected_index),
           hint: EntryID(term: Term(packed.hint_term), index: LogIndex(packed.hint_index)))
-      let reply = AppendReply(term: Term(packed.term), verdict: verdict, readRound: packed.read_round)
+      var reply = AppendReply(term: Term(packed.term), verdict: verdict, readRound: packed.read_round)
+      reply.isReplaying = packed.replaying != 0
       return received(packed.group, .appendReply(reply))
     }
   }

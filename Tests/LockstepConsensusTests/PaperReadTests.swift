@@ -197,4 +197,19 @@ import Testing
       #expect(cluster.leaders.count == 1)
     }
   }
+
+  @Test("the preferred leader is not offered the lead while its machine replays: no command is held in vain")
+  func preferredReplays() {
+    var leader = Solo.leader(of: 3, preferredLeader: 2)
+    let patience = leader.replica.configuration.limits.preferredLeaderTicks
+    leader.receive(.accepted(1, 1), from: 3)
+    for isReplaying in [true, false] {
+      for _ in 0..<2 * patience where leader.replica.transferee == nil {
+        leader.receive(.accepted(1, 1), from: 3)
+        leader.receive(.accepted(1, 1, isReplaying: isReplaying), from: 2)
+        leader.tick()
+      }
+      #expect(leader.replica.transferee == (isReplaying ? nil : NodeID(2)))
+    }
+  }
 }

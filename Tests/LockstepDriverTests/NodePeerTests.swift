@@ -157,10 +157,16 @@ struct NodePeerTests {
     let world = try World(3)
     try world.elect(1)
     let node = world[2]
+    func leaderKnows() -> Bool { world[1].replica.progress.first { $0.node == NodeID(2) }?.isReplaying ?? false }
     node.group.isCaughtUp = false
+    node.group.recoveredLast = LogIndex(1000)
+    try world.tick(4)
+    #expect(leaderKnows())
     try node.receive(.timeoutNow(term: node.group.term), from: NodeID(1))
     #expect(node.replica.role == .follower(leader: NodeID(1)))
     node.group.isCaughtUp = true
+    try world.tick(4)
+    #expect(!leaderKnows())
     try node.receive(.timeoutNow(term: node.group.term), from: NodeID(1))
     #expect(node.replica.role == .candidate)
   }

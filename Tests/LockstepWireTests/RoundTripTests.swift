@@ -14,6 +14,8 @@ struct RoundTripTests {
       let id = EntryID(term: Term(number), index: LogIndex(number))
       // Behind the last index of all there is no place, and an append is about the place behind its previous entry.
       let previous = EntryID(term: id.term, index: min(id.index, LogIndex(.max - 1)))
+      var replaying = AppendReply(term: Term(number), verdict: .accepted(match: LogIndex(number)), readRound: number)
+      replaying.isReplaying = true
       let messages: [Message] = [
         .append(
           AppendRequest(
@@ -23,6 +25,7 @@ struct RoundTripTests {
         .appendReply(AppendReply(term: Term(number), verdict: .accepted(match: LogIndex(number)), readRound: number)),
         .appendReply(
           AppendReply(term: Term(number), verdict: .rejected(previous: LogIndex(number), hint: id), readRound: number)),
+        .appendReply(replaying),
         .vote(VoteRequest(term: Term(number), last: id, isPreVote: true, isTransfer: false)),
         .vote(VoteRequest(term: Term(number), last: id, isPreVote: false, isTransfer: true)),
         .voteReply(VoteReply(term: Term(number), isGranted: true, isPreVote: false)),

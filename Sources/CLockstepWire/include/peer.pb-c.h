@@ -136,10 +136,14 @@ struct  Lockstep__Wire__V1__AppendReply
   uint64_t hint_index;
   uint64_t hint_term;
   uint64_t read_round;
+  /*
+   * its machine has yet to carry out what was found on the disk: it is not to lead now
+   */
+  protobuf_c_boolean replaying;
 };
 #define LOCKSTEP__WIRE__V1__APPEND_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__append_reply__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 /*

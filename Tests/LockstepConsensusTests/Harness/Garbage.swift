@@ -77,7 +77,9 @@ enum Garbage {
     case 2:
       let verdict: AppendReply.Verdict =
         flip() ? .accepted(match: someIndex()) : .rejected(previous: someIndex(), hint: someID())
-      message = .appendReply(.init(term: someTerm(), verdict: verdict, readRound: number(near: 0)))
+      var reply = AppendReply(term: someTerm(), verdict: verdict, readRound: number(near: 0))
+      reply.isReplaying = flip()
+      message = .appendReply(reply)
     case 3: message = .vote(.init(term: someTerm(), last: someID(), isPreVote: flip(), isTransfer: flip()))
     case 4: message = .voteReply(.init(term: someTerm(), isGranted: flip(), isPreVote: flip()))
     case 5: message = .timeoutNow(term: someTerm())

@@ -7,7 +7,8 @@ struct Solo {
 
   init(
     _ id: UInt64 = 1, of count: UInt64 = 3, term: UInt64 = 0, vote: UInt64? = nil, commit: UInt64 = 0,
-    log terms: [UInt64] = [], limits: Limits = TestCluster.smallLimits, members: Members? = nil
+    log terms: [UInt64] = [], limits: Limits = TestCluster.smallLimits, members: Members? = nil,
+    preferredLeader: UInt64? = nil
   ) {
     var runs: [Log.TermRun] = []
     for (place, term) in terms.enumerated() where runs.last?.term != Term(term) {
@@ -15,7 +16,8 @@ struct Solo {
     }
     replica = Replica(
       .init(
-        id: NodeID(id), members: members ?? Members(voters: (1...count).map { NodeID($0) }), limits: limits, seed: id),
+        id: NodeID(id), members: members ?? Members(voters: (1...count).map { NodeID($0) }),
+        preferredLeader: preferredLeader.map { NodeID($0) }, limits: limits, seed: id),
       hardState: HardState(term: Term(term), vote: vote.map { NodeID($0) }, commit: LogIndex(commit)),
       log: Log(runs: runs, last: LogIndex(UInt64(terms.count))))
     for peer in replica.members.all where peer != replica.id { step(.linkRestored(peer)) }
@@ -24,9 +26,10 @@ struct Solo {
   /// A leader whose term began after this log; its no-op is on its disk and nowhere else.
   static func leader(
     of count: UInt64 = 3, term: UInt64 = 1, log terms: [UInt64] = [], limits: Limits = TestCluster.smallLimits,
-    members: Members? = nil
+    members: Members? = nil, preferredLeader: UInt64? = nil
   ) -> Solo {
-    var solo = Solo(of: count, term: term - 1, log: terms, limits: limits, members: members)
+    var solo = Solo(
+      of: count, term: term - 1, log: terms, limits: limits, members: members, preferredLeader: preferredLeader)
     solo.campaign()
     solo.store()
     for peer in solo.replica.members.voters + solo.replica.members.outgoingVoters where peer != solo.replica.id {
@@ -114,8 +117,10 @@ extension Message {
         isTransfer: isTransfer))
   }
 
-  static func accepted(_ term: UInt64, _ match: UInt64, round: UInt64 = 0) -> Message {
-    .appendReply(.init(term: Term(term), verdict: .accepted(match: LogIndex(match)), readRound: round))
+  static func accepted(_ term: UInt64, _ match: UInt64, round: UInt64 = 0, isReplaying: Bool = false) -> Message {
+    var reply = AppendReply(term: Term(term), verdict: .accepted(match: LogIndex(match)), readRound: round)
+    reply.isReplaying = isReplaying
+    return .appendReply(reply)
   }
 
   static func rejected(
