@@ -109,7 +109,7 @@ let package = Package(
     tests(
       "LockstepTests",
       nio + [
-        logging, "Lockstep", "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepExecution",
+        logging, arguments, "Lockstep", "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepExecution",
         "LockstepStorage", "LockstepTransport", "LockstepWire", protobuf,
       ]),
     tests(

@@ -13,7 +13,11 @@ public enum NodeCommand {
     arguments: [String] = Array(CommandLine.arguments.dropFirst())
   ) async -> Never {
     let options: NodeOptions
-    do { options = try NodeOptions.parse(arguments) } catch {
+    do {
+      options = try NodeOptions.parse(try NodeConfigurationFile.expand(arguments))
+    } catch let failure as NodeOptions.ValidationFailure {
+      fail(.usage, failure.message)
+    } catch {
       let code = NodeOptions.exitCode(for: error)
       let text = NodeOptions.fullMessage(for: error)
       write(text + "\n", to: code == .success ? STDOUT_FILENO : STDERR_FILENO)

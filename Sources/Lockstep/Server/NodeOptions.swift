@@ -33,6 +33,11 @@ public struct NodeOptions: ParsableArguments {
   @Option(help: "trace, debug, info, notice, warning, error or critical; to stderr.")
   public var logLevel: String = "info"
 
+  @Option(
+    help: ArgumentHelp(
+      "A file with these options, one a line as NAME = VALUE; those on the command line win.", valueName: "file"))
+  var config: String?
+
   @Flag(help: "Stop when standard input ends: a launcher that dies takes its nodes along.")
   public var stopOnStdinClose = false
 

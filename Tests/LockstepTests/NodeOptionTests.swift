@@ -1,0 +1,81 @@
+import ArgumentParser
+import Foundation
+import Testing
+
+@testable import Lockstep
+
+@Suite("A node's options")
+struct NodeOptionTests {
+  private static let full = """
+    # Node 2 of three.
+    id = 2
+    dir = /var/lib/two
+      listen=127.0.0.1:7402\u{9}
+
+    peer-listen = 127.0.0.1:7502
+    members = 1=127.0.0.1:7501,2=127.0.0.1:7502,3=127.0.0.1:7503
+    leader = 1
+    cluster = blue = green
+    maximum-request-bytes = 4096
+    segment-bytes = 1048576
+    log-level = debug
+    """
+
+  private func withFile<Result>(_ text: String, _ body: (String) throws -> Result) throws -> Result {
+    let file = FileManager.default.temporaryDirectory.appendingPathComponent("lockstep-options-\(UUID().uuidString)")
+    try Data(text.utf8).write(to: file)
+    defer { try? FileManager.default.removeItem(at: file) }
+    return try body(file.path)
+  }
+
+  private func refusal(_ body: () throws -> Void) -> String {
+    do { try body() } catch { return (error as? NodeOptions.ValidationFailure)?.message ?? "\(error)" }
+    return "none"
+  }
+
+  @Test("--config: every option from a file; those on the command line win, wherever they stand")
+  func file() throws {
+    for written in ["--config", "--config="] {
+      try withFile(Self.full) { path in
+        let config = written.hasSuffix("=") ? [written + path] : [written, path]
+        let options = try NodeOptions.parse(
+          try NodeConfigurationFile.expand(["--dir", "/tmp/other"] + config + ["--leader=3"]))
+        let configuration = try options.configuration()
+        #expect(configuration.id == 2 && configuration.directory == "/tmp/other" && configuration.preferredLeader == 3)
+        #expect(configuration.listen.port == 7402 && configuration.peerListen.port == 7502)
+        #expect(configuration.members.map(\.id) == [1, 2, 3] && configuration.cluster == "blue = green")
+        #expect(configuration.maximumRequestBytes == 4096 && configuration.segmentBytes == 1_048_576)
+        #expect(options.logLevel == "debug" && !options.stopOnStdinClose)
+      }
+    }
+  }
+
+  @Test("--config: what the file may name is what a node's help lists")
+  func names() {
+    let help = NodeOptions.helpMessage()
+    let listed = help.matches(of: #/--([a-z-]+)/#).map { String($0.1) }
+    let onlyThere = ["config", "stop-on-stdin-close", "help"]
+    #expect(Set(listed).subtracting(onlyThere) == Set(NodeConfigurationFile.names))
+  }
+
+  @Test(
+    "--config: a wrong line is named",
+    arguments: [
+      ("id = 1\nport = 3", "line 2: 'port' is none of id, dir"), ("id", "line 1: 'id' is not NAME = VALUE"),
+      ("\n\nid =", "line 3: 'id' has no value"), ("id=1\n#\nid=2", "line 3: 'id' is in line 1 already"),
+      ("config = other", "'config' is none of"), ("--id = 1", "'--id' is none of"),
+      ("id = 1\0", "is not text in UTF-8"),
+      (String(repeating: "#\n", count: 40_000), "has more than 65536 bytes"),
+    ])
+  func wrong(text: String, expected: String) throws {
+    let message = try withFile(text) { path in refusal { _ = try NodeConfigurationFile.expand(["--config", path]) } }
+    #expect(message.contains(expected) && message.contains("lockstep-options-"))
+  }
+
+  @Test("--config: a file that is not there, a directory, and two of them")
+  func noFile() {
+    #expect(refusal { _ = try NodeConfigurationFile.expand(["--config", "/nowhere/x"]) }.contains("No such file"))
+    #expect(refusal { _ = try NodeConfigurationFile.expand(["--config", "/"]) }.contains("Is a directory"))
+    #expect(refusal { _ = try NodeConfigurationFile.expand(["--config=a", "--config", "b"]) }.contains("given twice"))
+  }
+}
