@@ -76,6 +76,14 @@ package final class Link {
     }
   }
 
+  /// The peer has shown in another way that it is there: a dial that waits for its time is made now.
+  package func dialNow() {
+    eventLoop.preconditionInEventLoop()
+    guard case .waiting(let redial) = state else { return }
+    redial.cancel()
+    dialSoon()
+  }
+
   /// Closes the connection, flushing it first, and never dials again.
   package func stop(reason: CloseReason = .local("the link is stopped")) {
     eventLoop.preconditionInEventLoop()

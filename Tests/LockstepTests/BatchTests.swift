@@ -117,7 +117,7 @@ extension Servers {
 
     @Test("the connection is lost while a batch is under way: applied unknown, for all of it")
     func lost() async throws {
-      try await Cluster.with(3) { cluster in
+      try await Cluster.patient(3) { cluster in
         let leader = try await cluster.waitForLeader()
         let client = cluster.client(leader)
         try await client.put("k", "v")

@@ -54,7 +54,7 @@ extension Servers {
 
     @Test("the connection is lost while a call is under way: applied unknown")
     func lost() async throws {
-      try await Cluster.with(3) { cluster in
+      try await Cluster.patient(3) { cluster in
         let leader = try await cluster.waitForLeader()
         let client = cluster.client(leader)
         try await client.put("k", "v")
@@ -70,7 +70,7 @@ extension Servers {
 
     @Test("a client that is closed answers all calls, those under way and those to come")
     func closed() async throws {
-      try await Cluster.with(3) { cluster in
+      try await Cluster.patient(3) { cluster in
         let leader = try await cluster.waitForLeader()
         try await cluster.stopAll(but: leader)
         let client = cluster.client(leader)

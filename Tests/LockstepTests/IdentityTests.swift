@@ -27,7 +27,7 @@ extension Servers {
 
     @Test("a wiped disk under the old number is refused: no vote, no acknowledgement")
     func wiped() async throws {
-      try await Cluster.with(3) { cluster in
+      try await Cluster.patient(3) { cluster in
         try await cluster.client().put("k", "v")
         let leader = try await cluster.waitForLeader()
         let (wiped, other) = (leader % 3 + 1, (leader + 1) % 3 + 1)

@@ -12,7 +12,7 @@ extension Servers {
     @Test("a hundred answers of a mebibyte on one connection: each arrives, and nobody takes the leader for dead")
     func many() async throws {
       // In a debug build an answer takes a tenth of a second, and all of them ten.
-      try await Cluster.with(3, { $0.limits.electionTicks = 400 }) { cluster in
+      try await Cluster.patient(3) { cluster in
         let leader = try await cluster.waitForLeader()
         let client = cluster.client(leader)
         let value = String(repeating: "x", count: 60 << 10)

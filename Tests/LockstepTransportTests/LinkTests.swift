@@ -133,6 +133,35 @@ struct LinkTests {
     try stage.end()
   }
 
+  @Test("links: a peer that shows that it is there is dialed at once, whatever the delay")
+  func dialNow() throws {
+    var limits = TransportLimits.small
+    limits.redialMinimum = .seconds(1000)
+    limits.redialMaximum = .seconds(1000)
+    let stage = try Stage()
+    let taken = try RawSocket()
+    let port = try taken.listen()
+    taken.close()
+    try stage.on { [limits] in _ = $0.dial(port: port, limits) }
+    try stage.until { $0.dialer.dialFailures.count == 1 }
+    try stage.on { house in
+      house.listener = nil
+      house.bind(port: port)
+    }
+    try stage.until { $0.listener != nil }
+    try stage.on { house in
+      for _ in 0..<3 { house.links[0].dialNow() }
+    }
+    try stage.until { $0.dialer.opened == 1 }
+    try stage.on { house in
+      house.links[0].dialNow()
+      #expect(house.links[0].connection != nil && house.dialer.opened == 1, "what is connected stays so")
+      house.links[0].stop()
+      house.links[0].dialNow()
+    }
+    try stage.end()
+  }
+
   @Test("links: stopped, they flush, are told closed, and never dial again")
   func stops() throws {
     let stage = try Stage()
@@ -184,7 +213,9 @@ struct LinkTests {
     try stage.on { [limits] in _ = $0.dial(limits) }
     try stage.until { $0.dialer.opened == 3 }
     try stage.on { house in
-      #expect(house.dialer.reasons == [.handshakeDeadline(.milliseconds(40)), .handshakeDeadline(.milliseconds(40))])
+      // The third may have come to its end as well before it is looked at.
+      #expect(house.dialer.reasons.prefix(2).allSatisfy { $0 == .handshakeDeadline(.milliseconds(40)) })
+      #expect(house.dialer.reasons.count >= 2)
       house.links[0].stop()
     }
     try stage.end()
@@ -207,7 +238,7 @@ struct LinkTests {
         if reason.contains("itself") { link.stop() }
       }
     }
-    try stage.until(seconds: 60) { $0.dialer.opened > 0 || $0.dialer.dialFailures.last?.contains("itself") == true }
+    try stage.until(seconds: 300) { $0.dialer.opened > 0 || $0.dialer.dialFailures.last?.contains("itself") == true }
     try stage.on { #expect($0.dialer.opened == 0) }
     try stage.end()
   }

@@ -139,6 +139,8 @@ final class PeerPort {
         former.connection.closeNow(reason: .local("node \(peer) has connected anew"))
       }
       self.accepted.append((peer, connection))
+      // It is back: what this node has to say to it, calls to pass on among it, need not wait for the next redial.
+      self.links.first { $0.id == peer }?.link.dialNow()
     }
   }
 
