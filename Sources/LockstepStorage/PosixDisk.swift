@@ -204,7 +204,11 @@ private final class PosixLock: DiskLock {
   deinit { release() }
 
   func release() {
-    if file >= 0 { Glibc.close(file) }
+    guard file >= 0 else { return }
+    // A child that has been forked and is about to start its program still has the descriptor: closing alone would
+    // leave the directory locked until then.
+    flock(file, LOCK_UN)
+    Glibc.close(file)
     file = -1
   }
 }

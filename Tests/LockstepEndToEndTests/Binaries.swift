@@ -63,6 +63,12 @@ func wait(
   }
 }
 
+/// Ended, whether somebody has asked for its status or not.
+func hasEnded(_ pid: pid_t) -> Bool {
+  let state = Files.text("/proc/\(pid)/stat").split(separator: ")").last?.first { $0 != " " }
+  return state == nil || state == "Z"
+}
+
 /// A stretch of time in which something else goes on.
 func pass(_ duration: Duration) async throws {
   let end = ContinuousClock.now + duration
@@ -88,7 +94,8 @@ enum Ports {
 
   static func freeBase() throws -> Int {
     for _ in 0..<500 {
-      let base = Int.random(in: 100..<300) * 100 + 10_000
+      // Below those that the system gives to connections by itself, from 32768.
+      let base = Int.random(in: 100..<225) * 100 + 10_000
       guard taken.withLock({ $0.insert(base).inserted }) else { continue }
       _ = taken.withLock { $0.insert(base + 100) }
       if (1...9).allSatisfy({ isFree(base + $0) && isFree(base + 100 + $0) }) { return base }

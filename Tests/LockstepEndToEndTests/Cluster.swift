@@ -151,6 +151,11 @@ final class Cluster: Sendable {
     return nodes.sorted { $0["id"]?.integer ?? .max < $1["id"]?.integer ?? .max }
   }
 
+  /// Of each node its term, and the last index of its log.
+  func terms() async throws -> [(term: Int?, last: Int?)] {
+    try await status().map { ($0["term"]?.integer, $0["lastIndex"]?.integer) }
+  }
+
   /// The node that leads in the newest term.
   func leader() async throws -> Int {
     var found: Int?

@@ -44,6 +44,10 @@ struct HostileBytes {
     return frame(FrameKind.peerHello.rawValue, codec.packed)
   }
 
+  // Made once: the visitors are many, and are not to take the machine from the nodes.
+  private static let deep = nested(20_000)
+  private static let wide = fieldBomb(100_000)
+
   /// Sub-messages in sub-messages, each in field 1, as deep as asked for.
   static func nested(_ depth: Int) -> [UInt8] {
     var bytes: [UInt8] = []
@@ -95,10 +99,10 @@ struct HostileBytes {
     case 9: return Visit(parts: [peerHello(cluster: cluster, node: 1 + (target % 3), target: target)])
     case 10:
       return Visit(
-        parts: [clientHello, frame(FrameKind.call.rawValue, nested(20_000))], shakesHands: true)
+        parts: [clientHello, frame(FrameKind.call.rawValue, deep)], shakesHands: true)
     case 11:
       return Visit(
-        parts: [clientHello, frame(FrameKind.call.rawValue, fieldBomb(100_000))], shakesHands: true)
+        parts: [clientHello, frame(FrameKind.call.rawValue, wide)], shakesHands: true)
     case 12: return Visit(parts: [clientHello, frame(kind, fieldBomb(1000))], shakesHands: true)
     case 13:
       // Beyond the limit of an established connection, and a half frame of the largest size that is taken.

@@ -36,7 +36,7 @@ extension EndToEndTests {
     }
   }
 
-  @Test(.timeLimit(.minutes(2)))
+  @Test(.timeLimit(.minutes(4)))
   func `a client that never reads its answers is let go, and the others do not notice`() async throws {
     let directory = try TemporaryDirectory()
     try await Cluster.with(directory.path) { cluster in
@@ -58,6 +58,10 @@ extension EndToEndTests {
       }
       let after = Cluster.residentMemory(pid)
       #expect(after - before < 64 << 10)
+      // Nothing was taken of what waits for it for 30 s.
+      try await wait(upTo: .seconds(60), "it is let go") {
+        try await cluster.status()[leader - 1]["connections"]?.integer ?? .max <= 1
+      }
       #expect(cluster.exits == [])
       Setup.say("a client that never reads: resident KiB \(before) before, \(after) after")
     }

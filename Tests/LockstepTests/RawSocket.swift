@@ -11,7 +11,7 @@ struct RawSocket: Sendable {
   }
 
   init() throws {
-    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     guard descriptor >= 0 else { throw Failure(call: "socket") }
     // So that a broken test fails instead of hanging.
     // A timeval: seconds and microseconds.

@@ -48,11 +48,13 @@ struct RestartPolicyTests {
 @Suite("READY")
 struct ReadinessTests {
   private func node(
-    _ id: UInt64, _ role: String, term: UInt64 = 1, last: UInt64 = 1, commit: UInt64 = 1, applied: UInt64 = 1
+    _ id: UInt64, _ role: String, leader: UInt64? = nil, term: UInt64 = 1, last: UInt64 = 1, commit: UInt64 = 1,
+    applied: UInt64 = 1
   ) -> NodeStatus {
     var (status, group) = (NodeStatus(), GroupStatus())
     (group.role, group.term, group.lastIndex) = (role, term, last)
     (group.commitIndex, group.appliedIndex) = (commit, applied)
+    group.leader = leader ?? (role == "leader" ? id : 0)
     (status.node, status.groups) = (id, [group])
     return status
   }
@@ -61,14 +63,14 @@ struct ReadinessTests {
 
   @Test("not without a leader")
   func noLeader() {
-    var readiness = Readiness(preferred: nil)
+    var readiness = Readiness(nodes: 1, preferred: nil)
     #expect(readiness.observe([], now: start) == nil)
     #expect(readiness.observe([node(1, "candidate"), node(2, "follower")], now: start) == nil)
   }
 
   @Test("not before the leader has committed and applied an entry of its own term")
   func ownTerm() {
-    var readiness = Readiness(preferred: nil)
+    var readiness = Readiness(nodes: 1, preferred: nil)
     #expect(readiness.observe([node(1, "leader", last: 8, commit: 7, applied: 7)], now: start) == nil)
     // More came in meanwhile: what counts is the entry that its term began with.
     #expect(readiness.observe([node(1, "leader", last: 20, commit: 8, applied: 7)], now: start) == nil)
@@ -77,7 +79,7 @@ struct ReadinessTests {
 
   @Test("a new leader starts anew")
   func newLeader() {
-    var readiness = Readiness(preferred: nil)
+    var readiness = Readiness(nodes: 1, preferred: nil)
     #expect(readiness.observe([node(1, "leader", last: 8, commit: 7)], now: start) == nil)
     let both = [node(1, "leader", last: 8, commit: 8, applied: 8), node(2, "leader", term: 2, last: 9, commit: 8)]
     #expect(readiness.observe(both, now: start) == nil)
@@ -86,13 +88,25 @@ struct ReadinessTests {
 
   @Test("the node of --leader is waited for, but not for ever")
   func preferred() {
-    var readiness = Readiness(preferred: 2)
+    var readiness = Readiness(nodes: 1, preferred: 2)
     let other = [node(1, "leader")]
     #expect(readiness.observe(other, now: start) == nil)
     #expect(readiness.observe(other, now: start + .seconds(4)) == nil)
     #expect(readiness.observe(other, now: start + .seconds(5)) == 1)
-    var second = Readiness(preferred: 2)
+    var second = Readiness(nodes: 1, preferred: 2)
     #expect(second.observe([node(2, "leader")], now: start) == 2)
+  }
+
+  @Test("all nodes are to follow, but are not waited for for ever")
+  func followers() {
+    var readiness = Readiness(nodes: 3, preferred: nil)
+    let two = [node(1, "leader"), node(2, "follower", leader: 1)]
+    #expect(readiness.observe(two, now: start) == nil)
+    #expect(readiness.observe(two + [node(3, "follower", leader: 2)], now: start) == nil)
+    var other = readiness
+    #expect(readiness.observe(two + [node(3, "follower", leader: 1)], now: start) == 1)
+    #expect(other.observe(two, now: start + .seconds(4)) == nil)
+    #expect(other.observe(two, now: start + .seconds(5)) == 1)
   }
 
   @Test("an answer counts only when it can be that of the process that was started")

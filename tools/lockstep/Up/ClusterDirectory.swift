@@ -61,7 +61,11 @@ struct ClusterDirectory {
   }
 
   /// Lets another launcher work here. The end of the process does it too.
-  func unlock() { close(lock) }
+  /// Not by closing alone: a child that is about to start its program may still have the descriptor.
+  func unlock() {
+    flock(lock, LOCK_UN)
+    close(lock)
+  }
 
   /// Removes all of it.
   func remove() throws(CommandFailure) {

@@ -207,7 +207,7 @@ final class Launcher {
     let (endpoints, preferred, report, running) = (plan.endpoints, plan.leader.map(UInt64.init), report, running)
     watch = Task {
       let survey = StatusSurvey(endpoints: endpoints, timeout: .milliseconds(500))
-      var readiness = Readiness(preferred: preferred)
+      var readiness = Readiness(nodes: endpoints.count, preferred: preferred)
       while !Task.isCancelled {
         let answers = await survey.ask()
         let nodes = zip(1..., answers).compactMap { id, answer in

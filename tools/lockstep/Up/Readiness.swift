@@ -1,23 +1,28 @@
 import LockstepWire
 
 /// When a cluster serves: a node leads, and has committed and applied an entry of its own term, so that it holds
-/// whatever was acknowledged before and can answer linearizable reads.
+/// whatever was acknowledged before and can answer linearizable reads; and the others know it, so that they can pass
+/// calls on.
 struct Readiness {
-  /// How long the node of --leader is waited for when another one leads.
-  static let preference = Duration.seconds(5)
+  /// How long the node of --leader is waited for when another one leads, and the others when they do not follow.
+  static let patience = Duration.seconds(5)
 
   private struct Claim: Equatable {
     let node: UInt64
     let term: UInt64
   }
 
+  private let nodeCount: Int
   private let preferred: UInt64?
   private var claim: Claim?
   /// The leader's first entry of its term stands at or before this index.
   private var target: UInt64 = 0
   private var servedSince: ContinuousClock.Instant?
 
-  init(preferred: UInt64?) { self.preferred = preferred }
+  init(nodes: Int, preferred: UInt64?) {
+    nodeCount = nodes
+    self.preferred = preferred
+  }
 
   /// Takes what the nodes say of themselves at one moment; the leader, once it serves.
   mutating func observe(_ nodes: [NodeStatus], now: ContinuousClock.Instant) -> UInt64? {
@@ -36,7 +41,8 @@ struct Readiness {
     guard leader.group.commitIndex >= target, leader.group.appliedIndex >= target else { return nil }
     let since = servedSince ?? now
     servedSince = since
-    guard preferred == nil || preferred == leader.node || since.duration(to: now) >= Self.preference else { return nil }
-    return leader.node
+    let followed = nodes.count { $0.groups.first?.leader == leader.node }
+    let isComplete = followed == nodeCount && (preferred == nil || preferred == leader.node)
+    return isComplete || since.duration(to: now) >= Self.patience ? leader.node : nil
   }
 }
