@@ -120,7 +120,7 @@ package final class Link {
     let attempt = attempt
     let dialing = NIOLoopBound((link: self, delegate: delegate), eventLoop: eventLoop)
     let options = ConnectionOptions(limits)
-    let bootstrap = ClientBootstrap(group: eventLoop)
+    var bootstrap = ClientBootstrap(group: eventLoop)
       .connectTimeout(TimeAmount(limits.connectDeadline))
       .channelOption(.tcpOption(.tcp_nodelay), value: 1)
       .channelOption(.socketOption(.so_keepalive), value: 1)
@@ -136,6 +136,10 @@ package final class Link {
           try channel.pipeline.syncOperations.addHandler(ConnectionHandler(connection))
         }
       }
+    if let silence = limits.silenceDeadline {
+      let milliseconds = TimeAmount(silence).nanoseconds / 1_000_000
+      bootstrap = bootstrap.channelOption(.tcpOption(.userTimeout), value: Int(CInt(clamping: milliseconds)))
+    }
     // An address needs no look-up, and its errors are easier to read.
     let connected =
       if let address = try? SocketAddress(ipAddress: host, port: port) {
@@ -207,6 +211,11 @@ private final class Dial: ConnectionOwner {
   func connectionEstablished(_ connection: Connection) { link.established() }
 
   func connectionEnded(_ connection: Connection) { link.ended(connection) }
+}
+
+extension NIOBSDSocket.Option {
+  /// TCP_USER_TIMEOUT of Linux, in milliseconds.
+  package static let userTimeout = NIOBSDSocket.Option(rawValue: 18)
 }
 
 /// Spreads the delays; nothing depends on its quality.

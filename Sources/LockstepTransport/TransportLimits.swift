@@ -32,6 +32,11 @@ package struct TransportLimits: Sendable {
   /// How long output may wait without the kernel taking a single byte of it.
   package var stallDeadline: Duration
 
+  /// How long what was sent over a dialed connection may stay without the acknowledgement of the other's system; nil:
+  /// as long as the system sees fit. After a cut the system sends again in intervals that have doubled with the cut's
+  /// length: a new connection is quicker.
+  package var silenceDeadline: Duration?
+
   /// How long `close` waits for the output to be flushed and for the peer to hang up.
   package var closeDeadline: Duration
 
@@ -52,6 +57,7 @@ package struct TransportLimits: Sendable {
     handshakeDeadline: Duration = .seconds(5),
     frameDeadline: Duration = .seconds(10),
     stallDeadline: Duration = .seconds(30),
+    silenceDeadline: Duration? = nil,
     closeDeadline: Duration = .seconds(1),
     connectDeadline: Duration = .seconds(1),
     redialMinimum: Duration = .milliseconds(20),
@@ -66,6 +72,7 @@ package struct TransportLimits: Sendable {
     self.handshakeDeadline = handshakeDeadline
     self.frameDeadline = frameDeadline
     self.stallDeadline = stallDeadline
+    self.silenceDeadline = silenceDeadline
     self.closeDeadline = closeDeadline
     self.connectDeadline = connectDeadline
     self.redialMinimum = redialMinimum
@@ -75,7 +82,7 @@ package struct TransportLimits: Sendable {
   /// Between nodes: few connections, big frames, big reads.
   package static let peer = TransportLimits(
     maximumFrameLength: 8 << 20, outboundBytes: 64 << 20, receiveBufferBytes: 256 << 10,
-    maximumConnections: 256, halfFrameBytes: 256 << 20)
+    maximumConnections: 256, halfFrameBytes: 256 << 20, silenceDeadline: .seconds(2))
 
   /// From clients: many connections, each of which costs little.
   package static let client = TransportLimits(

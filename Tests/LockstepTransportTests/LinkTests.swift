@@ -162,6 +162,22 @@ struct LinkTests {
     try stage.end()
   }
 
+  @Test("links: the system is told how long a silence lasts at most", arguments: [nil, 2, 7])
+  func silence(seconds: Int64?) throws {
+    var limits = TransportLimits.small
+    limits.silenceDeadline = seconds.map { .seconds($0) }
+    let stage = try Stage()
+    try stage.on { [limits] in _ = $0.dial(limits) }
+    try stage.until { $0.dialer.opened == 1 }
+    try stage.on { house in
+      let options = house.links[0].connection?.channel.syncOptions
+      let milliseconds = try? options?.getOption(.tcpOption(.userTimeout))
+      #expect(milliseconds == Int(1000 * (seconds ?? 0)))
+      house.links[0].stop()
+    }
+    try stage.end()
+  }
+
   @Test("links: stopped, they flush, are told closed, and never dial again")
   func stops() throws {
     let stage = try Stage()

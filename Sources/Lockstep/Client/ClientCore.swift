@@ -80,6 +80,8 @@ final class ClientCore {
     limits.maximumFrameLength = maximumReplyBytes
     limits.outboundBytes = 3 * maximumReplyBytes
     limits.receiveBufferBytes = 64 << 10
+    // A call has a time-out of its own.
+    limits.silenceDeadline = nil
     return limits
   }
 
