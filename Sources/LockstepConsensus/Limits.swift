@@ -14,7 +14,7 @@ package struct Limits: Hashable, Sendable {
   /// Entries that are kept in memory for followers to catch up without a read from the disk.
   package var cacheEntries = 131_072
   package var cacheBytes = 16 * 1024 * 1024
-  /// Over this many bytes that are not yet committed, the leader refuses proposals.
+  /// Over this many bytes that are not yet committed, or not yet on its own disk, the leader refuses proposals.
   package var uncommittedBytes = 128 * 1024 * 1024
   /// Linearizable reads that wait for a round.
   package var waitingReads = 65_536

@@ -132,7 +132,6 @@ extension Replica {
     elapsed = 0
     heartbeatElapsed = 0
     transferee = nil
-    transferPause = 0
     preferredCaughtUp = 0
     reads = ReadRounds()
     progress = members.all.filter { $0 != id }.map {
@@ -153,6 +152,8 @@ extension Replica {
 
   mutating func leaveLeadership(_ effects: inout [Effect]) {
     progress = []
+    // Whether the other one will get the lead is not known: if it comes back here, it is not offered again at once.
+    if transferee != nil, isTimeoutNowSent { transferPause = limits.transferPauseTicks }
     transferee = nil
     for origin in reads.all { refuse(origin, .leadershipLost, &effects) }
     reads = ReadRounds()

@@ -13,7 +13,9 @@ extension Replica {
       effects.append(.proposalRefused(.transferring))
       return
     }
-    let waiting = log.bytes(LogSlice(first: max(commit.next, log.floor), last: log.last))
+    // Not committed, or not yet on this node's own disk, without which the followers may commit: both stay in memory.
+    let settled = min(commit, log.durable)
+    let waiting = log.bytes(LogSlice(first: max(settled.next, log.floor), last: log.last))
     guard waiting <= limits.uncommittedBytes else {
       effects.append(.proposalRefused(.overloaded))
       return
@@ -210,9 +212,17 @@ extension Replica {
       effects.append(.protocolViolation(peer, violation))
       return
     }
-    if request.term > term || leader != peer { becomeFollower(term: request.term, leader: peer, &effects) }
+    if request.term > term || leader != peer {
+      becomeFollower(term: request.term, leader: peer, &effects)
+      // It has got the lead, so it can be given it again.
+      if peer == configuration.preferredLeader { transferPause = 0 }
+    }
     elapsed = 0
-    heardLeader = true
+    if !heardLeader {
+      heardLeader = true
+      // The time given to the named leader at the start is over.
+      resetTimeout()
+    }
     let isNewRound = request.readRound > readRoundHeard
     readRoundHeard = max(readRoundHeard, request.readRound)
 

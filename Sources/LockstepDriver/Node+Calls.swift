@@ -175,7 +175,7 @@ extension Node {
         callsUnderWay -= 1
         callBytesUnderWay -= pending.bytes
         if refusal == .overloaded {
-          refuse(pending.origin, Status(.resourceExhausted, "too many commands wait to be committed"))
+          refuse(pending.origin, Status(.resourceExhausted, "too many commands wait to be committed, or for the leader's disk"))
         } else {
           passOn(group, pending.header, pending.origin, pending.deadline, call, isQuery: false)
         }

@@ -302,7 +302,11 @@ package final class Node {
     let chain = block.chain(at: slice.first.previous)
     let isReplacing = group.cache.last >= slice.first
     group.cache.truncate(from: slice.first, chain: chain)
-    if isReplacing { forgetReplaced(group) }
+    if isReplacing {
+      forgetReplaced(group)
+      // What was found on the disk and is no more will never be carried out.
+      group.recoveredLast = min(group.recoveredLast, slice.first.previous)
+    }
     guard group.cache.lastChain == chain else {
       failure = .diverged(group.id, slice.first.previous)
       return

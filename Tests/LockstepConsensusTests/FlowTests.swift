@@ -177,4 +177,19 @@ import Testing
     leader.receive(.accepted(1, leader.last), from: 2)
     #expect(!leader.step(.proposed(sizes: [100])).contains(.proposalRefused(.overloaded)))
   }
+
+  @Test("proposals are refused while too much is not on the leader's own disk, though the followers commit it")
+  func overloadedDisk() {
+    var limits = TestCluster.smallLimits
+    limits.uncommittedBytes = 1000
+    var leader = Solo.leader(of: 3, limits: limits)
+    var isRefused = false
+    for _ in 0..<20 where !isRefused {
+      isRefused = leader.step(.proposed(sizes: [100])).contains(.proposalRefused(.overloaded))
+      for peer in [2, 3] as [UInt64] { leader.receive(.accepted(1, leader.last), from: peer) }
+    }
+    #expect(isRefused && leader.last < 12 && leader.commit == leader.last)
+    leader.store()
+    #expect(!leader.step(.proposed(sizes: [100])).contains(.proposalRefused(.overloaded)))
+  }
 }

@@ -287,4 +287,24 @@ import Testing
       #expect(cluster.leader != nil)
     }
   }
+
+  @Test("the preferred leader's first term over, all are as patient as ever: T to 2 T")
+  func preferredAtFirstFailover() {
+    let ticks = TestCluster.smallLimits.electionTicks
+    for id in 1...12 as ClosedRange<UInt64> {
+      var node = Solo(id, of: 12, preferredLeader: 1)
+      let leader: UInt64 = id == 1 ? 2 : 1
+      node.receive(.ask(1), from: leader)
+      node.receive(
+        .append(
+          .init(
+            term: Term(1), previous: EntryID(term: .zero, index: .zero),
+            entries: LogSlice(first: LogIndex(1), last: .zero),
+            commit: .zero, readRound: 0)), from: leader)
+      node.tick(ticks - 1)
+      #expect(node.role == .follower, "node \(id) lost patience early")
+      node.tick(ticks + 1)
+      #expect(node.role != .follower, "node \(id) is too patient")
+    }
+  }
 }

@@ -212,4 +212,24 @@ import Testing
       #expect(leader.replica.transferee == (isReplaying ? nil : NodeID(2)))
     }
   }
+
+  @Test("the preferred leader cannot win: it is not offered the lead again and again")
+  func preferredCannotWin() {
+    var limits = TestCluster.smallLimits
+    limits.transferPauseTicks = 1000
+    script(5, limits: limits, preferredLeader: 1) { cluster in
+      cluster.elect(2)
+      // The leader alone reaches everybody.
+      for (one, other) in [(1, 3), (1, 4), (1, 5), (3, 4), (3, 5), (4, 5)] {
+        cluster.cut(one, other)
+        cluster.cut(other, one)
+      }
+      let before = cluster[2].replica?.term.rawValue ?? 0
+      cluster.pass(900)
+      let after = cluster.nodes.compactMap { $0.replica?.term.rawValue }.max() ?? 0
+      #expect(after > before, "it was offered the lead once")
+      #expect(after <= before + 6)
+      #expect(cluster.leader != nil)
+    }
+  }
 }

@@ -171,6 +171,24 @@ struct NodePeerTests {
     #expect(node.replica.role == .candidate)
   }
 
+  @Test("replaying: what a later leader has replaced need not be carried out to be through")
+  func replayingReplaced() throws {
+    let world = try World(3)
+    try world.elect(1)
+    world.isolate(1)
+    for id in 1...5 as ClosedRange<UInt64> { try world[1].call(FakeSink(), id) }
+    try world.settle()
+    let node = world[1]
+    // As after a restart.
+    node.group.isCaughtUp = false
+    node.group.recoveredLast = node.replica.log.last
+    try world.elect(2)
+    world.isolate(1, false)
+    try world.tick(10)
+    #expect(node.replica.role == .follower(leader: NodeID(2)) && node.replica.log.last < LogIndex(6))
+    #expect(node.group.isCaughtUp)
+  }
+
   @Test("forwarded: the link is lost: a command is unknown; the late answer is not passed on")
   func forwardLost() throws {
     let world = try World(3)
