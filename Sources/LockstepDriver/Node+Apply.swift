@@ -5,19 +5,25 @@ import LockstepWire
 // From committed to applied, and the answer to who waits for it.
 
 extension Node {
-  /// Applies what is committed and in memory, up to the limit of a turn. Returns true when there is more.
+  /// Commands of which the replies may be in memory before the first of them is handed over: as many as services are
+  /// given at once.
+  private static let commandsAtOnce = 7
+
+  /// Applies what is committed and in memory, up to the limits of a turn: of the entries' bytes, and of their replies'.
+  /// Returns true when there is more.
   func applyCommitted(_ group: Group) -> Bool {
     var budget = limits.applyBytes
+    replyBudget = limits.answerBytes
     while group.executor.applied < group.commitTarget, failure == nil {
       let next = group.executor.applied.next
       guard let block = group.cache.block(containing: next) else {
         loadToApply(group, from: next)
         return false
       }
-      guard budget > 0 else { return true }
+      guard budget > 0, replyBudget > 0 else { return true }
       let slice = LogSlice(first: next, last: min(block.last, group.commitTarget))
       budget -= block.region(slice).count
-      let applied = measured(slice) { apply(group, block, slice) }
+      let applied = measured { apply(group, block, slice) }
       // Clients go on while this node applies what comes next.
       if failure == nil { flushAnswers(since: applied) }
     }
@@ -37,7 +43,7 @@ extension Node {
     for block in blocks {
       guard block.first == group.executor.applied.next, failure == nil else { return }
       let slice = LogSlice(first: block.first, last: min(block.last, group.commitTarget))
-      if !slice.isEmpty { _ = measured(slice) { apply(group, block, slice) } }
+      if !slice.isEmpty { _ = measured { apply(group, block, slice) } }
     }
   }
 
@@ -47,10 +53,11 @@ extension Node {
     observe(.caughtUp(group.id, applied: group.executor.applied))
   }
 
-  private func apply(_ group: Group, _ block: EntryBlock, _ slice: LogSlice) {
+  /// Returns how many entries were applied: fewer than there are when their replies are long.
+  private func apply(_ group: Group, _ block: EntryBlock, _ slice: LogSlice) -> Int {
     let shared = shared(group)
     let range = block.region(slice)
-    block.bytes.withUnsafeBytes { bytes in
+    return block.bytes.withUnsafeBytes { bytes in
       var cursor = WireCursor(UnsafeRawBufferPointer(rebasing: bytes[range]))
       var entries: [Executor.Entry] = []
       entries.reserveCapacity(slice.count)
@@ -69,11 +76,19 @@ extension Node {
         }
       } catch {
         failure = .corrupted(group.id, slice.first, error.description)
-        return
+        return 0
       }
-      group.executor.apply(entries, repliesAreWanted: group.isAwaited) { id, reply in
-        finishCommand(group, id, reply, shared)
+      var place = 0
+      while place < entries.count, place == 0 || replyBudget > 0 {
+        let areWanted = group.isAwaited
+        let end = areWanted ? min(place + Self.commandsAtOnce, entries.count) : entries.count
+        group.executor.apply(entries[place..<end], repliesAreWanted: areWanted) { id, reply in
+          if case .success(let payload)? = reply { replyBudget -= payload.count }
+          finishCommand(group, id, reply, shared)
+        }
+        place = end
       }
+      return place
     }
   }
 

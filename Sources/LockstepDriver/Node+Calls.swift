@@ -175,7 +175,8 @@ extension Node {
         callsUnderWay -= 1
         callBytesUnderWay -= pending.bytes
         if refusal == .overloaded {
-          refuse(pending.origin, Status(.resourceExhausted, "too many commands wait to be committed, or for the leader's disk"))
+          let message = "too many commands wait to be committed, or for the leader's disk"
+          refuse(pending.origin, Status(.resourceExhausted, message))
         } else {
           passOn(group, pending.header, pending.origin, pending.deadline, call, isQuery: false)
         }
@@ -245,7 +246,8 @@ extension Node {
   func answer(_ origin: Origin, _ reply: CallReply) {
     switch origin {
     case .client(let sink, _):
-      pack(reply)
+      let isLong = reply.payload.count > Self.longReplyBytes
+      pack(reply, hasRoom: !isLong || sink.hasRoom)
       deliver(.callReply, to: sink)
     case .node(let node, let forward, _):
       pack(reply)
@@ -256,15 +258,20 @@ extension Node {
     }
   }
 
-  /// What does not fit in a frame is left out, and said to be: it would end the connection for all other calls.
-  private func pack(_ reply: CallReply) {
+  /// Longer replies to commands, which cannot wait as those to queries do, need room on their connection.
+  private static let longReplyBytes = 4 * 1024
+
+  /// What does not fit in a frame, or is long while much waits for the client already, is left out, and said to be: it
+  /// would end the connection for all other calls.
+  private func pack(_ reply: CallReply, hasRoom: Bool = true) {
     let most = limits.replyBytes
-    guard reply.payload.count + reply.message.utf8.count > most else { return codec.pack(reply) }
+    guard reply.payload.count + reply.message.utf8.count > most || !hasRoom else { return codec.pack(reply) }
     var short = reply
     if reply.code == 0 {
       let carriedOut = reply.applied == .yes ? "carried out; " : ""
+      let reason = hasRoom ? "more than \(most)" : "and earlier answers still wait for their client to read them"
       short.code = UInt32(Status.Code.resourceExhausted.rawValue)
-      short.message = "\(carriedOut)the reply has \(reply.payload.count) bytes, more than \(most), and is left out"
+      short.message = "\(carriedOut)the reply has \(reply.payload.count) bytes, \(reason): it is left out"
       if reply.applied != .yes { short.applied = .no }
     } else {
       short.message = String(decoding: reply.message.utf8.prefix(1024), as: UTF8.self)

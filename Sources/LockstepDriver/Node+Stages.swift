@@ -89,13 +89,14 @@ extension Node {
     stages.quorum.record(from: probe.start, to: clock(), commands: probe.commands)
   }
 
-  /// Applies a block. Returns when that was done, and how many of its commands somebody here had waited for.
-  func measured(_ slice: LogSlice, apply: () -> Void) -> (time: UInt64, answered: Int) {
+  /// Applies a block, or as much of it as `apply` says. Returns when that was done, and how many of its commands somebody
+  /// here had waited for.
+  func measured(apply: () -> Int) -> (time: UInt64, answered: Int) {
     let start = clock()
     let underWay = callsUnderWay
-    apply()
+    let count = apply()
     let applied = clock()
-    stages.apply.record(from: start, to: applied, commands: slice.count)
+    stages.apply.record(from: start, to: applied, commands: count)
     return (applied, underWay - callsUnderWay)
   }
 

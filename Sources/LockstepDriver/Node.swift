@@ -55,6 +55,8 @@ package final class Node {
   var callsUnderWay = 0
   var callBytesUnderWay = 0
   var nextDeadline = UInt64.max
+  /// Bytes of replies to commands that this turn may still make.
+  var replyBudget = 0
   /// Set when the node must stop; nothing is sent or answered after that.
   package internal(set) var failure: NodeFailure?
 

@@ -33,7 +33,10 @@ public struct Replies {
 
   package private(set) var all: [Reply] = []
 
-  package init(areWanted: Bool = true) { self.areWanted = areWanted }
+  package init(areWanted: Bool = true, count: Int = 0) {
+    self.areWanted = areWanted
+    all.reserveCapacity(count)
+  }
 
   /// Answers the next command.
   public mutating func succeed(_ reply: [UInt8]) { all.append(.success(reply)) }

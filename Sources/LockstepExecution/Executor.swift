@@ -42,7 +42,7 @@ package struct Executor {
   /// with nil for an entry that is not one (the reply to an opened session is its index). Unless replies are wanted, those
   /// of commands outside sessions may lack their bytes.
   package mutating func apply(
-    _ entries: [Entry], repliesAreWanted: Bool = true, answer: (EntryID, Replies.Reply?) -> Void
+    _ entries: ArraySlice<Entry>, repliesAreWanted: Bool = true, answer: (EntryID, Replies.Reply?) -> Void
   ) {
     for entry in entries {
       precondition(entry.id.index == applied.next, "entry \(entry.id.index) is applied after \(applied)")
@@ -91,7 +91,7 @@ package struct Executor {
   }
 
   private mutating func carryOut(repliesAreWanted: Bool) -> [Replies.Reply] {
-    var replies = Replies(areWanted: repliesAreWanted)
+    var replies = Replies(areWanted: repliesAreWanted, count: batch.count)
     if planted(.appliesBatchesBackwards) { batch.reverse() }
     machine.apply(CommandBatch(batch), into: &replies)
     precondition(

@@ -278,6 +278,39 @@ struct NodePeerTests {
     #expect(slow.reply(1)?.payload == Array("1 lines".utf8) && world[1].node.callsUnderWay == 0)
   }
 
+  @Test("long replies: a turn makes as many as its limit allows, and the other commands wait for the next")
+  func longReplies() throws {
+    let world = try World(1)
+    try world.elect(1)
+    let node = world[1]
+    let sink = FakeSink()
+    for id in 1...100 as ClosedRange<UInt64> { try node.call(sink, id, [253]) }
+    var perTurn: [Int] = []
+    while sink.replies.count < 100, perTurn.count < 1000 {
+      let before = sink.replies.count
+      let isMore = node.node.turn(now: world.now, wall: world.wall)
+      perTurn.append(sink.replies.count - before)
+      #expect(isMore || node.answerDisk() || sink.replies.count == 100)
+    }
+    #expect(sink.replies.map(\.id) == Array(1...100) && sink.replies.allSatisfy { $0.payload.count == 300_000 })
+    #expect(perTurn.max() ?? 0 <= 7, "\(perTurn)")
+  }
+
+  @Test("long replies: one for which its client has no room is left out, and said to be; a short one is not")
+  func noRoomForLongReplies() throws {
+    let world = try World(1)
+    try world.elect(1)
+    let sink = FakeSink()
+    sink.hasRoom = false
+    try world[1].call(sink, 1, [253])
+    try world[1].call(sink, 2)
+    try world.tick(2)
+    let long = try #require(sink.reply(1))
+    #expect(long.code == 8 && long.applied == .yes && long.payload.isEmpty && long.index > 0)
+    #expect(long.message.contains("earlier answers still wait for their client to read them"))
+    #expect(sink.reply(2)?.code == 0)
+  }
+
   @Test("superseded: a command that a later leader has replaced is UNAVAILABLE, applied no")
   func superseded() throws {
     let world = try World(3)

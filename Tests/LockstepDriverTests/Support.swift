@@ -24,10 +24,12 @@ struct SplitMix: RandomNumberGenerator {
 }
 
 /// A machine that writes down what it is given: `t/Add` is a command, `t/Read` a query. A command "!" fails, the reply to
-/// one that begins with 254 is longer than any frame, and a request that begins with 255 is none.
+/// one that begins with 254 is longer than any frame, to one with 253 it is long, and a request that begins with 255 is
+/// none.
 struct Tape: StateMachine {
   private(set) var lines: [[UInt8]] = []
   private(set) var times: [UInt64] = []
+  static let long = [UInt8](repeating: 1, count: 300_000)
   static let tooLong = [UInt8](repeating: 1, count: 5_000_000)
 
   mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
@@ -38,7 +40,8 @@ struct Tape: StateMachine {
       if request == [33] {
         replies.fail(Status(.aborted, "as asked"))
       } else {
-        replies.succeed(request.first == 254 ? Self.tooLong : Array("line \(lines.count)".utf8))
+        let line = Array("line \(lines.count)".utf8)
+        replies.succeed(request.first == 254 ? Self.tooLong : request.first == 253 ? Self.long : line)
       }
     }
   }

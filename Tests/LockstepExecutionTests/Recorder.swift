@@ -73,7 +73,7 @@ struct Bench {
       let entries = words.indices.map { place in
         entry(words[place], executor.applied.advanced(by: place + 1), timestamp, names[place].withUnsafeBytes { $0 })
       }
-      executor.apply(entries, repliesAreWanted: repliesAreWanted) { answers.append(($0.index.rawValue, $1)) }
+      executor.apply(entries[...], repliesAreWanted: repliesAreWanted) { answers.append(($0.index.rawValue, $1)) }
     }
     return answers
   }

@@ -34,7 +34,7 @@ struct Replica {
     }
     var replies: [Replies.Reply] = []
     withExtendedLifetime((names, commands)) {
-      executor.apply(entries, repliesAreWanted: repliesAreWanted) { _, reply in
+      executor.apply(entries[...], repliesAreWanted: repliesAreWanted) { _, reply in
         if let reply { replies.append(reply) }
       }
     }
