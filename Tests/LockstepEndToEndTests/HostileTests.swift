@@ -68,6 +68,34 @@ extension EndToEndTests {
   }
 }
 
+extension EndToEndTests {
+  @Test(.timeLimit(.minutes(2)))
+  func `more idle clients than there may be files do not keep a node from its log`() async throws {
+    let directory = try TemporaryDirectory()
+    let wrapper = directory.path + "/node"
+    try Files.write(
+      "#!/bin/bash\nulimit -n 200\nexec '\(Setup.lockstep)' node \"$@\" --segment-bytes 1048576\n", to: wrapper,
+      mode: 0o755)
+    try await Cluster.with(directory.path + "/data", binary: wrapper, ["--leader", "1"]) { cluster in
+      var idle: [Int32] = []
+      defer { for file in idle { close(file) } }
+      for number in 0..<400 {
+        let port = number % 2 == 0 ? cluster.base + 1 : cluster.base + 101
+        if let file = try? Socket.connect(port: port) { idle.append(file) }
+      }
+      #expect(idle.count > 200)
+      // Through a follower, as the leader takes no more clients; enough for several files of the log.
+      let value = String(repeating: "v", count: 100_000)
+      let lines = (0..<220).map { Line.put("key-\($0)", value) }
+      let finished = try await Finished.run(
+        ["call", "-", "--endpoints", cluster.endpoint(2)], input: lines, limit: .seconds(60))
+      #expect(finished.lines.count == 220 && finished.lines.allSatisfy { $0.hasPrefix("{\"ok\":true") })
+      #expect(Files.names(cluster.data(1)).filter { $0.hasPrefix("log-") }.count > 3)
+      #expect(cluster.exits == [])
+    }
+  }
+}
+
 /// Hostile connections, a few at a time, to every port of a cluster in turn.
 private final class Visitors: Sendable {
   private struct State {

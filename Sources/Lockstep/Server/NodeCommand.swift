@@ -50,6 +50,7 @@ public enum NodeCommand {
     // A peer or client that is gone shows as an error of the write, not as a signal that ends the process.
     signal(SIGPIPE, SIG_IGN)
     ProcessMemory.keepFreed()
+    ProcessFiles.raiseLimit()
     let server = try await Server.start(configuration, machine: machine, logger: logger)
     let signals = StopSignals(logger: logger, watchesStandardInput: stopOnStdinClose) { server.stop() }
     try await server.waitUntilStopped()
@@ -74,13 +75,13 @@ public enum NodeCommand {
   }
 }
 
-/// SIGINT, SIGTERM and, when asked for, the end of standard input.
+/// SIGINT, SIGTERM, SIGHUP and, when asked for, the end of standard input.
 private final class StopSignals {
   private var sources: [any DispatchSourceProtocol] = []
 
   init(logger: Logger, watchesStandardInput: Bool, stop: @escaping @Sendable () -> Void) {
     let queue = DispatchQueue(label: "lockstep-signals")
-    for number in [SIGINT, SIGTERM] {
+    for number in [SIGINT, SIGTERM, SIGHUP] {
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
       source.setEventHandler {

@@ -38,6 +38,35 @@ enum ProcessMemory {
   }
 }
 
+/// Open files: connections must leave some to the log, or strangers could end the node.
+enum ProcessFiles {
+  /// For the log, the directory, the loop and what libraries open.
+  private static let reserve = 64
+
+  /// Takes what the system allows, where it gives less to begin with.
+  static func raiseLimit() {
+    var limit = rlimit()
+    guard getrlimit(Self.resource, &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
+    limit.rlim_cur = min(limit.rlim_max, 1 << 20)
+    _ = setrlimit(Self.resource, &limit)
+  }
+
+  static var limit: Int {
+    var limit = rlimit()
+    guard getrlimit(Self.resource, &limit) == 0 else { return 1024 }
+    return Int(clamping: limit.rlim_cur)
+  }
+
+  /// How many connections of clients and of peers may be open at a time with so many files: at most what is wished for.
+  static func connections(clients: Int, peers: Int, files: Int = limit) -> (clients: Int, peers: Int) {
+    let files = max(16, files - reserve)
+    let peers = min(peers, files / 4)
+    return (min(clients, files - peers), peers)
+  }
+
+  private static var resource: __rlimit_resource_t { __rlimit_resource_t(UInt32(RLIMIT_NOFILE.rawValue)) }
+}
+
 enum ThreadSchedule {
   /// `SCHED_BATCH`, which Glibc's headers keep from Swift.
   private static let batch: Int32 = 3
