@@ -3,6 +3,30 @@ import LockstepReflection
 import Testing
 
 extension EndToEndTests {
+  @Test(
+    "with --json there is an object on stdout, whatever goes wrong",
+    arguments: [
+      (["describe", "--endpoints", "127.0.0.1:1"], 1), (["check", "/dev/null"], 2), (["check", "/does/not/exist"], 2),
+      (["call", "a/b", "{x"], 2), (["bench", "--clients", "0"], 2),
+      (["up", "--dir", "/dev/null/x"], 1), (["status", "--no-such-flag"], 2),
+    ] as [([String], Int32)])
+  func jsonErrors(arguments: [String], code: Int32) async throws {
+    let finished = try await Finished.run(arguments + ["--json"])
+    #expect(finished.code == code && finished.errors.count > 10, "\(finished.code): \(finished.errors)")
+    #expect(finished.lines.count == 1)
+    let json = try JSONValue(parsing: finished.lines.first ?? "")
+    #expect(json["ok"] == .bool(false) && (json["message"]?.string?.count ?? 0) > 10, "\(json.text())")
+  }
+
+  @Test("a result that cannot be written is no success")
+  func outputFails() async throws {
+    let commands = ["simulate --seeds 1 --json", "simulate --seeds 1", "--version"]
+    for command in commands {
+      let shell = try Program("/bin/sh", ["-c", "'\(Setup.lockstep)' \(command) > /dev/full"])
+      #expect(try await shell.waitForExit() == 1, "\(command)")
+    }
+  }
+
   @Test(.timeLimit(.minutes(2)))
   func `a wrong service, method, field or type in a call is named in one line, and nothing is sent`() async throws {
     let directory = try TemporaryDirectory()

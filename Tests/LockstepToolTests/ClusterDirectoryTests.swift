@@ -41,6 +41,20 @@ final class ClusterDirectoryTests {
     directory.unlock()
   }
 
+  @Test("what is refused founds nothing")
+  func refused() throws {
+    let refusal = CommandFailure.usage("no")
+    #expect(throws: refusal) {
+      try ClusterDirectory(path: path, nodes: nil) { nodes throws(CommandFailure) in
+        #expect(nodes == 3)
+        throw refusal
+      }
+    }
+    let directory = try ClusterDirectory(path: path, nodes: 5)
+    #expect(directory.nodes == 5)
+    directory.unlock()
+  }
+
   @Test("another number of nodes than it was founded with is bad usage")
   func otherNumber() throws {
     try ClusterDirectory(path: path, nodes: 3).unlock()

@@ -1,9 +1,22 @@
 import Glibc
 import LockstepReflection
+import Synchronization
 
 /// The two streams of a program. Nothing is buffered here: a reader at the other end of a pipe gets a line when it is
 /// written.
 enum Output {
+  private struct State {
+    var isBegun = false
+    var failure: Int32?
+  }
+  private static let state = Mutex(State())
+
+  /// Whether anything has been written to stdout.
+  static var isBegun: Bool { state.withLock { $0.isBegun } }
+  /// Why something could not be written to stdout, an errno, unless its reader has merely gone: what a program prints is
+  /// what it was run for.
+  static var failure: Int32? { state.withLock { $0.failure } }
+
   /// False when nobody can read it any more.
   @discardableResult
   static func write(_ text: String, to file: Int32 = STDOUT_FILENO) -> Bool {
@@ -12,6 +25,7 @@ enum Output {
   }
 
   static func write(_ bytes: UnsafeRawBufferPointer, to file: Int32 = STDOUT_FILENO) -> Bool {
+    if file == STDOUT_FILENO { state.withLock { $0.isBegun = true } }
     var rest = bytes[...]
     while !rest.isEmpty {
       let count = Glibc.write(file, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
@@ -22,6 +36,8 @@ enum Output {
         var descriptor = pollfd(fd: file, events: Int16(POLLOUT), revents: 0)
         poll(&descriptor, 1, -1)
       } else if !(count < 0 && errno == EINTR) {
+        let code = errno
+        if file == STDOUT_FILENO, code != EPIPE { state.withLock { $0.failure = $0.failure ?? code } }
         return false
       }
     }

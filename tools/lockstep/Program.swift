@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Lockstep
+import LockstepReflection
 
 @main
 struct Program: AsyncParsableCommand {
@@ -9,7 +10,7 @@ struct Program: AsyncParsableCommand {
     abstract: "Replicated services: start a cluster, call it, look at it.",
     discussion: """
       Results go to stdout, diagnostics to stderr. Exit codes: 0 done, 1 the call or command failed, 2 bad usage. A node \
-      has codes of its own, which 'lockstep node' lists.
+      has codes of its own, which 'lockstep node --help' lists.
 
       Commands that talk to a cluster take --endpoints; by default they use the environment variable \
       LOCKSTEP_ENDPOINTS, and without that 127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403; 'lockstep bench' then starts a \
@@ -34,13 +35,24 @@ struct Program: AsyncParsableCommand {
       } else {
         try command.run()
       }
-      return 0
+      guard let failure = Output.failure else { return 0 }
+      Output.error("lockstep: the output cannot be written: \(systemMessage(failure))")
+      return 1
     } catch let failure as CommandFailure {
       if !failure.message.isEmpty { Output.error(failure.message) }
+      tellMachines(failure.message, failure.exitCode, arguments)
       return failure.exitCode
     } catch {
-      return report(error)
+      let code = report(error)
+      if code != 0 { tellMachines(message(for: error), code, arguments) }
+      return code
     }
+  }
+
+  /// With --json there is an object on stdout in any case.
+  private static func tellMachines(_ message: String, _ exitCode: Int32, _ arguments: [String]) {
+    guard arguments.prefix(while: { $0 != "--" }).contains("--json"), !Output.isBegun else { return }
+    Output.line(.object(["ok": false, "message": .init(message), "exitCode": .init(Int(exitCode))]))
   }
 
   /// Help and the version are "errors" to the parser, and go to stdout. What is left is bad usage, for which the

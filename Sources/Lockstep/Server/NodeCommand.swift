@@ -19,7 +19,11 @@ public enum NodeCommand {
       fail(.usage, failure.message)
     } catch {
       let code = NodeOptions.exitCode(for: error)
-      let text = NodeOptions.fullMessage(for: error)
+      var text = NodeOptions.fullMessage(for: error)
+      if code == .success {
+        let codes = ExitCode.allCases.map { "  \($0.rawValue)\t\($0.meaning)" }
+        text += "\nEXIT CODES:\n" + codes.joined(separator: "\n")
+      }
       write(text + "\n", to: code == .success ? STDOUT_FILENO : STDERR_FILENO)
       exit(code == .success ? 0 : ExitCode.usage.rawValue)
     }

@@ -6,8 +6,8 @@ import Glibc
 package enum LockstepVersion {
   package static let current = "0.2.0"
 
-  /// What might make two builds differ in what they compute.
-  static var fingerprint: String {
+  /// What might make two nodes differ in what they compute: the build, and the services.
+  static func fingerprint(serving services: [String]) -> String {
     #if arch(x86_64)
       let architecture = "x86_64"
     #elseif arch(arm64)
@@ -15,7 +15,10 @@ package enum LockstepVersion {
     #else
       let architecture = "other"
     #endif
-    return "lockstep \(current) linux \(architecture)"
+    let names = services.sorted().joined(separator: ", ")
+    // It travels in a handshake, whose length is bounded.
+    let served = names.utf8.count <= 1024 ? names : "\(services.count) services"
+    return "lockstep \(current) linux \(architecture), serving \(served)"
   }
 }
 

@@ -70,7 +70,7 @@ public final class Server: Sendable {
     _ configuration: ServerConfiguration, machine: any StateMachine, logger: Logger
   ) async throws(ServerFailure) -> Server {
     if let problem = configuration.problem { throw ServerFailure(.usage, problem) }
-    let stored = try StoredState.open(configuration, logger)
+    let stored = try StoredState.open(configuration, serving: machine.schemas.map(\.name), logger)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let eventLoop = group.next()
     let end = End()

@@ -11,7 +11,9 @@ struct StoredState {
   let worker: DiskWorker
   let groups: [RecoveredGroup]
 
-  static func open(_ configuration: ServerConfiguration, _ logger: Logger) throws(ServerFailure) -> StoredState {
+  static func open(
+    _ configuration: ServerConfiguration, serving services: [String], _ logger: Logger
+  ) throws(ServerFailure) -> StoredState {
     var options = LogOptions()
     options.segmentBytes = configuration.segmentBytes
     do throws(StorageError) {
@@ -33,7 +35,7 @@ struct StoredState {
       }
       let identity = PeerIdentity(
         cluster: directory.cluster, node: directory.node, disk: directory.diskID, incarnation: directory.incarnation,
-        fingerprint: LockstepVersion.fingerprint)
+        fingerprint: LockstepVersion.fingerprint(serving: services))
       return StoredState(
         identity: identity, peers: PeerMemory(directory), worker: DiskWorker(log: log), groups: groups)
     } catch { throw ServerFailure(error) }

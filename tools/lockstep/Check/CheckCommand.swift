@@ -81,6 +81,7 @@ struct CheckCommand: ParsableCommand {
     }
     splitter.finish(take)
     if let problem { throw CommandFailure.usage("\(file): \(problem)") }
+    guard !history.operations.isEmpty else { throw CommandFailure.usage("\(file): no operation is recorded there") }
     return history
   }
 

@@ -38,7 +38,7 @@ enum LogText {
     let report = summary.report
     var text = "node \(summary.identity.node), incarnation \(summary.identity.incarnation): "
     text += "\(report.entries) entries in \(report.records) records and \(report.segments) files are sound; "
-    text += summary.isSealed ? "the node was stopped cleanly\n" : "the node was not stopped cleanly\n"
+    text += summary.isSealed ? "the log was at rest when its node ended\n" : "its node ended in the middle of work\n"
     for group in summary.groups {
       text += "group \(group.group): last index \(group.last.index) of term \(group.last.term), "
       text += "commit \(group.hardState.commit), term \(group.hardState.term), chain \(hexadecimal(group.lastChain))\n"

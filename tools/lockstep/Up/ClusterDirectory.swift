@@ -16,7 +16,10 @@ struct ClusterDirectory {
   private let lock: Int32
 
   /// Opens the directory of a cluster, or founds one there. `nodes` nil: as many as it was founded with, else three.
-  init(path: String, nodes wanted: Int?) throws(CommandFailure) {
+  /// A new one is founded only when `check` has nothing against so many nodes.
+  init(
+    path: String, nodes wanted: Int?, check: (Int) throws(CommandFailure) -> Void = { _ in }
+  ) throws(CommandFailure) {
     do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch {
       throw .failed("the directory '\(path)' cannot be made: \(Self.reason(error))")
     }
@@ -31,6 +34,10 @@ struct ClusterDirectory {
       }
     } else {
       nodes = wanted ?? 3
+      do { try check(nodes) } catch {
+        Self.unlock(lock)
+        throw error
+      }
       name = Self.newName()
       try Self.write("\(name)\nnodes \(nodes)\n", to: file, in: path)
     }
@@ -62,7 +69,9 @@ struct ClusterDirectory {
 
   /// Lets another launcher work here. The end of the process does it too.
   /// Not by closing alone: a child that is about to start its program may still have the descriptor.
-  func unlock() {
+  func unlock() { Self.unlock(lock) }
+
+  private static func unlock(_ lock: Int32) {
     flock(lock, LOCK_UN)
     close(lock)
   }

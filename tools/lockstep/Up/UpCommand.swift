@@ -66,7 +66,8 @@ struct UpCommand: AsyncParsableCommand {
     let program = try binary.map(Self.checkedProgram) ?? Self.ownProgram()
     let directory =
       ephemeral
-      ? try ClusterDirectory.temporary(nodes: nodes) : try ClusterDirectory(path: dir ?? "lockstep-data", nodes: nodes)
+      ? try ClusterDirectory.temporary(nodes: nodes)
+      : try ClusterDirectory(path: dir ?? "lockstep-data", nodes: nodes, check: check)
     let launcher: Launcher
     do {
       launcher = try prepare(program, directory)
@@ -85,11 +86,15 @@ struct UpCommand: AsyncParsableCommand {
     if ephemeral { try directory.remove() }
   }
 
-  private func prepare(_ program: String, _ directory: ClusterDirectory) throws(CommandFailure) -> Launcher {
-    if let problem = LaunchPlan.portProblem(basePort: basePort, nodes: directory.nodes) { throw .usage(problem) }
-    if let leader, !(1...directory.nodes).contains(leader) {
-      throw .usage("--leader \(leader) is none of the nodes 1 to \(directory.nodes)")
+  private func check(nodes: Int) throws(CommandFailure) {
+    if let problem = LaunchPlan.portProblem(basePort: basePort, nodes: nodes) { throw .usage(problem) }
+    if let leader, !(1...nodes).contains(leader) {
+      throw .usage("--leader \(leader) is none of the nodes 1 to \(nodes)")
     }
+  }
+
+  private func prepare(_ program: String, _ directory: ClusterDirectory) throws(CommandFailure) -> Launcher {
+    try check(nodes: directory.nodes)
     let plan = LaunchPlan(
       nodes: directory.nodes, basePort: basePort, program: program, isOwnProgram: binary == nil,
       directory: directory.path, cluster: directory.name, leader: leader)
