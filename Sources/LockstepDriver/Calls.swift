@@ -98,55 +98,59 @@ struct PendingCommand {
   let bytes: Int
 }
 
-/// Values by ids that are given out in growing order: an array with a moving beginning.
+/// Values by ids that are given out in growing order: an array in their order. Places that have become free are reused
+/// when they are more than half, so that one value that stays keeps no others' room.
 struct GrowingTable<Value> {
-  private var slots: [Value?] = []
-  private var head = 0
-  private var base: UInt64
+  private var slots: [(id: UInt64, value: Value?)] = []
+  private(set) var nextID: UInt64
+  private(set) var count = 0
 
   /// Ids go out to other nodes: each start of a node begins elsewhere, so that a late answer to an earlier one finds
   /// nothing.
-  init(firstID: UInt64 = 1) { base = firstID }
+  init(firstID: UInt64 = 1) { nextID = firstID }
 
-  var nextID: UInt64 { base + UInt64(slots.count - head) }
-  private(set) var count = 0
+  /// Places, free ones among them.
+  var capacity: Int { slots.count }
 
   mutating func add(_ value: Value) -> UInt64 {
-    slots.append(value)
+    slots.append((nextID, value))
     count += 1
+    nextID += 1
     return nextID - 1
   }
 
   mutating func remove(_ id: UInt64) -> Value? {
-    guard id >= base, id < nextID else { return nil }
-    let place = head + Int(id - base)
-    guard let value = slots[place] else { return nil }
-    slots[place] = nil
+    guard let place = place(of: id), let value = slots[place].value else { return nil }
+    slots[place].value = nil
     count -= 1
-    while head < slots.count, slots[head] == nil {
-      head += 1
-      base += 1
-    }
-    if head > 1024, head > slots.count / 2 {
-      slots.removeFirst(head)
-      head = 0
-    }
+    if slots.count > 2 * count + 1024 { slots.removeAll { $0.value == nil } }
     return value
+  }
+
+  private func place(of id: UInt64) -> Int? {
+    guard let first = slots.first, id >= first.id, id < nextID else { return nil }
+    // Where none has been taken out in between, it is as far from the first as its id.
+    if let offset = Int(exactly: id - first.id), offset < slots.count, slots[offset].id == id { return offset }
+    var (low, high) = (0, slots.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if slots[middle].id < id { low = middle + 1 } else { high = middle }
+    }
+    return low < slots.count && slots[low].id == id ? low : nil
   }
 
   /// Takes out all that match, in order of their ids.
   mutating func removeAll(where matches: (Value) -> Bool) -> [Value] {
     var removed: [Value] = []
-    for id in base..<nextID {
-      if let value = slots[head + Int(id - base)], matches(value) { removed.append(value) }
+    slots.removeAll { slot in
+      guard let value = slot.value else { return true }
+      guard matches(value) else { return false }
+      removed.append(value)
+      return true
     }
-    // Ids of what remains must stay: each is taken out by its own id.
-    var id = base
-    let end = nextID
-    while id < end {
-      if id >= base, let value = slots[head + Int(id - base)], matches(value) { _ = remove(id) }
-      id += 1
-    }
+    count = slots.count
     return removed
   }
+
+  func forEach(_ body: (Value) -> Void) { for case (_, let value?) in slots { body(value) } }
 }

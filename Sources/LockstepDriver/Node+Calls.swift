@@ -133,6 +133,7 @@ extension Node {
     header.timeoutMilliseconds = max(1, (deadline - min(deadline, now)) / 1_000_000)
     codec.pack(header, method: call.method, payload: call.request)
     let packed = codec.packed
+    nextDeadline = min(nextDeadline, deadline)
     let id = forwards.add(ForwardedCall(origin: origin, leader: leader, deadline: deadline, isQuery: isQuery))
     packed.withUnsafeBytes { codec.pack(forward: id, call: $0) }
     links.send(.forward, header: codec.packed, body: UnsafeRawBufferPointer(start: nil, count: 0), to: leader)
@@ -309,7 +310,7 @@ extension Node {
       reply.applied = forwarded.isQuery ? .no : .unknown
       answer(forwarded.origin, reply)
     }
-    if forwards.count > 0 { nextDeadline = min(nextDeadline, now + 10_000_000) }
+    forwards.forEach { nextDeadline = min(nextDeadline, $0.deadline) }
   }
 
   private func expireCommands(_ group: Group) {

@@ -148,6 +148,18 @@ struct GrowingTableTests {
     }
   }
 
+  @Test("growing table: one value that stays keeps no room for those that come and go")
+  func staying() {
+    var table = GrowingTable<Int>()
+    let staying = table.add(-1)
+    var most = 0
+    for number in 0..<100_000 {
+      #expect(table.remove(table.add(number)) == number)
+      most = max(most, table.capacity)
+    }
+    #expect(most < 2000 && table.count == 1 && table.remove(staying) == -1)
+  }
+
   @Test("growing table: ids at the end of all numbers are not there")
   func extremes() {
     var table = GrowingTable<Int>()
