@@ -245,13 +245,14 @@ extension Node {
   }
 
   func answer(_ origin: Origin, _ reply: CallReply) {
+    let isLong = reply.payload.count > Self.longReplyBytes
     switch origin {
     case .client(let sink, _):
-      let isLong = reply.payload.count > Self.longReplyBytes
       pack(reply, hasRoom: !isLong || sink.hasRoom)
       deliver(.callReply, to: sink)
     case .node(let node, let forward, _):
-      pack(reply)
+      // A full link drops what it is given, and whoever waits for this would wait for its whole time-out.
+      pack(reply, hasRoom: !isLong || links.hasRoom(node))
       let packed = codec.packed
       codec.pack(forwardReply: forward, reply: packed)
       links.send(.forwardReply, header: codec.packed, body: UnsafeRawBufferPointer(start: nil, count: 0), to: node)
@@ -270,7 +271,7 @@ extension Node {
     var short = reply
     if reply.code == 0 {
       let carriedOut = reply.applied == .yes ? "carried out; " : ""
-      let reason = hasRoom ? "more than \(most)" : "and earlier answers still wait for their client to read them"
+      let reason = hasRoom ? "more than \(most)" : "and earlier answers still wait to be read"
       short.code = UInt32(Status.Code.resourceExhausted.rawValue)
       short.message = "\(carriedOut)the reply has \(reply.payload.count) bytes, \(reason): it is left out"
       if reply.applied != .yes { short.applied = .no }

@@ -10,6 +10,8 @@ package protocol PeerLinks: AnyObject {
   /// that does not fit is dropped, and the protocol sends again.
   func send(_ kind: FrameKind, header: [UInt8], body: UnsafeRawBufferPointer, to node: NodeID)
   func isConnected(_ node: NodeID) -> Bool
+  /// False while so much waits for that node that a long frame may soon not fit.
+  func hasRoom(_ node: NodeID) -> Bool
   /// Sends what was handed over in this turn.
   func flush()
 }
@@ -22,6 +24,10 @@ package protocol ReplySink: AnyObject {
   var hasRoom: Bool { get }
   func send(_ kind: FrameKind, _ payload: [UInt8])
   func flush()
+}
+
+extension PeerLinks {
+  package func hasRoom(_ node: NodeID) -> Bool { true }
 }
 
 extension ReplySink {

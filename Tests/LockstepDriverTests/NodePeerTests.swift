@@ -298,17 +298,21 @@ struct NodePeerTests {
 
   @Test("long replies: one for which its client has no room is left out, and said to be; a short one is not")
   func noRoomForLongReplies() throws {
-    let world = try World(1)
+    let world = try World(3)
     try world.elect(1)
-    let sink = FakeSink()
-    sink.hasRoom = false
-    try world[1].call(sink, 1, [253])
-    try world[1].call(sink, 2)
-    try world.tick(2)
-    let long = try #require(sink.reply(1))
-    #expect(long.code == 8 && long.applied == .yes && long.payload.isEmpty && long.index > 0)
-    #expect(long.message.contains("earlier answers still wait for their client to read them"))
-    #expect(sink.reply(2)?.code == 0)
+    // At the leader, and passed on by a follower to which it has much to say already.
+    world[1].links.full = [NodeID(2)]
+    for node in [1, 2] as [UInt64] {
+      let sink = FakeSink()
+      sink.hasRoom = node == 2
+      try world[node].call(sink, 1, [253])
+      try world[node].call(sink, 2)
+      try world.tick(2)
+      let long = try #require(sink.reply(1))
+      #expect(long.code == 8 && long.applied == .yes && long.payload.isEmpty && long.index > 0)
+      #expect(long.message.contains("earlier answers still wait to be read"))
+      #expect(sink.reply(2)?.code == 0)
+    }
   }
 
   @Test("superseded: a command that a later leader has replaced is UNAVAILABLE, applied no")

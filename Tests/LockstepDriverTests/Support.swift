@@ -86,7 +86,10 @@ final class FakeLinks: PeerLinks {
   /// Handed over, in order.
   var frames: [Frame] = []
   var down: [NodeID] = []
+  var full: [NodeID] = []
   private(set) var flushes = 0
+
+  func hasRoom(_ node: NodeID) -> Bool { !full.contains(node) }
 
   func send(_ kind: FrameKind, header: [UInt8], body: UnsafeRawBufferPointer, to node: NodeID) {
     guard isConnected(node) else { return }

@@ -213,6 +213,8 @@ extension PeerPort: PeerLinks {
     _ = header.withUnsafeBytes { connection.send(kind: kind.rawValue, header: $0, body: body) }
   }
 
+  func hasRoom(_ node: NodeID) -> Bool { links.first { $0.id == node }?.connection?.hasRoom ?? true }
+
   func isConnected(_ node: NodeID) -> Bool { links.first { $0.id == node }?.connection != nil }
 
   func flush() {
