@@ -40,6 +40,7 @@ extension Node {
   }
 
   func applyLoaded(_ group: Group, _ blocks: [EntryBlock]) {
+    replyBudget = limits.answerBytes
     for block in blocks {
       guard block.first == group.executor.applied.next, failure == nil else { return }
       let slice = LogSlice(first: block.first, last: min(block.last, group.commitTarget))
