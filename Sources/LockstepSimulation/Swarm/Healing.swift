@@ -52,12 +52,17 @@ struct Healing {
 
   /// A new command of a client is acknowledged.
   private func progress(_ ids: [Int], _ who: String) -> Bool {
-    let before = world.acknowledged
     // Recovery, redials and the clients' own time-outs are not the protocol's.
     let isUp = world.run(within: 10_000_000_000) { ids.allSatisfy { world.isUp($0) } }
     guard world.failure == nil else { return false }
     world.books.check(.liveness, isUp, "\(who) do not all start within 10 s: \(world.picture)")
     let time = patience + 6_000_000_000
+    // What was committed before may be acknowledged now: that is no sign of a leader yet.
+    let isLed = world.run(within: time) { world.isLed(ids) }
+    guard world.failure == nil else { return false }
+    world.books.check(
+      .liveness, isLed, "\(who) follow no leader within ten election time-outs after healing: \(world.picture)")
+    let before = world.acknowledged
     let isDone = world.run(within: time) { world.acknowledged > before }
     guard world.failure == nil else { return false }
     world.books.check(

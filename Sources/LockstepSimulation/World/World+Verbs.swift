@@ -31,6 +31,15 @@ extension World {
 
   package func isUp(_ id: Int) -> Bool { nodes[id - 1].isUp }
   package func term(of id: Int) -> Term { nodes[id - 1].node?.inspect(group)?.hardState.term ?? .zero }
+  /// One of them leads, and the others follow it.
+  package func isLed(_ ids: [Int]) -> Bool {
+    let seen = ids.compactMap { nodes[$0 - 1].node?.inspect(group) }
+    guard seen.count == ids.count, let leader = seen.first?.leader, let term = seen.first?.hardState.term else {
+      return false
+    }
+    return ids.contains(Int(leader.rawValue)) && seen.allSatisfy { $0.leader == leader && $0.hardState.term == term }
+  }
+
   package func applied(by id: Int) -> LogIndex { books.nodes[id - 1].applied }
   package func digest(of id: Int) -> UInt64? { nodes[id - 1].node?.digest(of: group) }
   package func disk(of id: Int) -> SimulatedDisk { nodes[id - 1].disk }
