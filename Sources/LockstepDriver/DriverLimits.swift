@@ -18,8 +18,14 @@ package struct DriverLimits: Sendable {
   package var maximumTimeout: UInt64 = 600_000
   /// What is applied in one turn, so that heartbeats are not kept waiting. In bytes.
   package var applyBytes = 4 * 1024 * 1024
-  /// The answers to queries in one turn, for the same reason. In bytes.
+  /// The answers in one turn, of queries and of commands each, for the same reason. In bytes.
   package var answerBytes = 1024 * 1024
+
+  /// Commands of which the replies may be in memory before the first of them is handed over: as many as services are
+  /// given at once.
+  package var commandsAtOnce = 7
+  /// Longer replies to commands, which cannot wait as those to queries do, need room on their connection. In bytes.
+  package var longReplyBytes = 4 * 1024
 
   /// What one append to the log should not exceed, if it can be divided. In bytes.
   package var appendBytes = 1024 * 1024

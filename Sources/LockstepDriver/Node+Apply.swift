@@ -5,10 +5,6 @@ import LockstepWire
 // From committed to applied, and the answer to who waits for it.
 
 extension Node {
-  /// Commands of which the replies may be in memory before the first of them is handed over: as many as services are
-  /// given at once.
-  private static let commandsAtOnce = 7
-
   /// Applies what is committed and in memory, up to the limits of a turn: of the entries' bytes, and of their replies'.
   /// Returns true when there is more.
   func applyCommitted(_ group: Group) -> Bool {
@@ -82,7 +78,7 @@ extension Node {
       var place = 0
       while place < entries.count, place == 0 || replyBudget > 0 {
         let areWanted = group.isAwaited
-        let end = areWanted ? min(place + Self.commandsAtOnce, entries.count) : entries.count
+        let end = areWanted ? min(place + limits.commandsAtOnce, entries.count) : entries.count
         group.executor.apply(entries[place..<end], repliesAreWanted: areWanted) { id, reply in
           if case .success(let payload)? = reply { replyBudget -= payload.count }
           finishCommand(group, id, reply, shared)

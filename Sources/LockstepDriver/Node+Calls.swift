@@ -245,7 +245,7 @@ extension Node {
   }
 
   func answer(_ origin: Origin, _ reply: CallReply) {
-    let isLong = reply.payload.count > Self.longReplyBytes
+    let isLong = reply.payload.count > limits.longReplyBytes
     switch origin {
     case .client(let sink, _):
       pack(reply, hasRoom: !isLong || sink.hasRoom)
@@ -259,9 +259,6 @@ extension Node {
     case .batch(let batch, let place): answer(batch, place, reply)
     }
   }
-
-  /// Longer replies to commands, which cannot wait as those to queries do, need room on their connection.
-  private static let longReplyBytes = 4 * 1024
 
   /// What does not fit in a frame, or is long while much waits for the client already, is left out, and said to be: it
   /// would end the connection for all other calls.

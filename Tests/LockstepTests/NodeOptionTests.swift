@@ -81,7 +81,7 @@ struct NodeOptionTests {
 
   @Test("connections leave files to the log, whatever the limit", arguments: [0, 32, 100, 256, 1024, 65_536])
   func files(limit: Int) {
-    let (clients, peers) = ProcessFiles.connections(clients: 4096, peers: 256, files: limit)
+    let (clients, peers) = ProcessFiles.connections(files: limit)
     #expect(clients > 0 && peers > 0 && clients <= 4096 && peers <= 256)
     if limit >= 100 { #expect(clients + peers <= limit - 64) }
     if limit > 5000 { #expect(clients == 4096 && peers == 256) }

@@ -26,10 +26,7 @@ final class ClientPort {
   ) {
     var limits = TransportLimits.client
     limits.maximumFrameLength = Node.clientFrameBytes(requestBytes: requestBytes)
-    limits.maximumConnections =
-      ProcessFiles.connections(
-        clients: limits.maximumConnections, peers: TransportLimits.peer.maximumConnections
-      ).clients
+    limits.maximumConnections = ProcessFiles.connections().clients
     limits.outboundBytes = max(limits.outboundBytes, 4 * limits.maximumFrameLength)
     limits.halfFrameBytes = max(limits.halfFrameBytes, 4 * limits.maximumFrameLength)
     Listener.bind(host: endpoint.host, port: endpoint.port, on: eventLoop, limits: limits, delegate: self) { result in

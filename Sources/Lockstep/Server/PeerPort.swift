@@ -46,10 +46,7 @@ final class PeerPort {
     self.remember = remember
     var limits = TransportLimits.peer
     limits.maximumFrameLength = Node.frameBytes(requestBytes: requestBytes)
-    limits.maximumConnections =
-      ProcessFiles.connections(
-        clients: TransportLimits.client.maximumConnections, peers: limits.maximumConnections
-      ).peers
+    limits.maximumConnections = ProcessFiles.connections().peers
     limits.outboundBytes = max(limits.outboundBytes, 4 * limits.maximumFrameLength)
     limits.halfFrameBytes = max(limits.halfFrameBytes, 4 * limits.maximumFrameLength)
     self.limits = limits

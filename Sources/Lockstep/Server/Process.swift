@@ -1,6 +1,7 @@
 import CMemory
 import Foundation
 import Glibc
+import LockstepTransport
 
 /// The version of this program, as it tells it to peers and people.
 package enum LockstepVersion {
@@ -60,11 +61,11 @@ enum ProcessFiles {
     return Int(clamping: limit.rlim_cur)
   }
 
-  /// How many connections of clients and of peers may be open at a time with so many files: at most what is wished for.
-  static func connections(clients: Int, peers: Int, files: Int = limit) -> (clients: Int, peers: Int) {
+  /// How many connections of clients and of peers may be open at a time with so many files: at most the usual limits.
+  static func connections(files: Int = limit) -> (clients: Int, peers: Int) {
     let files = max(16, files - reserve)
-    let peers = min(peers, files / 4)
-    return (min(clients, files - peers), peers)
+    let peers = min(TransportLimits.peer.maximumConnections, files / 4)
+    return (min(TransportLimits.client.maximumConnections, files - peers), peers)
   }
 
   private static var resource: __rlimit_resource_t { __rlimit_resource_t(UInt32(RLIMIT_NOFILE.rawValue)) }

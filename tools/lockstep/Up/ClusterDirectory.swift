@@ -16,7 +16,7 @@ struct ClusterDirectory {
   private let lock: Int32
 
   /// Opens the directory of a cluster, or founds one there. `nodes` nil: as many as it was founded with, else three.
-  /// A new one is founded only when `check` has nothing against so many nodes.
+  /// Not opened, and a new one not founded, when `check` has something against so many nodes.
   init(
     path: String, nodes wanted: Int?, check: (Int) throws(CommandFailure) -> Void = { _ in }
   ) throws(CommandFailure) {
@@ -32,12 +32,10 @@ struct ClusterDirectory {
           "'\(path)' holds a cluster of \(nodes) nodes, --nodes says \(wanted); leave --nodes out, or choose another --dir"
         )
       }
+      try Self.checked(nodes, check, lock)
     } else {
       nodes = wanted ?? 3
-      do { try check(nodes) } catch {
-        Self.unlock(lock)
-        throw error
-      }
+      try Self.checked(nodes, check, lock)
       name = Self.newName()
       try Self.write("\(name)\nnodes \(nodes)\n", to: file, in: path)
     }
@@ -67,9 +65,18 @@ struct ClusterDirectory {
     return String(decoding: bytes[..<read], as: UTF8.self).split(separator: "\n").suffix(count).map(String.init)
   }
 
-  /// Lets another launcher work here. The end of the process does it too.
-  /// Not by closing alone: a child that is about to start its program may still have the descriptor.
+  /// Lets another launcher work here. The end of the process does it too. Not by closing alone: a child that is about to
+  /// start its program may still have the descriptor.
   func unlock() { Self.unlock(lock) }
+
+  private static func checked(
+    _ nodes: Int, _ check: (Int) throws(CommandFailure) -> Void, _ lock: Int32
+  ) throws(CommandFailure) {
+    do { try check(nodes) } catch {
+      unlock(lock)
+      throw error
+    }
+  }
 
   private static func unlock(_ lock: Int32) {
     flock(lock, LOCK_UN)
@@ -84,9 +91,11 @@ struct ClusterDirectory {
   }
 
   /// A new cluster that is not to outlive its launcher.
-  static func temporary(nodes: Int?) throws(CommandFailure) -> ClusterDirectory {
+  static func temporary(
+    nodes: Int?, check: (Int) throws(CommandFailure) -> Void = { _ in }
+  ) throws(CommandFailure) -> ClusterDirectory {
     let path = try temporaryPath()
-    do throws(CommandFailure) { return try ClusterDirectory(path: path, nodes: nodes) } catch {
+    do throws(CommandFailure) { return try ClusterDirectory(path: path, nodes: nodes, check: check) } catch {
       // A full disk, most likely: what there is of it goes, and if it does not, that is the lesser problem.
       try? FileManager.default.removeItem(atPath: path)
       throw error

@@ -66,15 +66,9 @@ struct UpCommand: AsyncParsableCommand {
     let program = try binary.map(Self.checkedProgram) ?? Self.ownProgram()
     let directory =
       ephemeral
-      ? try ClusterDirectory.temporary(nodes: nodes)
+      ? try ClusterDirectory.temporary(nodes: nodes, check: check)
       : try ClusterDirectory(path: dir ?? "lockstep-data", nodes: nodes, check: check)
-    let launcher: Launcher
-    do {
-      launcher = try prepare(program, directory)
-    } catch {
-      if ephemeral { try directory.remove() }
-      throw error
-    }
+    let launcher = launcher(program, directory)
     let count = directory.nodes == 1 ? "1 node" : "\(directory.nodes) nodes"
     Output.error("lockstep: \(count), data and logs (node-*.log) in \(directory.path)")
     do {
@@ -93,8 +87,7 @@ struct UpCommand: AsyncParsableCommand {
     }
   }
 
-  private func prepare(_ program: String, _ directory: ClusterDirectory) throws(CommandFailure) -> Launcher {
-    try check(nodes: directory.nodes)
+  private func launcher(_ program: String, _ directory: ClusterDirectory) -> Launcher {
     let plan = LaunchPlan(
       nodes: directory.nodes, basePort: basePort, program: program, isOwnProgram: binary == nil,
       directory: directory.path, cluster: directory.name, leader: leader)
