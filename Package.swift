@@ -35,6 +35,7 @@ let nio: [Target.Dependency] = [
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 
 let package = Package(
@@ -49,6 +50,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections.git", from: "1.1.0"),
     .package(url: "https://github.com/apple/swift-protobuf.git", from: "1.39.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift.git", from: "0.2.0"),
   ],
@@ -58,15 +60,21 @@ let package = Package(
     .systemLibrary(name: "CMemory"),
     .target(name: "CLockstepWire", dependencies: ["CProtobufC"]),
     module("LockstepConsensus", []),
-    module("LockstepExecution", ["LockstepConsensus"]),
-    module("LockstepWire", ["LockstepConsensus", "CLockstepWire", "CProtobufC", "CXXHash"]),
+    module("LockstepRequests", ["LockstepConsensus"]),
+    module("LockstepExecution", ["LockstepConsensus", "LockstepRequests"]),
+    module("LockstepWire", ["LockstepConsensus", "LockstepRequests", "CLockstepWire", "CProtobufC", "CXXHash"]),
     module("LockstepStorage", ["LockstepConsensus", "LockstepWire"]),
     module("LockstepTransport", nio + ["CXXHash"]),
-    module("LockstepDriver", ["LockstepConsensus", "LockstepExecution", "LockstepWire", "LockstepStorage"]),
+    module(
+      "LockstepDriver",
+      [
+        deque, "LockstepConsensus", "LockstepRequests", "LockstepExecution", "LockstepWire", "LockstepStorage",
+      ]),
     module(
       "Lockstep",
       nio + [
-        logging, arguments, "LockstepConsensus", "LockstepExecution", "LockstepWire", "LockstepStorage",
+        logging, arguments, deque, "LockstepConsensus", "LockstepRequests", "LockstepExecution", "LockstepWire",
+        "LockstepStorage",
         "LockstepTransport", "LockstepDriver", "CMemory",
       ]),
     module(
@@ -76,14 +84,15 @@ let package = Package(
     module(
       "LockstepSimulation",
       [
-        "LockstepConsensus", "LockstepExecution", "LockstepWire", "LockstepStorage", "LockstepTransport",
-        "LockstepDriver",
+        "LockstepConsensus", "LockstepRequests", "LockstepExecution", "LockstepWire", "LockstepStorage",
+        "LockstepTransport", "LockstepDriver",
       ]),
     .executableTarget(
       name: "LockstepTool",
       dependencies: nio + [
         arguments, histogram, "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection",
-        "LockstepServices", "LockstepSimulation", "LockstepStorage", "LockstepTransport", "LockstepWire",
+        "LockstepRequests", "LockstepServices", "LockstepSimulation", "LockstepStorage", "LockstepTransport",
+        "LockstepWire",
       ], path: "tools/lockstep", swiftSettings: settings),
     // A user's own program, as the README shows it.
     .executableTarget(
@@ -93,7 +102,8 @@ let package = Package(
     .executableTarget(
       name: "command-cost",
       dependencies: [
-        arguments, "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepStorage", "LockstepWire",
+        arguments, "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepRequests", "LockstepStorage",
+        "LockstepWire",
       ], path: "Tests/CommandCost", swiftSettings: settings),
     tests("LockstepConsensusTests", ["LockstepConsensus"]),
     tests("LockstepExecutionTests", ["LockstepExecution", "LockstepConsensus"]),
@@ -102,10 +112,14 @@ let package = Package(
     tests("LockstepReflectionTests", ["LockstepReflection"]),
     tests(
       "LockstepServicesTests", ["LockstepServices", "LockstepExecution", "LockstepConsensus", "bank", protobuf]),
-    tests("LockstepWireTests", ["LockstepWire", "LockstepConsensus", "CLockstepWire", "CProtobufC"]),
+    tests(
+      "LockstepWireTests", ["LockstepWire", "LockstepRequests", "LockstepConsensus", "CLockstepWire", "CProtobufC"]),
     tests(
       "LockstepDriverTests",
-      ["LockstepDriver", "LockstepConsensus", "LockstepExecution", "LockstepStorage", "LockstepWire"]),
+      [
+        "LockstepDriver", "LockstepConsensus", "LockstepRequests", "LockstepExecution", "LockstepStorage",
+        "LockstepWire",
+      ]),
     tests(
       "LockstepTests",
       nio + [
@@ -115,14 +129,14 @@ let package = Package(
     tests(
       "LockstepSimulationTests",
       [
-        "LockstepSimulation", "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepExecution",
-        "LockstepStorage", "LockstepWire", "bank", protobuf,
+        "LockstepSimulation", "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepRequests",
+        "LockstepExecution", "LockstepStorage", "LockstepWire", "bank", protobuf,
       ], resources: [.copy("Histories")]),
     tests(
       "LockstepToolTests",
       nio + [
         arguments, "LockstepTool", "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection",
-        "LockstepServices", "LockstepStorage", "LockstepTransport", "LockstepWire",
+        "LockstepRequests", "LockstepServices", "LockstepStorage", "LockstepTransport", "LockstepWire",
       ]),
     tests(
       "LockstepEndToEndTests",

@@ -1474,7 +1474,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__read_index_reply__descripto
   (ProtobufCMessageInit) lockstep__wire__v1__read_index_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__forward_request__field_descriptors[2] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__forward_request__field_descriptors[4] =
 {
   {
     "id",
@@ -1500,15 +1500,41 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__forward_request__field
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "batch",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__ForwardRequest, batch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "timeout_milliseconds",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__ForwardRequest, timeout_milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__forward_request__field_indices_by_name[] = {
+  2,   /* field[2] = batch */
   1,   /* field[1] = call */
   0,   /* field[0] = id */
+  3,   /* field[3] = timeout_milliseconds */
 };
 static const ProtobufCIntRange lockstep__wire__v1__forward_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__forward_request__descriptor =
 {
@@ -1518,14 +1544,14 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__forward_request__descriptor
   "Lockstep__Wire__V1__ForwardRequest",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__ForwardRequest),
-  2,
+  4,
   lockstep__wire__v1__forward_request__field_descriptors,
   lockstep__wire__v1__forward_request__field_indices_by_name,
   1,  lockstep__wire__v1__forward_request__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__forward_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__forward_reply__field_descriptors[2] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__forward_reply__field_descriptors[3] =
 {
   {
     "id",
@@ -1551,15 +1577,28 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__forward_reply__field_d
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "batch",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__ForwardReply, batch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__forward_reply__field_indices_by_name[] = {
+  2,   /* field[2] = batch */
   0,   /* field[0] = id */
   1,   /* field[1] = reply */
 };
 static const ProtobufCIntRange lockstep__wire__v1__forward_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__forward_reply__descriptor =
 {
@@ -1569,7 +1608,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__forward_reply__descriptor =
   "Lockstep__Wire__V1__ForwardReply",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__ForwardReply),
-  2,
+  3,
   lockstep__wire__v1__forward_reply__field_descriptors,
   lockstep__wire__v1__forward_reply__field_indices_by_name,
   1,  lockstep__wire__v1__forward_reply__number_ranges,

@@ -7,8 +7,6 @@ package struct DriverLimits: Sendable {
   package var callBytes = 128 * 1024 * 1024
   /// Requests of a batch. All together may have as many bytes as one may.
   package var batchRequests = 4096
-  /// Bytes of the results of a batch, which must fit in a frame; beyond, replies are left out and said to be.
-  package var batchReplyBytes = 3 * 1024 * 1024
   /// Bytes of a reply, which must fit in a frame to its client, and in one to the node that has passed the call on.
   package var replyBytes: Int {
     min(Node.clientFrameBytes(requestBytes: requestBytes), Node.frameBytes(requestBytes: requestBytes)) - 32 * 1024
@@ -16,6 +14,9 @@ package struct DriverLimits: Sendable {
   /// Without a time-out of its own, a call gets this; and no call gets more. In milliseconds.
   package var defaultTimeout: UInt64 = 5_000
   package var maximumTimeout: UInt64 = 600_000
+  /// A node that leads no longer, by what this node hears, is waited for so long with what was passed on to it before. In
+  /// milliseconds.
+  package var formerLeaderTimeout: UInt64 = 500
   /// What is applied in one turn, so that heartbeats are not kept waiting. In bytes.
   package var applyBytes = 4 * 1024 * 1024
   /// The answers in one turn, of queries and of commands each, for the same reason. In bytes.

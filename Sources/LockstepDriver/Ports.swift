@@ -1,37 +1,33 @@
 package import LockstepConsensus
+package import LockstepRequests
 package import LockstepStorage
 package import LockstepWire
 
-// What the driver needs of the world. The server gives it sockets and threads, a simulation gives it virtual ones.
+// What the driver needs of the world: the server gives it sockets and threads, a simulation gives it virtual ones. What
+// it is handed by listeners and links, `NodeInput` in LockstepWire says; where answers go, `ReplyWriter` in
+// LockstepRequests.
 
-/// The links to the other nodes. Frames to one node arrive in order or not at all.
+/// What became of something that was handed to a link.
+package enum LinkResult: Sendable, Hashable {
+  case sent
+  /// Too much waits for that node: it was dropped.
+  case full
+  /// There is no connection to that node: it was dropped.
+  case notConnected
+}
+
+/// The links to the other nodes. What is handed to one node arrives in order or not at all.
 package protocol PeerLinks: AnyObject {
-  /// Hands over one frame, whose payload is `header` and then `body`. Nothing is copied later, nothing waits: a frame
-  /// that does not fit is dropped, and the protocol sends again.
-  func send(_ kind: FrameKind, header: [UInt8], body: UnsafeRawBufferPointer, to node: NodeID)
+  /// Hands over a message of the core; with an AppendRequest the bytes of its entries, borrowed, and the chain hash of
+  /// the entry before them. Nothing waits: what is dropped, the protocol sends again.
+  func send(
+    _ message: Message, of group: GroupID, previousChain: UInt64, entries: UnsafeRawBufferPointer, to node: NodeID
+  ) -> LinkResult
+  /// Passes a call on; its answer comes with this id. What is dropped never reaches the other node.
+  func forward(_ request: Request, id: UInt64, timeoutMilliseconds: UInt64, to node: NodeID) -> LinkResult
   func isConnected(_ node: NodeID) -> Bool
-  /// False while so much waits for that node that a long frame may soon not fit.
-  func hasRoom(_ node: NodeID) -> Bool
   /// Sends what was handed over in this turn.
   func flush()
-}
-
-/// Where the answers to one client go.
-package protocol ReplySink: AnyObject {
-  /// Set by the node when something was sent in this turn, cleared by `flush`.
-  var isFlushDue: Bool { get set }
-  /// False while so much waits for the client that a read had better wait here.
-  var hasRoom: Bool { get }
-  func send(_ kind: FrameKind, _ payload: [UInt8])
-  func flush()
-}
-
-extension PeerLinks {
-  package func hasRoom(_ node: NodeID) -> Bool { true }
-}
-
-extension ReplySink {
-  package var hasRoom: Bool { true }
 }
 
 /// The one queue of work for the disk. Jobs are run in order, and each is answered by `Node.diskFinished`.
@@ -57,6 +53,8 @@ package struct DiskJob: Sendable {
   package let work: Work
   /// The loop has nothing better to do than to wait for it.
   package var mayRunAtOnce = false
+
+  var isForFollower: Bool { if case .follower = purpose { true } else { false } }
 
   package init(group: GroupID, purpose: Purpose, work: Work) {
     self.group = group
@@ -95,4 +93,17 @@ package enum NodeFailure: Error, Sendable {
   case diverged(GroupID, LogIndex)
   /// Bytes that were checked when they were stored do not make sense now.
   case corrupted(GroupID, LogIndex, String)
+}
+
+extension ProtocolViolation {
+  var explanation: String {
+    switch self {
+    case .notAMember: "a message from a node that is no member"
+    case .secondLeader(let term): "a second leader in term \(term)"
+    case .conflictsWithCommitted(let index): "entries that would replace committed entry \(index)"
+    case .impossibleTerms: "entries whose terms cannot be"
+    case .gap: "entries that do not follow each other"
+    case .impossibleAcknowledgement: "an acknowledgement of what was never sent"
+    }
+  }
 }

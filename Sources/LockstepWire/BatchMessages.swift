@@ -1,5 +1,6 @@
 internal import CLockstepWire
 internal import CProtobufC
+package import LockstepRequests
 
 /// A batch of requests, without its method and payloads, which stay in the bytes.
 package struct BatchHeader: Sendable, Equatable {
@@ -14,41 +15,6 @@ package struct BatchHeader: Sendable, Equatable {
     self.group = group
     self.timeoutMilliseconds = timeoutMilliseconds
     self.ack = ack
-  }
-}
-
-/// The requests of a batch in their order, borrowed. They are found in its bytes each time that they are gone through,
-/// which takes no memory however many they are.
-package struct BatchPayloads: Sequence {
-  private let message: UnsafeRawBufferPointer
-  package private(set) var count = 0
-  /// Bytes of all together.
-  package private(set) var bytes = 0
-
-  fileprivate static let tag: UInt64 = 4 << 3 | 2
-
-  fileprivate init(of message: UnsafeRawBufferPointer) { self.message = message }
-
-  fileprivate mutating func note(_ range: Range<Int>) {
-    count += 1
-    bytes += range.count
-  }
-
-  package func makeIterator() -> Iterator { Iterator(cursor: WireCursor(message)) }
-
-  package struct Iterator: IteratorProtocol {
-    fileprivate var cursor: WireCursor
-
-    package mutating func next() -> UnsafeRawBufferPointer? {
-      do throws(WireError) {
-        while !cursor.isAtEnd {
-          let tag = try cursor.varint()
-          if tag == BatchPayloads.tag { return UnsafeRawBufferPointer(rebasing: cursor.bytes[try cursor.delimited()]) }
-          try cursor.skipValue(wireType: tag & 7)
-        }
-      } catch { assertionFailure("a batch was handed out that is none: \(error)") }
-      return nil
-    }
   }
 }
 
@@ -116,7 +82,7 @@ package struct PackedResults: Sendable {
     let entry =
       result.index == 0 || result.term == 0
       ? (index: 0, term: 0) : shortened(result.index, result.term, isApplied: result.isApplied)
-    let applied = result.code == 0 ? 0 : UInt64(result.applied.rawValue)
+    let applied = result.code == 0 ? 0 : UInt64(result.applied.number)
     let text = Array(result.message.utf8)
     text.withUnsafeBytes { text in
       result.payload.withUnsafeBytes { payload in
@@ -171,7 +137,7 @@ extension Codec {
       for payload in payloads {
         if payload.isEmpty {
           // A request without bytes is a request all the same.
-          writer.varint(BatchPayloads.tag)
+          writer.varint(Self.payloadTag)
           writer.varint(0)
         } else {
           payload.withUnsafeBytes { writer.bytes(4, $0) }
@@ -183,21 +149,23 @@ extension Codec {
     }
   }
 
-  /// `body` gets the batch's method and its payloads, borrowed. One look at the bytes; nothing is allocated.
+  private static let payloadTag: UInt64 = 4 << 3 | 2
+
+  /// `body` gets the batch's method, borrowed, and where in the bytes its payloads are. One look at the bytes.
   package func unpackBatch(
     _ bytes: UnsafeRawBufferPointer,
-    _ body: (BatchHeader, _ method: UnsafeRawBufferPointer, _ payloads: BatchPayloads) -> Void
+    _ body: (BatchHeader, _ method: UnsafeRawBufferPointer, _ payloads: [Range<Int>]) -> Void
   ) throws(WireError) {
     var header = BatchHeader(id: 0)
     var method = 0..<0
-    var payloads = BatchPayloads(of: bytes)
+    var payloads: [Range<Int>] = []
     var unknown = WireScan.maximumUnknownFields
     var cursor = WireCursor(bytes)
     while !cursor.isAtEnd {
       let place = cursor.position
       let tag = try cursor.varint()
       switch tag {
-      case BatchPayloads.tag: payloads.note(try cursor.delimited())
+      case Self.payloadTag: payloads.append(try cursor.delimited())
       case 1 << 3: header.id = try cursor.varint()
       case 2 << 3: header.group = try cursor.varint()
       case 3 << 3 | 2: method = try cursor.delimited()
@@ -238,8 +206,10 @@ extension Codec {
       writer.number(6, UInt64(reply.ack))
       writer.number(7, results.term)
       writer.number(8, results.firstIndex)
-      writer.number(9, UInt64(reply.applied.rawValue))
-      if let evidence = reply.evidence { Self.write(evidence, as: 10, to: &writer) }
+      writer.number(9, UInt64(reply.applied.number))
+      if let evidence = reply.evidence {
+        Self.write(evidence.term, evidence.index, evidence.holders, as: 10, to: &writer)
+      }
       let head = writer.count
       results.bytes.withUnsafeBytes { all in
         if let source = all.baseAddress { (base + head).copyMemory(from: source, byteCount: all.count) }
@@ -296,6 +266,6 @@ extension Codec {
   }
 
   private static func applied(_ raw: Lockstep__Wire__V1__Applied) -> Applied {
-    Applied(rawValue: UInt32(bitPattern: Int32(truncatingIfNeeded: raw.rawValue))) ?? .unknown
+    Applied(number: UInt32(bitPattern: Int32(truncatingIfNeeded: raw.rawValue)))
   }
 }

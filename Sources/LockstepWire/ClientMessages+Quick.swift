@@ -1,3 +1,5 @@
+import LockstepRequests
+
 // Calls and replies as they nearly always are, fields in order and each once, read without protobuf-c: see QuickReader.
 
 extension Codec {
@@ -33,7 +35,7 @@ extension Codec {
     else { return nil }
     reply.message = String(decoding: bytes[message], as: UTF8.self)
     reply.payload = [UInt8](bytes[payload])
-    reply.applied = Applied(rawValue: applied) ?? .unknown
+    reply.applied = Applied(number: applied)
     return reply
   }
 }

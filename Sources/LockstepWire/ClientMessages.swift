@@ -1,58 +1,7 @@
 internal import CLockstepWire
 internal import CProtobufC
-
-/// How a command is acknowledged. The raw values are the wire's.
-package enum AckLevel: UInt32, Sendable, CaseIterable {
-  case leader = 1
-  case quorum = 2
-  case all = 3
-  case applied = 4
-
-  package var name: String {
-    switch self {
-    case .leader: "leader"
-    case .quorum: "quorum"
-    case .all: "all"
-    case .applied: "applied"
-    }
-  }
-}
-
-/// How fresh a query's state must be. The raw values are the wire's.
-package enum ReadLevel: UInt32, Sendable, CaseIterable {
-  case linearizable = 1
-  case lease = 2
-  case session = 3
-  case bounded = 4
-  case atIndex = 5
-  case any = 6
-
-  package var name: String {
-    switch self {
-    case .linearizable: "linearizable"
-    case .lease: "lease"
-    case .session: "session"
-    case .bounded: "bounded"
-    case .atIndex: "at"
-    case .any: "any"
-    }
-  }
-}
-
-/// Has the command of a failed call been carried out? `no` is said only when it is certain for ever.
-package enum Applied: UInt32, Sendable {
-  case unknown = 0
-  case no = 1
-  case yes = 2
-
-  package var name: String {
-    switch self {
-    case .unknown: "unknown"
-    case .no: "no"
-    case .yes: "yes"
-    }
-  }
-}
+import LockstepConsensus
+package import LockstepRequests
 
 /// A call, without its method and payload, which stay in the bytes.
 package struct CallHeader: Sendable, Equatable {
@@ -80,6 +29,17 @@ package struct CallHeader: Sendable, Equatable {
     self.readBoundMilliseconds = readBoundMilliseconds
     self.session = session
     self.sequence = sequence
+  }
+
+  package init(id: UInt64, group: UInt64, options: RequestOptions) {
+    self.init(
+      id: id, group: group, timeoutMilliseconds: options.timeoutMilliseconds, ack: options.acknowledgement.number,
+      read: options.consistency.number, session: options.session, sequence: options.sequence)
+    switch options.consistency {
+    case .at(let index): readIndex = index
+    case .bounded(let bound): readBoundMilliseconds = UInt64(clamping: bound.components.seconds) &* 1000
+    case .linearizable, .lease, .session, .any: break
+    }
   }
 }
 
@@ -214,38 +174,75 @@ extension Codec {
   }
 
   package func pack(_ reply: CallReply) {
-    let message = Array(reply.message.utf8)
-    let holders = reply.evidence?.holders.count ?? 0
-    let most = 16 * WireWriter.numberBytes + message.count + reply.payload.count + 10 * holders
+    let evidence = reply.evidence
+    pack(
+      id: reply.id, code: reply.code, message: reply.message, payload: reply.payload, index: reply.index,
+      term: reply.term, node: reply.node, ack: reply.ack, read: reply.read, applied: reply.applied.number,
+      leader: reply.leader, evidence: evidence.map { ($0.term, $0.index, $0.holders) })
+  }
+
+  /// A CallReply without its id.
+  func pack(_ outcome: Outcome, _ evidence: Evidence) {
+    var (code, message, payload): (UInt32, String, [UInt8]) = (0, "", [])
+    switch outcome.answer {
+    case .reply(let bytes): payload = bytes
+    case .failure(let status): (code, message) = (UInt32(status.code.rawValue), status.message)
+    }
+    let (index, term) = (outcome.index.rawValue, outcome.term.rawValue)
+    let holders = evidence.holders.lazy.map(\.rawValue)
+    pack(
+      id: 0, code: code, message: message, payload: payload, index: index, term: term, node: evidence.node.rawValue,
+      ack: evidence.acknowledgement?.number ?? 0, read: evidence.consistency?.number ?? 0,
+      applied: outcome.applied.number, leader: evidence.leader?.rawValue ?? 0,
+      evidence: evidence.acknowledgement == nil ? nil : (term, index, holders))
+  }
+
+  private func pack(
+    id: UInt64, code: UInt32, message: String, payload: [UInt8], index: UInt64, term: UInt64, node: UInt64,
+    ack: UInt32, read: UInt32, applied: UInt32, leader: UInt64,
+    evidence: (term: UInt64, index: UInt64, holders: some Collection<UInt64>)?
+  ) {
+    let message = Array(message.utf8)
+    let most = 16 * WireWriter.numberBytes + message.count + payload.count + 10 * (evidence?.holders.count ?? 0)
     overwrite(upTo: most) { base in
       var writer = WireWriter(base)
-      writer.number(1, reply.id)
-      writer.number(2, UInt64(reply.code))
+      writer.number(1, id)
+      writer.number(2, UInt64(code))
       message.withUnsafeBytes { writer.bytes(3, $0) }
-      reply.payload.withUnsafeBytes { writer.bytes(4, $0) }
-      writer.number(5, reply.index)
-      writer.number(6, reply.term)
-      writer.number(7, reply.node)
-      writer.number(8, UInt64(reply.ack))
-      writer.number(9, UInt64(reply.read))
-      writer.number(10, UInt64(reply.applied.rawValue))
-      if let evidence = reply.evidence { Self.write(evidence, as: 11, to: &writer) }
-      writer.number(12, reply.leader)
+      payload.withUnsafeBytes { writer.bytes(4, $0) }
+      writer.number(5, index)
+      writer.number(6, term)
+      writer.number(7, node)
+      writer.number(8, UInt64(ack))
+      writer.number(9, UInt64(read))
+      writer.number(10, UInt64(applied))
+      if let evidence { Self.write(evidence.term, evidence.index, evidence.holders, as: 11, to: &writer) }
+      writer.number(12, leader)
       return writer.count
     }
   }
 
-  static func write(_ evidence: CallReply.Evidence, as field: UInt64, to writer: inout WireWriter) {
-    let list = evidence.holders.reduce(0) { $0 + Varint.size($1) }
+  static func write(
+    _ term: UInt64, _ index: UInt64, _ voters: some Collection<UInt64>, as field: UInt64, to writer: inout WireWriter
+  ) {
+    let list = voters.reduce(0) { $0 + Varint.size($1) }
     let holders = list == 0 ? 0 : 1 + Varint.size(UInt64(list)) + list
     writer.varint(field << 3 | 2)
-    writer.varint(UInt64(WireWriter.size(1, evidence.term) + WireWriter.size(2, evidence.index) + holders))
-    writer.number(1, evidence.term)
-    writer.number(2, evidence.index)
+    writer.varint(UInt64(WireWriter.size(1, term) + WireWriter.size(2, index) + holders))
+    writer.number(1, term)
+    writer.number(2, index)
     guard list > 0 else { return }
     writer.varint(3 << 3 | 2)
     writer.varint(UInt64(list))
-    for holder in evidence.holders { writer.varint(holder) }
+    for holder in voters { writer.varint(holder) }
+  }
+
+  /// Whether bytes that are to be passed on are a reply.
+  static func check(_ bytes: UnsafeRawBufferPointer, isReplyToBatch: Bool) throws(WireError) {
+    try WireScan.check(
+      bytes,
+      as: isReplyToBatch
+        ? lockstep__wire__v1__batch_reply__descriptor_pointer() : lockstep__wire__v1__call_reply__descriptor_pointer())
   }
 
   package func unpackReply(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> CallReply {
@@ -266,8 +263,7 @@ extension Codec {
       reply.node = message.node
       reply.ack = UInt32(bitPattern: Int32(truncatingIfNeeded: message.ack.rawValue))
       reply.read = UInt32(bitPattern: Int32(truncatingIfNeeded: message.read.rawValue))
-      reply.applied =
-        Applied(rawValue: UInt32(bitPattern: Int32(truncatingIfNeeded: message.applied.rawValue))) ?? .unknown
+      reply.applied = Applied(number: UInt32(bitPattern: Int32(truncatingIfNeeded: message.applied.rawValue)))
       reply.leader = message.leader
       if let evidence = message.evidence?.pointee {
         reply.evidence = CallReply.Evidence(

@@ -51,9 +51,11 @@ package struct EntryBlock: Sendable {
   }
 
   /// Slices bytes that came from a peer or a disk into entries, and believes nothing: indexes must be consecutive from
-  /// `first`, terms must not go back, and each chain hash must follow from the one before.
+  /// `first`, terms must not go back, and each chain hash must follow from the one before. `look` gets each header and
+  /// payload, borrowed.
   package init(
-    slicing region: UnsafeRawBufferPointer, first: LogIndex, previousTerm: Term, previousChain: UInt64
+    slicing region: UnsafeRawBufferPointer, first: LogIndex, previousTerm: Term, previousChain: UInt64,
+    look: (EntryHeader, UnsafeRawBufferPointer) throws(WireError) -> Void = { (_, _) throws(WireError) in }
   ) throws(WireError) {
     self.init(first: first, previousChain: previousChain)
     var cursor = WireCursor(region)
@@ -76,6 +78,7 @@ package struct EntryBlock: Sendable {
       guard header.chain == EntryHeader.expectedChain(of: entry, after: lastChain) else {
         throw WireError("the hash chain breaks at entry \(index)", at: place)
       }
+      try look(header, UnsafeRawBufferPointer(rebasing: entry[header.payload]))
       lastChain = header.chain
       ends.append(cursor.position)
       terms.append(term)

@@ -3,6 +3,21 @@ internal import CProtobufC
 package import LockstepConsensus
 
 extension Codec {
+  /// The payload of a configuration entry; of those there are few.
+  package static func packed(_ members: Members) -> [UInt8] {
+    let codec = Codec(maximumMessage: 0)
+    codec.pack(members)
+    return codec.packed
+  }
+
+  package static func members(from bytes: [UInt8]) throws(WireError) -> Members {
+    let codec = Codec(maximumMessage: bytes.count)
+    let outcome = bytes.withUnsafeBytes { bytes -> Result<Members, WireError> in
+      do throws(WireError) { return .success(try codec.unpackMembers(bytes)) } catch { return .failure(error) }
+    }
+    return try outcome.get()
+  }
+
   /// The payload of a configuration entry.
   package func pack(_ members: Members) {
     let memory = PackMemory()

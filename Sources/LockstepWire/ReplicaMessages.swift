@@ -9,6 +9,8 @@ package struct ReceivedMessage: Sendable {
   /// With an AppendRequest, its entries, each checked, and the chain hash of the entry before them (0: not stated).
   package var entries: EntryBlock?
   package var previousChain: UInt64
+  /// Of those entries, the configurations.
+  package var configurations: [(index: LogIndex, members: Members)] = []
 }
 
 extension Codec {
@@ -200,12 +202,18 @@ extension Codec {
     guard request.previous.index.rawValue < .max - UInt64(region.count) else {
       throw WireError("entries at the end of all numbers")
     }
+    var configurations: [(index: LogIndex, members: Members)] = []
     let block = try EntryBlock(
       slicing: region, first: request.previous.index.next, previousTerm: request.previous.term,
-      previousChain: received.previousChain)
+      previousChain: received.previousChain
+    ) { header, payload throws(WireError) in
+      guard header.kind == .configuration else { return }
+      configurations.append((header.id.index, try unpackMembers(payload)))
+    }
     request.entries = block.slice
     received.message = .append(request)
     received.entries = block
+    received.configurations = configurations
     return received
   }
 }

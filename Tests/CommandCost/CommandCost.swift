@@ -25,8 +25,11 @@ struct CommandCost: ParsableCommand {
   @Flag(help: "Linearizable reads instead of commands.")
   var reads = false
 
+  @Flag(help: "Clients call a follower, which passes their calls on.")
+  var atFollower = false
+
   func run() throws {
-    let cluster = try CostCluster(valueBytes: valueSize, keys: keys)
+    let cluster = try CostCluster(valueBytes: valueSize, keys: keys, atFollower: atFollower)
     try cluster.elect()
     // Keys that are there, and buffers that have grown: what is counted after this is the rule.
     let clock = ContinuousClock()

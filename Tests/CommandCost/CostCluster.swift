@@ -10,6 +10,11 @@ final class CostCluster {
   private var links: [CostLinks] = []
   private var disks: [CostQueue] = []
   private let sink = CostSink()
+  private let replies: FramedReplies
+  /// For each node, where its answers go to what each other one has passed on.
+  private var peerReplies: [[FramedReplies]] = []
+  /// The node that clients call: the leader, or a follower that passes their calls on.
+  private let entry: Int
   private let codec = Codec(maximumMessage: 8 << 20)
   private var time: UInt64 = 1_000_000_000
   private var random: UInt64 = 1
@@ -22,8 +27,10 @@ final class CostCluster {
   var failed: Int { sink.failed }
   var digests: [UInt64] { nodes.map { $0.digest(of: .first) ?? 0 } }
 
-  init(valueBytes: Int, keys: Int) throws {
+  init(valueBytes: Int, keys: Int, atFollower: Bool) throws {
     self.keys = UInt64(keys)
+    entry = atFollower ? 1 : 0
+    replies = FramedReplies(sink, codec: Codec(maximumMessage: 8 << 20), form: .client)
     get = [0x0a, UInt8(Self.keyDigits)] + Array(repeating: UInt8(ascii: "0"), count: Self.keyDigits)
     var length = [UInt8](repeating: 0, count: 10)
     let count = length.withUnsafeMutableBytes {
@@ -50,6 +57,10 @@ final class CostCluster {
           machines: [(.first, ServiceMachine(services: [KeyValue.self, Counter.self]))], links: link, disk: queue,
           observe: { _ in }, clock: CostClock.now))
       links.append(link)
+      peerReplies.append(
+        members.map {
+          FramedReplies(CostPeerReplies(link, to: $0.node), codec: Codec(maximumMessage: 8 << 20), form: .forwarded)
+        })
       disks.append(queue)
     }
   }
@@ -84,7 +95,7 @@ final class CostCluster {
         (reads ? get : put).withUnsafeBytes { codec.pack(CallHeader(id: UInt64(call)), method: method, payload: $0) }
       }
       let bytes = codec.packed
-      try bytes.withUnsafeBytes { try nodes[0].receiveCall($0, sink: sink) }
+      try bytes.withUnsafeBytes { _ = try codec.deliver(.call, $0, replies: replies, to: nodes[entry]) }
     }
     let wanted = sink.answered + count
     try settle()
@@ -123,7 +134,9 @@ final class CostCluster {
           isBusy = true
           let target = nodes[Int(frame.to.rawValue) - 1]
           try frame.payload.withUnsafeBytes {
-            try target.receive(frame.kind, $0, from: nodes[place].configuration.id)
+            try codec.deliver(
+              frame.kind, $0, from: nodes[place].configuration.id,
+              replies: peerReplies[Int(frame.to.rawValue) - 1][place], to: target)
           }
         }
       }

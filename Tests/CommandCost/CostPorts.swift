@@ -1,6 +1,7 @@
 import Glibc
 import LockstepConsensus
 import LockstepDriver
+import LockstepRequests
 import LockstepStorage
 import LockstepWire
 
@@ -12,13 +13,28 @@ final class CostLinks: PeerLinks {
     let to: NodeID
   }
   private var frames: [Frame] = []
+  private let codec = Codec(maximumMessage: 8 << 20)
 
-  func send(_ kind: FrameKind, header: [UInt8], body: UnsafeRawBufferPointer, to node: NodeID) {
+  func send(
+    _ message: Message, of group: GroupID, previousChain: UInt64, entries: UnsafeRawBufferPointer, to node: NodeID
+  ) -> LinkResult {
+    let kind = codec.pack(message, group: group, previousChain: previousChain)
+    return codec.packed.withUnsafeBytes { add(kind, $0, entries, to: node) }
+  }
+
+  func forward(_ request: Request, id: UInt64, timeoutMilliseconds: UInt64, to node: NodeID) -> LinkResult {
+    codec.pack(forward: id, timeoutMilliseconds: timeoutMilliseconds, request) { add(.forward, $0, $1, to: node) }
+  }
+
+  fileprivate func add(
+    _ kind: FrameKind, _ header: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer, to node: NodeID
+  ) -> LinkResult {
     var payload: [UInt8] = []
     payload.reserveCapacity(header.count + body.count)
     payload.append(contentsOf: header)
     payload.append(contentsOf: body)
     frames.append(Frame(kind: kind, payload: payload, to: node))
+    return .sent
   }
 
   func isConnected(_ node: NodeID) -> Bool { true }
@@ -50,27 +66,44 @@ final class CostQueue: DiskQueue {
 }
 
 /// Counts answers, and looks at no more of them than their code.
-final class CostSink: ReplySink {
-  var isFlushDue = false
+final class CostSink: ReplyChannel {
   private(set) var answered = 0
   private(set) var failed = 0
-  private let codec = Codec(maximumMessage: 1 << 20)
+  let hasRoom = true
+  let maximumReplyBytes = DriverLimits().replyBytes
 
-  func send(_ kind: FrameKind, _ payload: [UInt8]) {
+  func send(_ kind: FrameKind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer) {
     answered += 1
-    payload.withUnsafeBytes { bytes in
-      var cursor = WireCursor(bytes)
-      do throws(WireError) {
-        while !cursor.isAtEnd {
-          let tag = try cursor.varint()
-          if tag == 2 << 3 {
-            if try cursor.varint() != 0 { failed += 1 }
-          } else {
-            try cursor.skipValue(wireType: tag & 7)
-          }
+    var cursor = WireCursor(body)
+    do throws(WireError) {
+      while !cursor.isAtEnd {
+        let tag = try cursor.varint()
+        if tag == 2 << 3 {
+          if try cursor.varint() != 0 { failed += 1 }
+        } else {
+          try cursor.skipValue(wireType: tag & 7)
         }
-      } catch { failed += 1 }
-    }
+      }
+    } catch { failed += 1 }
+  }
+
+  func flush() {}
+}
+
+/// Where the answers go to what one node has passed on.
+final class CostPeerReplies: ReplyChannel {
+  private let links: CostLinks
+  private let peer: NodeID
+  let hasRoom = true
+  let maximumReplyBytes = DriverLimits().replyBytes
+
+  init(_ links: CostLinks, to peer: NodeID) {
+    self.links = links
+    self.peer = peer
+  }
+
+  func send(_ kind: FrameKind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer) {
+    _ = links.add(kind, header, body, to: peer)
   }
 
   func flush() {}

@@ -1,4 +1,5 @@
 import LockstepConsensus
+import LockstepRequests
 import LockstepWire
 import Testing
 
@@ -27,7 +28,7 @@ private struct Chaos {
     let sink = sinks[Int(node) - 1]
     if random.oneIn(4) {
       queries.append(id)
-      let level = [0, ReadLevel.any.rawValue, ReadLevel.atIndex.rawValue][random.below(3)]
+      let level = [0, Consistency.any.number, Consistency.at(0).number][random.below(3)]
       let index = world[node].replica.log.last.rawValue + UInt64(random.below(3))
       try world[node].call(sink, id, method: "t/Read") {
         $0.timeoutMilliseconds = timeout
@@ -77,11 +78,9 @@ private struct Chaos {
       #expect(node.node.failure == nil && node.journal.violations == 0)
       #expect(node.tape.lines == lines)
       #expect(node.tape.times == node.tape.times.sorted())
-      #expect(node.node.forwards.count == 0 && node.group.held.isEmpty && node.group.confirming.isEmpty)
-      #expect(node.group.waiting.isEmpty)
       // Commands that were cut off too, whose places in the log nothing may ever take.
-      #expect(node.group.commands.count == node.group.commandsHead)
-      #expect(node.node.callsUnderWay == 0 && node.node.callBytesUnderWay == 0)
+      #expect(node.node.underWay.forwards == 0 && node.group.permits == (0, 0))
+      #expect(node.node.underWay.calls == 0 && node.node.underWay.bytes == 0)
     }
     let replies = sinks.flatMap(\.replies)
     #expect(replies.count == commands.count + queries.count, "every call is answered")

@@ -1,4 +1,5 @@
 import LockstepConsensus
+import LockstepRequests
 import LockstepWire
 import Testing
 
@@ -38,7 +39,7 @@ struct LongReplyTests {
     #expect(slow.replies.map(\.id) == [2] && quick.replies.map(\.id) == [3])
     slow.hasRoom = true
     try world.tick()
-    #expect(slow.reply(1)?.payload == Array("1 lines".utf8) && world[1].node.callsUnderWay == 0)
+    #expect(slow.reply(1)?.payload == Array("1 lines".utf8) && world[1].node.underWay.calls == 0)
   }
 
   @Test("long replies: a turn makes as many as its limit allows, and the other commands wait for the next")
@@ -64,7 +65,7 @@ struct LongReplyTests {
     let world = try World(3)
     try world.elect(1)
     // At the leader, and passed on by a follower to which it has much to say already.
-    world[1].links.full = [NodeID(2)]
+    world[1].links.crowded = [NodeID(2)]
     for node in [1, 2] as [UInt64] {
       let sink = FakeSink()
       sink.hasRoom = node == 2

@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepExecution
+import LockstepRequests
 import LockstepWire
 import Testing
 
@@ -9,7 +10,7 @@ import Testing
 struct NodeBatchTests {
   private func expectNothingUnderWay(_ world: World) {
     for node in world.nodes {
-      #expect(node.node.callsUnderWay == 0 && node.node.callBytesUnderWay == 0 && node.node.forwards.count == 0)
+      #expect(node.node.underWay.calls == 0 && node.node.underWay.bytes == 0 && node.node.underWay.forwards == 0)
     }
   }
 
@@ -24,13 +25,13 @@ struct NodeBatchTests {
     let requests = (0..<64).map { [UInt8($0) + 40] }
     try world[1].batch(sink, 7, requests)
     try world.settle()
-    #expect(world[1].disk.jobs.count == 1 && sink.batches.isEmpty && world[1].node.callsUnderWay == 64)
+    #expect(world[1].disk.jobs.count == 1 && sink.batches.isEmpty && world[1].node.underWay.calls == 64)
     world.heldDisks = []
     try world.settle()
     let reply = try #require(sink.batches.first)
     #expect(sink.batches.count == 1 && sink.replies.isEmpty && sink.flushes == 1)
     #expect(reply.id == 7 && reply.code == 0 && reply.node == 1 && reply.leader == 1)
-    #expect(reply.ack == AckLevel.quorum.rawValue)
+    #expect(reply.ack == Acknowledgement.quorum.number)
     #expect(reply.evidence == CallReply.Evidence(term: 1, index: 65, holders: [1]))
     #expect(reply.results.map(\.payload) == (1...64).map { Array("line \($0)".utf8) })
     #expect(reply.results.map(\.index) == Array(2...65))
@@ -71,7 +72,7 @@ struct NodeBatchTests {
       (.invalidArgument, "'t/Read' is a query", [[1]], "t/Read", { _ in }),
       (.invalidArgument, "no requests", [], "t/Add", { _ in }),
       (.unimplemented, "has a method 't/?Other'", [[1]], "t/\u{7}Other", { _ in }),
-      (.unimplemented, "'all'", [[1]], "t/Add", { $0.ack = AckLevel.all.rawValue }),
+      (.unimplemented, "'all'", [[1]], "t/Add", { $0.ack = Acknowledgement.all.number }),
       (.notFound, "no group 9", [[1]], "t/Add", { $0.group = 9 }),
       (.resourceExhausted, "11 requests, the limit is 10", Array(repeating: [1], count: 11), "t/Add", { _ in }),
       (
@@ -114,23 +115,24 @@ struct NodeBatchTests {
 
   @Test("replies that together are longer than a frame may be are left out, and said to be carried out")
   func longReplies() throws {
-    let world = try World(1) { $0.batchReplyBytes = 60 }
+    let world = try World(1)
     try world.elect(1)
     let sink = FakeSink()
-    try world[1].batch(sink, 1, (0..<20).map { [$0] })
+    try world[1].batch(sink, 1, (0..<20).map { [253, $0] })
     try world.settle()
     let results = try #require(sink.batches.first).results
-    #expect(results.count == 20 && results[0].payload == Array("line 1".utf8))
-    #expect(results[19].code == number(.resourceExhausted) && results[19].message.contains("more than 60 bytes"))
+    #expect(results.count == 20 && results[9].payload == Tape.long)
+    #expect(results[19].code == number(.resourceExhausted) && results[19].message.contains("more than 3145728 bytes"))
     #expect(results.allSatisfy { $0.applied == .yes } && results.map(\.index) == Array(2...21))
   }
 
-  @Test("a node that does not lead passes each request on; the answers are put together in order")
+  @Test("a node that does not lead passes the batch on in one frame; the leader's answer goes back as it is")
   func forwarded() throws {
     let world = try World(3)
     try world.elect(1)
     let sink = FakeSink()
     try world[2].batch(sink, 1, [[1], [33], [3]] + (4..<64).map { [$0 == 33 ? 34 : $0] })
+    #expect(world[2].links.count(.forward) == 1)
     try world.settle()
     try world.tick(2)
     let reply = try #require(sink.batches.first)
@@ -168,8 +170,8 @@ struct NodeBatchTests {
     try world[2].batch(sink, 1, [[1], [2]])
     try world.settle()
     world.setLink(1, 2, isUp: false)
-    let results = try #require(sink.batches.first).results
-    #expect(results.count == 2 && results.allSatisfy { $0.code == number(.unavailable) && $0.applied == .unknown })
+    let reply = try #require(sink.batches.first)
+    #expect(reply.code == number(.unavailable) && reply.applied == .unknown && reply.results.isEmpty)
     expectNothingUnderWay(world)
   }
 
@@ -199,18 +201,50 @@ struct NodeBatchTests {
     let world = try World(3)
     try world.elect(1)
     let sink = FakeSink()
-    var passed = 0
-    // The first request arrives, the others do not.
-    world.passes = { _, frame in
-      guard frame.kind == .forward else { return true }
-      passed += 1
-      return passed == 1
-    }
+    world.passes = { _, frame in frame.kind != .forward }
     try world[2].batch(sink, 1, [[1], [2], [3]]) { $0.timeoutMilliseconds = 50 }
     try world.tick(8)
-    let results = try #require(sink.batches.first).results
-    #expect(results.map(\.code) == [.ok, .deadlineExceeded, .deadlineExceeded].map(number))
-    #expect(results.map(\.applied) == [.yes, .unknown, .unknown])
+    let reply = try #require(sink.batches.first)
+    #expect(reply.code == number(.deadlineExceeded) && reply.applied == .unknown && reply.results.isEmpty)
+    expectNothingUnderWay(world)
+  }
+
+  @Test("passed on: taken in whole or not at all; one request that cannot be carried out keeps all out of the log")
+  func forwardedWhole() throws {
+    let world = try World(3)
+    try world.elect(1)
+    let sink = FakeSink()
+    let last = world[1].replica.log.last
+    // The follower would say so itself: as if its machine knew less than the leader's.
+    let codec = Codec(maximumMessage: 0)
+    Array("t/Add".utf8).withUnsafeBytes { codec.pack(BatchHeader(id: 0), method: $0, payloads: [[1], [255], [3]]) }
+    let call = codec.packed.withUnsafeBytes { call in
+      Codec(maximumMessage: 0).pack(
+        forward: 9, timeoutMilliseconds: 100,
+        Request(
+          group: .first, method: call, payloads: .batch(in: call, []), options: RequestOptions(), encoded: call)
+      ) { [UInt8]($0) + [UInt8]($1) }
+    }
+    try world[1].receive(.forward, call, from: NodeID(2))
+    try world.settle()
+    #expect(world[1].replica.log.last == last && world[1].tape.lines.isEmpty && sink.batches.isEmpty)
+    expectNothingUnderWay(world)
+  }
+
+  @Test("long replies of many batches that are not read: the connection lives, and what comes behind them is answered")
+  func manyLongReplies() throws {
+    let world = try World(1)
+    try world.elect(1)
+    let sink = FakeSink()
+    sink.limit = 8 << 20
+    for id in 1...20 as ClosedRange<UInt64> { try world[1].batch(sink, id, [[253], [253], [253]]) }
+    for id in 21...120 as ClosedRange<UInt64> { try world[1].call(sink, id) }
+    try world.settle()
+    #expect(sink.batches.count == 20 && sink.replies.count == 100 && sink.bytes < 16 << 20)
+    #expect(sink.batches.flatMap(\.results).allSatisfy { $0.applied == .yes })
+    #expect(sink.batches[0].results.allSatisfy { $0.payload == Tape.long })
+    #expect(sink.batches[19].results.allSatisfy { $0.code == number(.resourceExhausted) && $0.payload.isEmpty })
+    #expect(sink.replies.allSatisfy { $0.code == 0 })
     expectNothingUnderWay(world)
   }
 
@@ -262,7 +296,7 @@ struct NodeBatchTests {
     let good = codec.packed
     forDamaged(good) { bytes in
       _ = try? bytes.withUnsafeBytesTyped { (bytes) throws(WireError) in
-        try world[1].node.receiveBatch(bytes, sink: sink)
+        try world[1].deliver(.batch, bytes, to: sink)
       }
     }
     try world.tick(100)

@@ -1,6 +1,7 @@
 import LockstepConsensus
 import LockstepExecution
 import LockstepStorage
+import LockstepRequests
 import LockstepWire
 import Testing
 
@@ -21,7 +22,7 @@ struct NodeCallTests {
     #expect(reply.payload == Array("line 1".utf8))
     #expect(reply.evidence == CallReply.Evidence(term: 1, index: 2, holders: [1]))
     #expect(world[1].tape.lines == [[5]])
-    #expect(world[1].node.callsUnderWay == 0 && world[1].node.callBytesUnderWay == 0)
+    #expect(world[1].node.underWay.calls == 0 && world[1].node.underWay.bytes == 0)
   }
 
   @Test("one node: a command that fails in the machine is applied, and its failure is the reply")
@@ -98,7 +99,7 @@ struct NodeCallTests {
     try world.settle()
     let reply = try #require(sink.reply(1))
     #expect(reply.code == UInt32(Status.Code.unimplemented.rawValue) && reply.applied == .no)
-    #expect(reply.message.contains(AckLevel(rawValue: level)?.name ?? "number \(level)"))
+    #expect(reply.message.contains(Acknowledgement(number: level)?.rawValue ?? "number \(level)"))
     #expect(world[1].tape.lines.isEmpty)
   }
 
@@ -111,7 +112,7 @@ struct NodeCallTests {
     try world.settle()
     let reply = try #require(sink.reply(1))
     #expect(reply.code == UInt32(Status.Code.unimplemented.rawValue) && reply.applied == .no)
-    #expect(reply.message.contains(ReadLevel(rawValue: level)?.name ?? "number \(level)"))
+    #expect(reply.message.contains(Consistency(number: level)?.name ?? "number \(level)"))
   }
 
   @Test("refused before the log: too large, undecodable, unknown method, unknown group, sessions")
@@ -145,11 +146,11 @@ struct NodeCallTests {
     let good = packed(CallHeader(id: 1, timeoutMilliseconds: 1000), method: "t/Add", [1, 2, 3])
     forDamaged(good) { bytes in
       _ = try? bytes.withUnsafeBytesTyped { (bytes) throws(WireError) in
-        try world[1].node.receiveCall(bytes, sink: sink)
+        try world[1].deliver(.call, bytes, to: sink)
       }
     }
     try world.tick(100)
-    #expect(world[1].node.callsUnderWay == 0 && world[1].node.callBytesUnderWay == 0)
+    #expect(world[1].node.underWay.calls == 0 && world[1].node.underWay.bytes == 0)
     #expect(world[1].node.failure == nil)
   }
 
@@ -168,7 +169,7 @@ struct NodeCallTests {
     #expect(sink.replies.allSatisfy { $0.code == UInt32(Status.Code.resourceExhausted.rawValue) && $0.applied == .no })
     world.heldDisks = []
     try world.settle()
-    #expect(world[1].node.callsUnderWay == 0 && world[1].node.callBytesUnderWay == 0)
+    #expect(world[1].node.underWay.calls == 0 && world[1].node.underWay.bytes == 0)
     world.heldDisks = [NodeID(1)]
     try world[1].call(sink, 6, [UInt8](repeating: 1, count: 900))
     try world[1].call(sink, 7, [UInt8](repeating: 1, count: 900))
@@ -176,7 +177,7 @@ struct NodeCallTests {
     world.heldDisks = []
     try world.settle()
     #expect(sink.reply(6)?.code == 0)
-    #expect(world[1].node.callsUnderWay == 0 && world[1].node.callBytesUnderWay == 0)
+    #expect(world[1].node.underWay.calls == 0 && world[1].node.underWay.bytes == 0)
   }
 
   @Test("limits: calls that a follower passes on are bounded too")

@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepExecution
+import LockstepRequests
 import LockstepWire
 import Testing
 
@@ -24,7 +25,7 @@ struct NodeDeadlineTests {
     world.heldDisks = []
     try world.tick(10)
     #expect(world[1].tape.lines.count == 1 && sink.replies.count == 1)
-    #expect(world[1].node.callsUnderWay == 0 && world[1].node.callBytesUnderWay == 0)
+    #expect(world[1].node.underWay.calls == 0 && world[1].node.underWay.bytes == 0)
   }
 
   @Test("deadline: the longest time-out of all does not overflow, and none is the node's own")
@@ -57,7 +58,7 @@ struct NodeDeadlineTests {
     try world[1].call(sink, 2) { $0.timeoutMilliseconds = 50 }
     try world[1].call(sink, 3, method: "t/Read") {
       $0.timeoutMilliseconds = 50
-      $0.read = ReadLevel.atIndex.rawValue
+      $0.read = Consistency.at(0).number
       $0.readIndex = 99
     }
     world[1].node.tick(now: world.now, wall: world.wall)
@@ -79,7 +80,7 @@ struct NodeDeadlineTests {
     try world[2].call(sink, 2, method: "t/Read") { $0.timeoutMilliseconds = 40 }
     try world[2].call(sink, 3, method: "t/Read") {
       $0.timeoutMilliseconds = 40
-      $0.read = ReadLevel.atIndex.rawValue
+      $0.read = Consistency.at(0).number
       $0.readIndex = .max
     }
     try world[2].call(sink, 4) { $0.timeoutMilliseconds = 40 }
@@ -88,7 +89,7 @@ struct NodeDeadlineTests {
     #expect(sink.replies.allSatisfy { $0.code == late })
     for id in 1...3 as ClosedRange<UInt64> { #expect(sink.reply(id)?.applied == .no) }
     #expect(sink.reply(4)?.applied == .unknown)
-    for node in world.nodes { #expect(node.node.callsUnderWay == 0 && node.node.callBytesUnderWay == 0) }
+    for node in world.nodes { #expect(node.node.underWay.calls == 0 && node.node.underWay.bytes == 0) }
   }
 
   @Test("deadline: a command held while the lead is handed over has had no effect")
@@ -100,10 +101,10 @@ struct NodeDeadlineTests {
     world[1].node.transferLeadership(of: .first, to: NodeID(2))
     try world[1].call(sink, 1) { $0.timeoutMilliseconds = 50 }
     try world.settle()
-    #expect(!world[1].group.held.isEmpty && world[1].node.callsUnderWay == 1)
+    #expect(world[1].group.waitingCalls.commands.areHeld && world[1].node.underWay.calls == 1)
     try world.tick(6)
     #expect(sink.reply(1)?.code == late && sink.reply(1)?.applied == .no)
-    #expect(world[1].node.callsUnderWay == 0 && world[1].node.callBytesUnderWay == 0)
+    #expect(world[1].node.underWay.calls == 0 && world[1].node.underWay.bytes == 0)
   }
 
   @Test("handing over: commands that came meanwhile go to the new leader, and are answered once")
@@ -117,6 +118,6 @@ struct NodeDeadlineTests {
     #expect(world[2].isLeader)
     #expect(sink.replies.map(\.id).sorted() == Array(1...10))
     #expect(sink.replies.allSatisfy { $0.code == 0 && $0.node == 2 })
-    #expect(world[1].node.callsUnderWay == 0 && world[1].node.callBytesUnderWay == 0)
+    #expect(world[1].node.underWay.calls == 0 && world[1].node.underWay.bytes == 0)
   }
 }

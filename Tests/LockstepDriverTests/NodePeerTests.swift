@@ -1,6 +1,7 @@
 import LockstepConsensus
 import LockstepExecution
 import LockstepStorage
+import LockstepRequests
 import LockstepWire
 import Testing
 
@@ -130,7 +131,7 @@ struct NodePeerTests {
     try world.settle()
     #expect(sink.reply(41)?.code == 0 && sink.reply(41)?.node == 1 && sink.replies.count == 2)
     #expect(sink.reply(42)?.code == UInt32(Status.Code.invalidArgument.rawValue))
-    #expect(world[2].node.forwards.count == 0 && world[3].node.forwards.count == 0)
+    #expect(world[2].node.underWay.forwards == 0 && world[3].node.underWay.forwards == 0)
   }
 
   @Test("transfer: a node that has yet to carry out what it found on its disk does not take the lead")
@@ -139,16 +140,15 @@ struct NodePeerTests {
     try world.elect(1)
     let node = world[2]
     func leaderKnows() -> Bool { world[1].replica.progress.first { $0.node == NodeID(2) }?.isReplaying ?? false }
-    node.group.isCaughtUp = false
-    node.group.recoveredLast = LogIndex(1000)
+    node.group.progress.replay(through: LogIndex(1000))
     try world.tick(4)
     #expect(leaderKnows())
-    try node.receive(.timeoutNow(term: node.group.term), from: NodeID(1))
+    try node.receive(.timeoutNow(term: node.replica.term), from: NodeID(1))
     #expect(node.replica.role == .follower(leader: NodeID(1)))
-    node.group.isCaughtUp = true
+    node.group.progress.replay(through: LogIndex(1))
     try world.tick(4)
     #expect(!leaderKnows())
-    try node.receive(.timeoutNow(term: node.group.term), from: NodeID(1))
+    try node.receive(.timeoutNow(term: node.replica.term), from: NodeID(1))
     #expect(node.replica.role == .candidate)
   }
 
@@ -161,13 +161,12 @@ struct NodePeerTests {
     try world.settle()
     let node = world[1]
     // As after a restart.
-    node.group.isCaughtUp = false
-    node.group.recoveredLast = node.replica.log.last
+    node.group.progress.replay(through: node.replica.log.last)
     try world.elect(2)
     world.isolate(1, false)
     try world.tick(10)
     #expect(node.replica.role == .follower(leader: NodeID(2)) && node.replica.log.last < LogIndex(6))
-    #expect(node.group.isCaughtUp)
+    #expect(node.group.progress.isCaughtUp)
   }
 
   @Test("forwarded: the link is lost: a command is unknown; the late answer is not passed on")
@@ -187,6 +186,33 @@ struct NodePeerTests {
     #expect(sink.replies.count == 1 && world[1].tape.lines.count == 1)
   }
 
+  @Test("forwarded: what a full link drops is refused at once, and has had no effect")
+  func forwardFull() throws {
+    let world = try World(3)
+    try world.elect(1)
+    let sink = FakeSink()
+    world[2].links.full = [NodeID(1)]
+    try world[2].call(sink, 1)
+    try world[2].batch(sink, 2, [[1], [2]])
+    #expect(sink.reply(1)?.code == unavailable && sink.reply(1)?.applied == .no)
+    #expect(sink.batches.first?.code == unavailable && sink.batches.first?.applied == .no)
+    #expect(world[2].node.underWay == (0, 0, 0))
+  }
+
+  @Test("forwarded: a leader that stands still is waited for until another one is looked for, and half a second more")
+  func forwardedToPaused() throws {
+    let world = try World(3)
+    try world.elect(1)
+    let sink = FakeSink()
+    // Its links stay up, and it says nothing.
+    world.passes = { from, _ in from != NodeID(1) }
+    try world[2].call(sink, 1) { $0.timeoutMilliseconds = 60_000 }
+    try world[2].call(sink, 2, method: "t/Read") { $0.timeoutMilliseconds = 60_000 }
+    try world.tick(100)
+    #expect(sink.reply(1)?.code == UInt32(Status.Code.deadlineExceeded.rawValue) && sink.reply(1)?.applied == .unknown)
+    #expect(world[2].node.underWay.forwards == 0)
+  }
+
   @Test("forwarded: an answer from a node that was not asked is not passed on as one")
   func forgedAnswer() throws {
     let world = try World(3)
@@ -201,8 +227,7 @@ struct NodePeerTests {
     codec.pack(forged)
     let inner = codec.packed
     for id in [0, 1, 2, UInt64.max] {
-      codec.pack(forwardReply: id, reply: inner)
-      try world[2].receive(.forwardReply, codec.packed, from: NodeID(3))
+      try world[2].receive(.forwardReply, forwardReply(id, inner), from: NodeID(3))
     }
     #expect(sink.replies.count <= 1 && sink.replies.allSatisfy { $0.code != 0 && $0.applied == .unknown })
   }
@@ -213,8 +238,8 @@ struct NodePeerTests {
     let sink = FakeSink()
     try world[2].call(sink, 1)
     try world[2].call(sink, 2, method: "t/Read")
-    try world[2].call(sink, 3, method: "t/Read") { $0.read = ReadLevel.any.rawValue }
-    try world[2].call(sink, 4, method: "t/Read") { $0.read = ReadLevel.atIndex.rawValue }
+    try world[2].call(sink, 3, method: "t/Read") { $0.read = Consistency.any.number }
+    try world[2].call(sink, 4, method: "t/Read") { $0.read = Consistency.at(0).number }
     try world.settle()
     for id in [1, 2] as [UInt64] { #expect(sink.reply(id)?.code == unavailable && sink.reply(id)?.applied == .no) }
     for id in [3, 4] as [UInt64] { #expect(sink.reply(id)?.code == 0) }
@@ -226,7 +251,7 @@ struct NodePeerTests {
     try world.elect(1)
     let sink = FakeSink()
     try world[2].call(sink, 1, method: "t/Read") {
-      $0.read = ReadLevel.atIndex.rawValue
+      $0.read = Consistency.at(0).number
       $0.readIndex = 2
     }
     try world.settle()
@@ -256,7 +281,7 @@ struct NodePeerTests {
     try world.run { sink.reply(1) != nil }
     #expect(sink.reply(1)?.code == unavailable && sink.reply(1)?.applied == .no)
     #expect(world.nodes.allSatisfy { !$0.tape.lines.contains([77]) })
-    #expect(world[1].node.callsUnderWay == 0 && world[1].node.callBytesUnderWay == 0)
+    #expect(world[1].node.underWay.calls == 0 && world[1].node.underWay.bytes == 0)
   }
 
   @Test("superseded: commands whose places nothing takes use no room after their time", arguments: [false, true])
@@ -272,7 +297,7 @@ struct NodePeerTests {
     world.isolate(1, false)
     try world.tick(600)
     #expect(world[1].replica.log.last == world[2].replica.log.last && sink.replies.count == 10)
-    #expect(world[1].node.callsUnderWay == 0 && world[1].node.callBytesUnderWay == 0)
+    #expect(world[1].node.underWay.calls == 0 && world[1].node.underWay.bytes == 0)
   }
 
   @Test("superseded: a node that leads again does not mix up its former commands with the new ones")
@@ -294,7 +319,7 @@ struct NodePeerTests {
     try world.tick(4)
     for id in 1...8 as ClosedRange<UInt64> { #expect(sink.reply(id)?.applied == .no) }
     for id in 21...29 as ClosedRange<UInt64> { #expect(sink.reply(id)?.applied == .yes) }
-    #expect(sink.replies.count == 20 && world[1].node.callsUnderWay == 0)
+    #expect(sink.replies.count == 20 && world[1].node.underWay.calls == 0)
   }
 
   @Test("diverged: the same entry with another history ends the node")
@@ -330,7 +355,7 @@ struct NodePeerTests {
     try world[2].call(sink, 6)
     try world.settle()
     let stamps = try (1...world[2].replica.log.last.rawValue).map { index in
-      try #require(world[2].group.cache.block(containing: LogIndex(index))?.header(at: LogIndex(index))?.timestamp)
+      try #require(world[2].group.log.block(containing: LogIndex(index))?.header(at: LogIndex(index))?.timestamp)
     }
     #expect(stamps == stamps.sorted())
     #expect(world[2].tape.times == world[2].tape.times.sorted())

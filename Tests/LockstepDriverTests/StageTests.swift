@@ -47,7 +47,7 @@ struct StageTests {
     try world.elect(1)
     let node = world[1]
     let sink = FakeSink()
-    node.node.stages = StageTimes()
+    node.node.stages.startOver()
     clock.step = 10
     try node.call(sink, 1)
     try node.call(sink, 2)
@@ -55,7 +55,7 @@ struct StageTests {
     node.answerDisk()
     _ = node.node.turn(now: world.now, wall: world.wall)
     #expect(sink.replies.count == 2)
-    let stages = node.node.stages
+    let stages = node.node.stages.recorded
     // Arrived 10, proposed 20, handed over 30, to the disk 40, durable 50, committed 60, applied from 70 to 80, sent 90.
     for time in [stages.queue, stages.append, stages.sync, stages.apply, stages.reply] {
       #expect(time.count == 2 && time.total == 20 && time.maximum == 10)
@@ -82,7 +82,7 @@ struct StageTests {
     let leader = world[1]
     let follower = world[2]
     let sink = FakeSink()
-    for node in world.nodes { node.node.stages = StageTimes() }
+    for node in world.nodes { node.node.stages.startOver() }
     clock.now = 10_000
     try leader.call(sink, 1)
     clock.now = 11_000
@@ -99,15 +99,15 @@ struct StageTests {
     clock.now = 30_000
     try deliver(world, from: 2, to: 1)
     #expect(sink.replies.count == 2)
-    let stages = leader.node.stages
+    let stages = leader.node.stages.recorded
     #expect(stages.queue.count == 2 && stages.queue.total == 2 * 4000)
     #expect(stages.sync.count == 2 && stages.sync.total == 2 * 6000)
     #expect(stages.quorum.count == 2 && stages.quorum.total == 2 * 16_000)
     #expect(stages.replicate.map(\.peer) == [NodeID(2)])
     #expect(stages.replicate.first?.time.count == 2 && stages.replicate.first?.time.total == 2 * 16_000)
     #expect(stages.apply.count == 2 && stages.apply.total == 0 && stages.reply.count == 2)
-    #expect(follower.node.stages.sync.count == 2 && follower.node.stages.sync.total == 2 * 5000)
-    #expect(follower.node.stages.queue.count == 0 && follower.node.stages.quorum.count == 0)
+    #expect(follower.node.stages.recorded.sync.count == 2 && follower.node.stages.recorded.sync.total == 2 * 5000)
+    #expect(follower.node.stages.recorded.queue.count == 0 && follower.node.stages.recorded.quorum.count == 0)
     let status = leader.node.status()
     #expect(status.stages.map(\.name) == Stage.allCases.map(\.rawValue))
     #expect(status.stages.first { $0.name == "replicate" }?.peer == 2)
@@ -119,7 +119,7 @@ struct StageTests {
     let clock = StageClock()
     let world = try World(3, clock: clock.read)
     try world.elect(1)
-    world[1].node.stages = StageTimes()
+    world[1].node.stages.startOver()
     let sink = FakeSink()
     try world[1].call(sink, 1)
     _ = world[1].node.turn(now: world.now, wall: world.wall)
@@ -127,7 +127,7 @@ struct StageTests {
     world.setLink(1, 3, isUp: false)
     #expect(world[1].group.probes.replicate.filter { $0.commands > 0 }.map(\.peer) == [NodeID(2)])
     try world.settle()
-    #expect(world[1].node.stages.replicate.map(\.peer) == [NodeID(2)] && sink.replies.count == 1)
+    #expect(world[1].node.stages.recorded.replicate.map(\.peer) == [NodeID(2)] && sink.replies.count == 1)
   }
 
   @Test("a leader that is deposed forgets what it followed; the disk's own time is counted when the queue knows it")
@@ -138,14 +138,13 @@ struct StageTests {
     try world[1].call(FakeSink(), 1)
     _ = world[1].node.turn(now: world.now, wall: world.wall)
     #expect(world[1].group.probes.quorum != nil)
-    world[1].node.stages = StageTimes()
-    world[1].node.stages.writing = (0, 3, 100)
+    world[1].node.stages.startOver()
     let job = try #require(world[1].disk.jobs.first)
     world[1].disk.jobs.removeAll()
     var result = DiskResult(job: job, outcome: .appended)
     result.nanoseconds = 500
     world[1].node.diskFinished(result)
-    #expect(world[1].node.stages.disk.count == 3 && world[1].node.stages.disk.total == 1500)
+    #expect(world[1].node.stages.recorded.disk.count == 1 && world[1].node.stages.recorded.disk.total == 500)
     try world.elect(2)
     world.isolate(1, false)
     try world.run { world[1].replica.role != .leader }

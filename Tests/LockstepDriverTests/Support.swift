@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepExecution
+import LockstepRequests
 import LockstepStorage
 import LockstepWire
 import Testing
@@ -86,20 +87,56 @@ final class FakeLinks: PeerLinks {
   /// Handed over, in order.
   var frames: [Frame] = []
   var down: [NodeID] = []
+  /// Nodes to which answers have no room; and those to which nothing has.
+  var crowded: [NodeID] = []
   var full: [NodeID] = []
   private(set) var flushes = 0
+  private let codec = Codec(maximumMessage: 1 << 24)
 
-  func hasRoom(_ node: NodeID) -> Bool { !full.contains(node) }
+  func send(
+    _ message: Message, of group: GroupID, previousChain: UInt64, entries: UnsafeRawBufferPointer, to node: NodeID
+  ) -> LinkResult {
+    let kind = codec.pack(message, group: group, previousChain: previousChain)
+    return codec.packed.withUnsafeBytes { add(kind, $0, entries, to: node) }
+  }
 
-  func send(_ kind: FrameKind, header: [UInt8], body: UnsafeRawBufferPointer, to node: NodeID) {
-    guard isConnected(node) else { return }
-    frames.append(Frame(kind: kind, payload: header + [UInt8](body), to: node))
+  func forward(_ request: Request, id: UInt64, timeoutMilliseconds: UInt64, to node: NodeID) -> LinkResult {
+    codec.pack(forward: id, timeoutMilliseconds: timeoutMilliseconds, request) { add(.forward, $0, $1, to: node) }
+  }
+
+  func add(
+    _ kind: FrameKind, _ header: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer, to node: NodeID
+  ) -> LinkResult {
+    guard isConnected(node) else { return .notConnected }
+    guard !full.contains(node) else { return .full }
+    frames.append(Frame(kind: kind, payload: [UInt8](header) + [UInt8](body), to: node))
+    return .sent
   }
 
   func isConnected(_ node: NodeID) -> Bool { !down.contains(node) }
   func flush() { flushes += 1 }
 
   func count(_ kind: FrameKind) -> Int { frames.count { $0.kind == kind } }
+}
+
+/// Where the answers go to what one peer has passed on.
+final class FakePeerReplies: ReplyChannel {
+  private let links: FakeLinks
+  private let peer: NodeID
+
+  init(_ links: FakeLinks, _ peer: NodeID) {
+    self.links = links
+    self.peer = peer
+  }
+
+  var hasRoom: Bool { !links.crowded.contains(peer) }
+  var maximumReplyBytes: Int { DriverLimits().replyBytes }
+
+  func send(_ kind: FrameKind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer) {
+    _ = links.add(kind, header, body, to: peer)
+  }
+
+  func flush() {}
 }
 
 /// Jobs wait here until a test lets them be answered.
@@ -113,15 +150,25 @@ final class FakeDisk: DiskQueue {
 }
 
 /// One client's end.
-final class FakeSink: ReplySink {
-  var isFlushDue = false
-  var hasRoom = true
+final class FakeSink: ReplyChannel {
+  /// Nothing is read: there is room until so many bytes are there.
+  var limit = Int.max
+  private(set) var bytes = 0
+  var hasRoom: Bool {
+    get { isRoomy && bytes <= limit }
+    set { isRoomy = newValue }
+  }
+  private var isRoomy = true
+  let maximumReplyBytes = DriverLimits().replyBytes
   private(set) var replies: [CallReply] = []
   private(set) var batches: [BatchReply] = []
   private(set) var flushes = 0
   private let codec = Codec(maximumMessage: 1 << 24)
+  private(set) lazy var writer = FramedReplies(self, codec: Codec(maximumMessage: 1 << 24), form: .client)
 
-  func send(_ kind: FrameKind, _ payload: [UInt8]) {
+  func send(_ kind: FrameKind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer) {
+    let payload = [UInt8](header) + [UInt8](body)
+    bytes += payload.count
     if kind == .batchReply {
       let reply = payload.withUnsafeBytes { try? codec.unpackBatchReply($0) }
       if let reply { batches.append(reply) } else { Issue.record("a reply to a batch that is none") }
@@ -152,6 +199,8 @@ final class TestNode {
   let disk = FakeDisk()
   let journal = Journal()
   let node: Node
+  private let codec = Codec(maximumMessage: 1 << 24)
+  private var peerReplies: [(peer: NodeID, replies: FramedReplies)] = []
   /// Where the bytes go; without one, writes succeed and are forgotten.
   let worker: DiskWorker?
 
@@ -164,12 +213,12 @@ final class TestNode {
     let journal = journal
     node = try Node(
       configuration, recovered: recovered, machines: [(.first, Tape())], links: links, disk: disk,
-      observe: { journal.events.append($0) }, clock: clock)
+      observe: { journal.events.append($0) }, clock: clock, isChecking: true)
   }
 
-  var group: Group { node.groups[0] }
-  var replica: Replica { group.replica }
-  var tape: Tape { group.executor.machine as? Tape ?? Tape() }
+  var group: Group { node.group(.first)! }
+  var replica: Replica { group.core }
+  var tape: Tape { group.machine as? Tape ?? Tape() }
   var isLeader: Bool { replica.role == .leader }
 
   /// Answers the oldest job. False when there is none.
@@ -188,7 +237,7 @@ final class TestNode {
     var header = CallHeader(id: id)
     change(&header)
     let bytes = packed(header, method: method, payload)
-    try bytes.withUnsafeBytesTyped { (bytes) throws(WireError) in try node.receiveCall(bytes, sink: sink) }
+    try bytes.withUnsafeBytesTyped { (bytes) throws(WireError) in try deliver(.call, bytes, to: sink) }
   }
 
   func batch(
@@ -199,7 +248,11 @@ final class TestNode {
     change(&header)
     let codec = Codec(maximumMessage: 0)
     Array(method.utf8).withUnsafeBytes { codec.pack(header, method: $0, payloads: payloads) }
-    try codec.packed.withUnsafeBytesTyped { (bytes) throws(WireError) in try node.receiveBatch(bytes, sink: sink) }
+    try codec.packed.withUnsafeBytesTyped { (bytes) throws(WireError) in try deliver(.batch, bytes, to: sink) }
+  }
+
+  func deliver(_ kind: FrameKind, _ bytes: UnsafeRawBufferPointer, to sink: FakeSink) throws(WireError) {
+    _ = try codec.deliver(kind, bytes, replies: sink.writer, to: node)
   }
 
   func receive(_ message: Message, from peer: NodeID, entries: EntryBlock? = nil, previousChain: UInt64 = 0) throws {
@@ -209,7 +262,12 @@ final class TestNode {
   }
 
   func receive(_ kind: FrameKind, _ bytes: [UInt8], from peer: NodeID) throws {
-    try bytes.withUnsafeBytesTyped { (bytes) throws(WireError) in try node.receive(kind, bytes, from: peer) }
+    let replies = peerReplies.first { $0.peer == peer }?.replies
+    let writer = replies ?? FramedReplies(FakePeerReplies(links, peer), codec: codec, form: .forwarded)
+    if replies == nil { peerReplies.append((peer, writer)) }
+    try bytes.withUnsafeBytesTyped { (bytes) throws(WireError) in
+      try codec.deliver(kind, bytes, from: peer, replies: writer, to: node)
+    }
   }
 }
 
@@ -245,5 +303,24 @@ func forDamaged(_ good: [UInt8], _ body: ([UInt8]) -> Void) {
     var bytes = good
     bytes[random.below(bytes.count)] ^= UInt8(1 << random.below(8))
     body(Array(bytes.prefix(random.oneIn(3) ? random.below(bytes.count) : bytes.count)))
+  }
+}
+
+extension [UInt8] {
+  /// `withUnsafeBytes` for a closure that throws one type.
+  func withUnsafeBytesTyped<Result>(
+    _ body: (UnsafeRawBufferPointer) throws(WireError) -> Result
+  ) throws(WireError) -> Result {
+    let outcome = withUnsafeBytes { bytes -> Swift.Result<Result, WireError> in
+      do throws(WireError) { return .success(try body(bytes)) } catch { return .failure(error) }
+    }
+    return try outcome.get()
+  }
+}
+
+/// A frame's payload that says this to a call that was passed on.
+func forwardReply(_ id: UInt64, _ reply: [UInt8]) -> [UInt8] {
+  reply.withUnsafeBytes { reply in
+    Codec.withHead(replyTo: id, reply, isBatch: false) { [UInt8]($0) + [UInt8](reply) }
   }
 }

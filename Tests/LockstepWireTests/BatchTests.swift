@@ -1,5 +1,6 @@
 import CLockstepWire
 import CProtobufC
+import LockstepRequests
 import Testing
 
 @testable import LockstepWire
@@ -20,9 +21,10 @@ struct BatchTests {
     var parts = Parts()
     try reading(bytes) { (bytes) throws(WireError) in
       try codec.unpackBatch(bytes) { header, method, payloads in
+        let all = Payloads.batch(in: bytes, payloads)
         parts = Parts(
-          header: header, method: [UInt8](method), payloads: payloads.map { [UInt8]($0) }, count: payloads.count,
-          bytes: payloads.bytes)
+          header: header, method: [UInt8](method), payloads: (0..<all.count).map { [UInt8](all[$0]) }, count: all.count,
+          bytes: all.bytes)
       }
     }
     return parts

@@ -1,6 +1,7 @@
 import CLockstepWire
 import CProtobufC
 import LockstepConsensus
+import LockstepRequests
 import Testing
 
 @testable import LockstepWire
@@ -73,7 +74,7 @@ struct HandWrittenTests {
     (message.index, message.term, message.node, message.leader) = (reply.index, reply.term, reply.node, reply.leader)
     message.ack = Lockstep__Wire__V1__AckLevel(reply.ack)
     message.read = Lockstep__Wire__V1__ReadLevel(reply.read)
-    message.applied = Lockstep__Wire__V1__Applied(reply.applied.rawValue)
+    message.applied = Lockstep__Wire__V1__Applied(reply.applied.number)
     var evidence = Lockstep__Wire__V1__Evidence()
     lockstep__wire__v1__evidence__init(&evidence)
     var holders = reply.evidence?.holders ?? []

@@ -104,8 +104,14 @@ struct HostileBytesTests {
   @Test("wire: a message over the limit is refused, one at the limit is not")
   func limit() {
     let tight = Codec(maximumMessage: 64)
-    #expect(throws: Never.self) { try reading(field(2, [UInt8](repeating: 1, count: 62)), tight.unpackForward) }
-    #expect(throws: WireError.self) { try reading(field(2, [UInt8](repeating: 1, count: 63)), tight.unpackForward) }
+    #expect(throws: Never.self) {
+      try reading(
+        field(2, [UInt8](repeating: 1, count: 62)), { (bytes) throws(WireError) in _ = try tight.unpackForward(bytes) })
+    }
+    #expect(throws: WireError.self) {
+      try reading(
+        field(2, [UInt8](repeating: 1, count: 63)), { (bytes) throws(WireError) in _ = try tight.unpackForward(bytes) })
+    }
   }
 
   @Test("wire: a field of the wrong wire type is refused or skipped, never taken for another")

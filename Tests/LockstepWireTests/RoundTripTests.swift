@@ -1,4 +1,5 @@
 import LockstepConsensus
+import LockstepRequests
 import Testing
 
 @testable import LockstepWire
@@ -75,13 +76,25 @@ struct RoundTripTests {
     #expect(welcome.identity == Sample.identity && welcome.version == .max)
     codec.pack(refusal: "no \u{1F937}")
     #expect(try reading(codec.packed, codec.unpackRefusal) == "no \u{1F937}")
-    for bytes in [[], [0], [UInt8](repeating: 7, count: 10_000)] as [[UInt8]] {
-      bytes.withUnsafeBytes { codec.pack(forward: .max, call: $0) }
-      let forward = try reading(codec.packed, codec.unpackForward)
-      #expect(forward.id == .max && forward.call == bytes)
-      codec.pack(forwardReply: 0, reply: bytes)
-      let reply = try reading(codec.packed, codec.unpackForwardReply)
-      #expect(reply.id == 0 && reply.reply == bytes)
+    for (bytes, isBatch) in [([], true), ([0], false), ([UInt8](repeating: 7, count: 10_000), true)]
+      as [([UInt8], Bool)]
+    {
+      try reading(forward(.max, bytes, isBatch: isBatch, timeoutMilliseconds: 77)) { (bytes2) throws(WireError) in
+        let forward = try codec.unpackForward(bytes2)
+        #expect(forward.id == .max && [UInt8](forward.call) == bytes && forward.isBatch == isBatch)
+        #expect(forward.timeoutMilliseconds == 77)
+      }
+    }
+    for (reply, isBatch) in [([], false), ([0x28, 5], false), ([0x20, 1], true)] as [([UInt8], Bool)] {
+      try reading(forwardReply(0, reply, isBatch: isBatch)) { (bytes) throws(WireError) in
+        let answer = try codec.unpackForwardReply(bytes)
+        #expect(answer.id == 0 && [UInt8](answer.reply) == reply && answer.isBatch == isBatch)
+      }
+    }
+    // What a client could not read is not passed on.
+    #expect(throws: WireError.self) {
+      try reading(forwardReply(1, [0x0a, 5, 1])) { (bytes) throws(WireError) in _ = try codec.unpackForwardReply(bytes)
+      }
     }
   }
 

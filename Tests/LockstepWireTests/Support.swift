@@ -1,4 +1,5 @@
 import LockstepConsensus
+import LockstepRequests
 import Testing
 
 @testable import LockstepWire
@@ -236,10 +237,10 @@ struct Sample: Sendable, CustomTestStringConvertible {
     Sample("refusal", pack: { $0.pack(refusal: "because") }) { codec, bytes throws(WireError) in
       _ = try codec.unpackRefusal(bytes)
     },
-    Sample("forward", pack: { codec in [1, 2, 3].withUnsafeBytes { codec.pack(forward: 300, call: $0) } }) {
-      codec, bytes throws(WireError) in _ = try codec.unpackForward(bytes)
+    Sample("forward", Array(forward(300, [1, 2, 3]))) { codec, bytes throws(WireError) in
+      _ = try codec.unpackForward(bytes)
     },
-    Sample("forward reply", pack: { $0.pack(forwardReply: 300, reply: [1, 2, 3]) }) { codec, bytes throws(WireError) in
+    Sample("forward reply", Array(forwardReply(300, [0x28, 5, 0x30, 1]))) { codec, bytes throws(WireError) in
       _ = try codec.unpackForwardReply(bytes)
     },
     Sample("client hello", pack: { $0.pack(clientHello: 1...2) }) { codec, bytes throws(WireError) in
@@ -253,7 +254,7 @@ struct Sample: Sendable, CustomTestStringConvertible {
     Sample("call reply", pack: { $0.pack(reply) }) { codec, bytes throws(WireError) in _ = try codec.unpackReply(bytes)
     },
     Sample("batch", batchRequest) { codec, bytes throws(WireError) in
-      try codec.unpackBatch(bytes) { _, _, payloads in for _ in payloads {} }
+      try codec.unpackBatch(bytes) { _, _, _ in }
     },
     Sample("batch reply", pack: { $0.pack(batchReply) }) { codec, bytes throws(WireError) in
       _ = try codec.unpackBatchReply(bytes)
@@ -314,5 +315,24 @@ struct Sample: Sendable, CustomTestStringConvertible {
       [UInt8]([9, 8, 7]).withUnsafeBytes { codec.pack(header, method: method, payload: $0) }
     }
     return codec.packed
+  }
+}
+
+/// A frame's payload that passes this call on.
+func forward(_ id: UInt64, _ call: [UInt8], isBatch: Bool = false, timeoutMilliseconds: UInt64 = 0) -> [UInt8] {
+  call.withUnsafeBytes { call in
+    let request = Request(
+      group: .first, method: call, payloads: isBatch ? .batch(in: call, []) : .one(call), options: RequestOptions(),
+      encoded: call)
+    return Codec(maximumMessage: 0).pack(forward: id, timeoutMilliseconds: timeoutMilliseconds, request) {
+      [UInt8]($0) + [UInt8]($1)
+    }
+  }
+}
+
+/// And one that answers it.
+func forwardReply(_ id: UInt64, _ reply: [UInt8], isBatch: Bool = false) -> [UInt8] {
+  reply.withUnsafeBytes { reply in
+    Codec.withHead(replyTo: id, reply, isBatch: isBatch) { [UInt8]($0) + [UInt8](reply) }
   }
 }

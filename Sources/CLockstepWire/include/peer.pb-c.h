@@ -230,19 +230,33 @@ struct  Lockstep__Wire__V1__ReadIndexReply
 
 
 /*
- * A call that reached a follower, passed on to the leader; `call` is a CallRequest as its client sent it.
+ * A call that reached a follower, passed on to the leader as its client sent it: one of `call` and `batch` is there.
  */
 struct  Lockstep__Wire__V1__ForwardRequest
 {
   ProtobufCMessage base;
   uint64_t id;
+  /*
+   * a CallRequest
+   */
   ProtobufCBinaryData call;
+  /*
+   * a BatchRequest
+   */
+  ProtobufCBinaryData batch;
+  /*
+   * what is left of its time; 0: as it says itself
+   */
+  uint64_t timeout_milliseconds;
 };
 #define LOCKSTEP__WIRE__V1__FORWARD_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__forward_request__descriptor) \
-    , 0, {0,NULL} }
+    , 0, {0,NULL}, {0,NULL}, 0 }
 
 
+/*
+ * Its answer, without an id of its own: the follower puts its client's in front of it.
+ */
 struct  Lockstep__Wire__V1__ForwardReply
 {
   ProtobufCMessage base;
@@ -251,10 +265,14 @@ struct  Lockstep__Wire__V1__ForwardReply
    * a CallReply
    */
   ProtobufCBinaryData reply;
+  /*
+   * a BatchReply
+   */
+  ProtobufCBinaryData batch;
 };
 #define LOCKSTEP__WIRE__V1__FORWARD_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__forward_reply__descriptor) \
-    , 0, {0,NULL} }
+    , 0, {0,NULL}, {0,NULL} }
 
 
 /* Lockstep__Wire__V1__PeerHello methods */

@@ -1,51 +1,6 @@
-import LockstepWire
+public import LockstepRequests
 
-/// How a command is acknowledged: it is answered when this is true, and never before.
-public enum Acknowledgement: String, Sendable, CaseIterable {
-  /// The leader's own copy is durable.
-  case leader
-  /// Durable on a majority of voters, and applied on the leader.
-  case quorum
-  /// Durable on every voter.
-  case all
-  /// Applied on every voter.
-  case applied
-
-  var level: AckLevel {
-    switch self {
-    case .leader: .leader
-    case .quorum: .quorum
-    case .all: .all
-    case .applied: .applied
-    }
-  }
-
-  init?(_ raw: UInt32) {
-    switch AckLevel(rawValue: raw) {
-    case .leader?: self = .leader
-    case .quorum?: self = .quorum
-    case .all?: self = .all
-    case .applied?: self = .applied
-    case nil: return nil
-    }
-  }
-}
-
-/// How fresh the state must be that a query is answered from.
-public enum Consistency: Sendable, Hashable {
-  /// Sees every write that was answered before it was asked.
-  case linearizable
-  /// The same, under a stated bound on clock drift.
-  case lease
-  /// At or after this client's last token.
-  case session
-  /// At most so stale.
-  case bounded(Duration)
-  /// The state at or after this log index.
-  case at(UInt64)
-  /// Whatever the node has.
-  case any
-
+extension Consistency {
   /// From the command line's spelling: `linearizable`, `lease`, `session`, `bounded:DURATION`, `at:INDEX`, `any`.
   public init?(_ text: String) {
     switch text {
@@ -61,17 +16,6 @@ public enum Consistency: Sendable, Hashable {
       } else {
         return nil
       }
-    }
-  }
-
-  var level: ReadLevel {
-    switch self {
-    case .linearizable: .linearizable
-    case .lease: .lease
-    case .session: .session
-    case .bounded: .bounded
-    case .at: .atIndex
-    case .any: .any
     }
   }
 }

@@ -1,4 +1,5 @@
 public import LockstepExecution
+public import LockstepRequests
 import LockstepWire
 
 /// The answer to a call that succeeded, and what it rests on.
@@ -18,14 +19,7 @@ public struct Reply: Sendable {
 
 /// Why a call did not succeed, and whether it had an effect.
 public struct CallFailure: Error, Sendable, CustomStringConvertible {
-  public enum Applied: String, Sendable {
-    /// It may have been carried out, or may be later.
-    case unknown
-    /// It never was and never will be.
-    case no
-    /// It was carried out; this failure is its recorded reply, or only a wider level was not reached.
-    case yes
-  }
+  public typealias Applied = LockstepRequests.Applied
   public var status: Status
   public var applied: Applied
   public var index: UInt64
@@ -46,25 +40,15 @@ public struct CallFailure: Error, Sendable, CustomStringConvertible {
   public var description: String { status.description }
 }
 
-extension Applied {
-  var outcome: CallFailure.Applied {
-    switch self {
-    case .unknown: .unknown
-    case .no: .no
-    case .yes: .yes
-    }
-  }
-}
-
 extension CallReply {
   var outcome: Result<Reply, CallFailure> {
     if code == 0 {
       return .success(
         Reply(
-          payload: payload, index: index, term: term, node: node, acknowledgement: Acknowledgement(ack),
+          payload: payload, index: index, term: term, node: node, acknowledgement: Acknowledgement(number: ack),
           holders: evidence?.holders ?? []))
     }
     let status = Status(Status.Code(rawValue: UInt8(clamping: code)) ?? .unknown, message)
-    return .failure(CallFailure(status, applied: applied.outcome, index: index, term: term, node: node))
+    return .failure(CallFailure(status, applied: applied, index: index, term: term, node: node))
   }
 }

@@ -29,7 +29,7 @@ extension Client {
 extension Codec {
   func pack(batch id: UInt64, _ method: String, _ requests: [[UInt8]], _ options: CallOptions) {
     let header = BatchHeader(
-      id: id, timeoutMilliseconds: max(1, options.timeout.milliseconds), ack: options.acknowledgement.level.rawValue)
+      id: id, timeoutMilliseconds: max(1, options.timeout.milliseconds), ack: options.acknowledgement.number)
     var method = method
     method.withUTF8 { pack(header, method: UnsafeRawBufferPointer($0), payloads: requests) }
   }
@@ -39,7 +39,7 @@ extension BatchReply {
   func outcomes(of count: Int) throws(CallFailure) -> [Result<Reply, CallFailure>] {
     guard code == 0 else {
       let status = Status(Status.Code(rawValue: UInt8(clamping: code)) ?? .unknown, message)
-      throw CallFailure(status, applied: applied.outcome, node: node)
+      throw CallFailure(status, applied: applied, node: node)
     }
     guard results.count == count else {
       let status = Status(.internal, "node \(node) answered \(results.count) of \(count) requests")
@@ -53,10 +53,10 @@ extension BatchReply {
       return .success(
         Reply(
           payload: result.payload, index: result.index, term: result.term, node: node,
-          acknowledgement: Acknowledgement(ack), holders: evidence?.holders ?? []))
+          acknowledgement: Acknowledgement(number: ack), holders: evidence?.holders ?? []))
     }
     let status = Status(Status.Code(rawValue: UInt8(clamping: result.code)) ?? .unknown, result.message)
     return .failure(
-      CallFailure(status, applied: result.applied.outcome, index: result.index, term: result.term, node: node))
+      CallFailure(status, applied: result.applied, index: result.index, term: result.term, node: node))
   }
 }

@@ -169,8 +169,8 @@ final class ClientCore {
 
   private func pack(_ id: UInt64, _ method: String, _ request: [UInt8], _ options: CallOptions) {
     var header = CallHeader(
-      id: id, timeoutMilliseconds: max(1, options.timeout.milliseconds), ack: options.acknowledgement.level.rawValue,
-      read: options.consistency.level.rawValue)
+      id: id, timeoutMilliseconds: max(1, options.timeout.milliseconds), ack: options.acknowledgement.number,
+      read: options.consistency.number)
     switch options.consistency {
     case .at(let index): header.readIndex = index
     case .bounded(let bound): header.readBoundMilliseconds = bound.milliseconds

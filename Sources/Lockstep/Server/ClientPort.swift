@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepRequests
 import LockstepTransport
 import LockstepWire
 import Logging
@@ -10,13 +11,22 @@ final class ClientPort {
   weak var server: ServerLoop?
   private let logger: Logger
   private let requestBytes: Int
+  /// For the handshake and questions, whose messages are short.
   private let codec: Codec
+  private let calls: Codec
+  private let maximumReplyBytes: Int
   private var listener: Listener?
+  /// Clients that have asked something, and have much to read already.
+  private var waiting: [ClientSession] = []
 
   init(logger: Logger, requestBytes: Int) {
     self.logger = logger
     self.requestBytes = requestBytes
     codec = Codec(maximumMessage: 64 * 1024)
+    var limits = DriverLimits()
+    limits.requestBytes = requestBytes
+    maximumReplyBytes = limits.replyBytes
+    calls = Codec(maximumMessage: Node.clientFrameBytes(requestBytes: requestBytes))
   }
 
   var connectionCount: Int { listener?.connectionCount ?? 0 }
@@ -41,30 +51,52 @@ final class ClientPort {
   }
 
   fileprivate func receive(
-    _ connection: Connection, _ session: ClientSession, _ kind: FrameKind?, _ payload: UnsafeRawBufferPointer
+    _ connection: Connection, _ context: ClientContext, _ kind: FrameKind?, _ payload: UnsafeRawBufferPointer
   ) throws(WireError) {
     guard let server else { return }
+    let session = context.session
     if !connection.isEstablished {
       guard kind == .clientHello else { throw WireError("a client's first frame is its hello") }
       try welcome(connection, session, codec.unpackClientHello(payload), server)
       return
     }
     switch kind {
-    case .call:
+    case .call, .batch:
+      // One, however many requests a batch has: what is bounded here are the answers that wait. The node bounds requests.
       session.callReceived()
-      try server.node.receiveCall(payload, sink: session)
-    case .batch:
-      // One, however many requests it has: what is bounded here are the answers that wait. The node bounds requests.
-      session.callReceived()
-      try server.node.receiveBatch(payload, sink: session)
-    case .describe:
-      let id = try codec.unpackDescribe(payload)
+      _ = try calls.deliver(kind ?? .call, payload, replies: context.replies, to: server.node)
+    case .describe: ask(.describe(try codec.unpackDescribe(payload)), session, server)
+    case .status: ask(.status(try codec.unpackStatusRequest(payload)), session, server)
+    default: throw WireError("a frame of a kind that is not for this port")
+    }
+  }
+
+  /// Answers at once, or as soon as the client has read what it has asked for before.
+  private func ask(_ question: ClientQuestion, _ session: ClientSession, _ server: ServerLoop) {
+    guard session.mayAnswer else {
+      if session.hold(question) { waiting.append(session) }
+      return
+    }
+    answer(question, session, server)
+  }
+
+  private func answer(_ question: ClientQuestion, _ session: ClientSession, _ server: ServerLoop) {
+    switch question {
+    case .describe(let id):
       codec.pack(describeReply: id, services: server.node.schemas)
       session.sendNow(.describeReply, codec.packed)
-    case .status:
-      codec.pack(server.status(id: try codec.unpackStatusRequest(payload)))
+    case .status(let id):
+      codec.pack(server.status(id: id))
       session.sendNow(.statusReply, codec.packed)
-    default: throw WireError("a frame of a kind that is not for this port")
+    }
+  }
+
+  /// Time has passed: clients may have read, and can be answered.
+  func tick() {
+    guard !waiting.isEmpty, let server else { return }
+    waiting.removeAll { session in
+      while let question = session.nextQuestion() { answer(question, session, server) }
+      return session.isDone
     }
   }
 
@@ -87,12 +119,14 @@ final class ClientPort {
 }
 
 extension ClientPort: ConnectionDelegate {
-  func connectionOpened(_ connection: Connection) { connection.context = ClientSession(connection) }
+  func connectionOpened(_ connection: Connection) {
+    connection.context = ClientContext(ClientSession(connection, maximumReplyBytes: maximumReplyBytes), calls)
+  }
 
   func connection(_ connection: Connection, received kind: UInt8, _ payload: UnsafeRawBufferPointer) {
-    guard let session = connection.context as? ClientSession else { return }
-    do throws(WireError) { try receive(connection, session, FrameKind(rawValue: kind), payload) } catch {
-      session.refuse("not understood: \(error)", codec)
+    guard let context = connection.context as? ClientContext else { return }
+    do throws(WireError) { try receive(connection, context, FrameKind(rawValue: kind), payload) } catch {
+      context.session.refuse("not understood: \(error)", codec)
     }
   }
 
@@ -111,61 +145,5 @@ extension ClientPort: ConnectionDelegate {
 
   func listener(_ listener: Listener, acceptFailed reason: String) {
     logger.error("clients cannot be accepted for now: \(reason)")
-  }
-}
-
-/// One client's connection: where the answers to its calls go.
-private final class ClientSession: ReplySink {
-  /// With so many calls under way, no more are read until half are answered.
-  private static let callsUnderWay = 8192
-
-  var isFlushDue = false
-  private let connection: Connection
-  private var underWay = 0
-  private var isPaused = false
-
-  init(_ connection: Connection) { self.connection = connection }
-
-  var hasRoom: Bool { connection.hasRoom }
-
-  func callReceived() {
-    underWay += 1
-    if underWay >= Self.callsUnderWay, !isPaused {
-      isPaused = true
-      connection.pauseReading()
-    }
-  }
-
-  func send(_ kind: FrameKind, _ payload: [UInt8]) {
-    underWay -= 1
-    deliver(kind, payload)
-    if isPaused, underWay <= Self.callsUnderWay / 2 {
-      isPaused = false
-      connection.resumeReading()
-    }
-  }
-
-  func flush() { connection.flush() }
-
-  func sendNow(_ kind: FrameKind, _ payload: [UInt8]) {
-    deliver(kind, payload)
-    connection.flush()
-  }
-
-  private func deliver(_ kind: FrameKind, _ payload: [UInt8]) {
-    let result = payload.withUnsafeBytes {
-      connection.send(kind: kind.rawValue, header: $0, body: UnsafeRawBufferPointer(start: nil, count: 0))
-    }
-    switch result {
-    case .queued, .closed: break
-    case .full: connection.closeNow(reason: .local("the client does not read its answers"))
-    case .tooLong: connection.closeNow(reason: .local("an answer of \(payload.count) bytes does not fit in a frame"))
-    }
-  }
-
-  func refuse(_ reason: String, _ codec: Codec) {
-    codec.pack(refusal: reason)
-    sendNow(.refusal, codec.packed)
-    connection.close(reason: .local("refused: \(reason)"))
   }
 }

@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepRequests
 import LockstepStorage
 import LockstepTransport
 import LockstepWire
@@ -19,6 +20,8 @@ final class PeerPort {
     /// Dialed: the node that should be there. Accepted: known after its hello.
     var peer: NodeID?
     var isEstablished = false
+    /// Accepted and established: where answers go to the calls that it passes on.
+    var replies: FramedReplies?
     init(peer: NodeID?) { self.peer = peer }
   }
 
@@ -28,7 +31,11 @@ final class PeerPort {
   private let eventLoop: any EventLoop
   private let limits: TransportLimits
   private let logger: Logger
+  /// For the handshake, whose messages are short.
   private let codec: Codec
+  /// For what follows it.
+  private let frames: Codec
+  private let maximumReplyBytes: Int
   private let remember: Remember
   private var links: [(id: NodeID, link: Link, connection: Connection?)] = []
   private var accepted: [(id: NodeID, connection: Connection)] = []
@@ -51,6 +58,10 @@ final class PeerPort {
     limits.halfFrameBytes = max(limits.halfFrameBytes, 4 * limits.maximumFrameLength)
     self.limits = limits
     codec = Codec(maximumMessage: limits.handshakeFrameLength)
+    frames = Codec(maximumMessage: limits.maximumFrameLength)
+    var driver = DriverLimits()
+    driver.requestBytes = requestBytes
+    maximumReplyBytes = driver.replyBytes
   }
 
   func bind(_ endpoint: Endpoint, _ completion: @escaping (Result<Void, any Error>) -> Void) {
@@ -134,6 +145,8 @@ final class PeerPort {
       self.codec.pack(welcome: self.identity, version: WireVersion.current)
       self.send(.peerWelcome, connection)
       context.isEstablished = true
+      context.replies = FramedReplies(
+        PeerReplies(self, peer: peer, maximumReplyBytes: self.maximumReplyBytes), codec: self.frames, form: .forwarded)
       connection.established()
       // A node that dials again has given up its former connection, whether or not that is known here yet.
       for former in self.accepted where former.id == peer {
@@ -204,19 +217,63 @@ final class PeerPort {
 }
 
 extension PeerPort: PeerLinks {
-  func send(_ kind: FrameKind, header: [UInt8], body: UnsafeRawBufferPointer, to node: NodeID) {
-    guard let connection = links.first(where: { $0.id == node })?.connection else { return }
-    // A full link drops the frame: the follower is too slow, and the protocol finds out what is missing.
-    _ = header.withUnsafeBytes { connection.send(kind: kind.rawValue, header: $0, body: body) }
+  func send(
+    _ message: Message, of group: GroupID, previousChain: UInt64, entries: UnsafeRawBufferPointer, to node: NodeID
+  ) -> LinkResult {
+    guard let connection = connection(to: node) else { return .notConnected }
+    let kind = frames.pack(message, group: group, previousChain: previousChain)
+    return frames.packed.withUnsafeBytes {
+      LinkResult(connection.send(kind: kind.rawValue, header: $0, body: entries))
+    }
   }
 
-  func hasRoom(_ node: NodeID) -> Bool { links.first { $0.id == node }?.connection?.hasRoom ?? true }
+  func forward(_ request: Request, id: UInt64, timeoutMilliseconds: UInt64, to node: NodeID) -> LinkResult {
+    guard let connection = connection(to: node) else { return .notConnected }
+    return frames.pack(forward: id, timeoutMilliseconds: timeoutMilliseconds, request) { header, body in
+      LinkResult(connection.send(kind: FrameKind.forward.rawValue, header: header, body: body))
+    }
+  }
 
-  func isConnected(_ node: NodeID) -> Bool { links.first { $0.id == node }?.connection != nil }
+  fileprivate func connection(to node: NodeID) -> Connection? { links.first { $0.id == node }?.connection }
+
+  func isConnected(_ node: NodeID) -> Bool { connection(to: node) != nil }
 
   func flush() {
     for (_, _, connection) in links { connection?.flush() }
   }
+}
+
+extension LinkResult {
+  fileprivate init(_ result: LockstepTransport.SendResult) {
+    switch result {
+    case .queued: self = .sent
+    case .full, .tooLong: self = .full
+    case .closed: self = .notConnected
+    }
+  }
+}
+
+/// Where the answers go to calls that one peer has passed on: over the link that this node has dialed to it.
+private final class PeerReplies: ReplyChannel {
+  // Unowned: the port and its server live as long as the node does, which has this.
+  private unowned let port: PeerPort
+  private let peer: NodeID
+  let maximumReplyBytes: Int
+
+  init(_ port: PeerPort, peer: NodeID, maximumReplyBytes: Int) {
+    self.port = port
+    self.peer = peer
+    self.maximumReplyBytes = maximumReplyBytes
+  }
+
+  /// A full link drops what it is given, and whoever waits for this would wait for its whole time-out.
+  var hasRoom: Bool { port.connection(to: peer)?.hasRoom ?? true }
+
+  func send(_ kind: FrameKind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer) {
+    _ = port.connection(to: peer)?.send(kind: kind.rawValue, header: header, body: body)
+  }
+
+  func flush() { port.connection(to: peer)?.flush() }
 }
 
 extension PeerPort: ConnectionDelegate {
@@ -246,7 +303,8 @@ extension PeerPort: ConnectionDelegate {
       guard connection.role == .accepted, let peer = context.peer, let kind else {
         throw WireError("an unexpected frame")
       }
-      try server?.node.receive(kind, payload, from: peer)
+      guard let node = server?.node, let replies = context.replies else { return }
+      try frames.deliver(kind, payload, from: peer, replies: replies, to: node)
     } catch {
       logger.warning("a frame from \(connection.remoteAddress) is refused: \(error)")
       refuse(connection, "not understood: \(error)")

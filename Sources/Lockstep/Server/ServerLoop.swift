@@ -52,6 +52,7 @@ final class ServerLoop {
     ticks = RepeatingTimer(on: eventLoop, every: interval) {
       self.node.tick(now: self.monotonic, wall: WallClock.now())
       self.disk.tick()
+      self.clients.tick()
       self.scheduleTurn()
     }
     scheduleTurn()

@@ -64,7 +64,9 @@ final class SimulatedConnection: FrameSink {
   func forget() { decoder.forget() }
 
   /// Appends a frame to what goes out with the next flush.
-  static func append(_ kind: UInt8, _ header: [UInt8], _ body: UnsafeRawBufferPointer, to bytes: inout [UInt8]) {
+  static func append(
+    _ kind: UInt8, _ header: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer, to bytes: inout [UInt8]
+  ) {
     let start = bytes.count
     bytes.append(contentsOf: repeatElement(0, count: Frame.headerLength))
     bytes.append(contentsOf: header)

@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepRequests
 import LockstepWire
 
 /// The links of one node, as its driver sees them.
@@ -15,14 +16,24 @@ final class SimulatedLinks: PeerLinks {
     outgoing = Array(repeating: nil, count: count)
   }
 
-  private func connection(to node: NodeID) -> SimulatedConnection? {
+  fileprivate func connection(to node: NodeID) -> SimulatedConnection? {
     let place = Int(node.rawValue) - 1
     return place < outgoing.count ? outgoing[place] : nil
   }
 
-  func send(_ kind: FrameKind, header: [UInt8], body: UnsafeRawBufferPointer, to node: NodeID) {
-    guard let connection = connection(to: node) else { return }
-    world.send(kind, header: header, body: body, over: connection)
+  func send(
+    _ message: Message, of group: GroupID, previousChain: UInt64, entries: UnsafeRawBufferPointer, to node: NodeID
+  ) -> LinkResult {
+    guard let connection = connection(to: node) else { return .notConnected }
+    let kind = world.codec.pack(message, group: group, previousChain: previousChain)
+    return world.codec.packed.withUnsafeBytes { world.send(kind, header: $0, body: entries, over: connection) }
+  }
+
+  func forward(_ request: Request, id: UInt64, timeoutMilliseconds: UInt64, to node: NodeID) -> LinkResult {
+    guard let connection = connection(to: node) else { return .notConnected }
+    return world.codec.pack(forward: id, timeoutMilliseconds: timeoutMilliseconds, request) {
+      world.send(.forward, header: $0, body: $1, over: connection)
+    }
   }
 
   func isConnected(_ node: NodeID) -> Bool { connection(to: node) != nil }
@@ -31,5 +42,30 @@ final class SimulatedLinks: PeerLinks {
     for connection in outgoing {
       if let connection, !connection.outbound.isEmpty { world.flush(connection) }
     }
+  }
+}
+
+/// Where the answers go to calls that one peer has passed on: over the link to it.
+final class SimulatedPeerReplies: ReplyChannel {
+  private unowned let world: World
+  private unowned let links: SimulatedLinks
+  private let peer: NodeID
+
+  init(world: World, links: SimulatedLinks, peer: NodeID) {
+    self.world = world
+    self.links = links
+    self.peer = peer
+  }
+
+  var hasRoom: Bool { true }
+  var maximumReplyBytes: Int { world.options.driver.replyBytes }
+
+  func send(_ kind: FrameKind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer) {
+    guard let connection = links.connection(to: peer) else { return }
+    _ = world.send(kind, header: header, body: body, over: connection)
+  }
+
+  func flush() {
+    if let connection = links.connection(to: peer), !connection.outbound.isEmpty { world.flush(connection) }
   }
 }

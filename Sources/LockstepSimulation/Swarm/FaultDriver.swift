@@ -159,7 +159,8 @@ final class FaultDriver {
     if random.oneIn(2) {
       var frame: [UInt8] = []
       bytes.withUnsafeBytes {
-        SimulatedConnection.append(UInt8(random.below(40)), [], $0, to: &frame)
+        SimulatedConnection.append(
+          UInt8(random.below(40)), UnsafeRawBufferPointer(start: nil, count: 0), $0, to: &frame)
       }
       bytes = frame
     }

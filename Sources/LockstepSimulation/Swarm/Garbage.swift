@@ -8,7 +8,10 @@ extension World {
     let before = node.inspect(group)
     isHearingGarbage = true
     defer { isHearingGarbage = false }
-    do throws(WireError) { try node.receive(kind, payload, from: peer) } catch {
+    let receiver = nodes[Int(node.configuration.id.rawValue) - 1]
+    do throws(WireError) {
+      try codec.deliver(kind, payload, from: peer, replies: receiver.replies(to: peer, in: self), to: node)
+    } catch {
       let after = node.inspect(group)
       books.check(
         .noViolation, before?.hardState == after?.hardState && before?.last == after?.last,

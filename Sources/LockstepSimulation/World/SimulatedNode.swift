@@ -1,3 +1,4 @@
+import LockstepConsensus
 import LockstepDriver
 import LockstepExecution
 import LockstepStorage
@@ -30,6 +31,7 @@ final class SimulatedNode {
   var identity: PeerIdentity?
   var isTurnPlanned = false
   var jobs: [DiskJob] = []
+  var peerReplies: [(peer: NodeID, replies: FramedReplies)] = []
   var isDiskBusy = false
   /// The process dies as soon as the event is over, and nothing that it says from here on leaves it.
   var doom: FaultKind?
@@ -51,6 +53,15 @@ final class SimulatedNode {
   }
 
   var isUp: Bool { state == .up }
+
+  /// Where the answers go to calls that this peer has passed on.
+  func replies(to peer: NodeID, in world: World) -> FramedReplies {
+    if let known = peerReplies.first(where: { $0.peer == peer }) { return known.replies }
+    let replies = FramedReplies(
+      SimulatedPeerReplies(world: world, links: links, peer: peer), codec: world.codec, form: .forwarded)
+    peerReplies.append((peer, replies))
+    return replies
+  }
 
   /// Faults that make a healthy process end.
   var diskFaults: Int {
@@ -75,22 +86,24 @@ final class SimulatedQueue: DiskQueue {
 }
 
 /// One client's end of its connection to one node.
-final class SimulatedSink: ReplySink {
-  var isFlushDue = false
+final class SimulatedSink: ReplyChannel {
   private unowned let world: World
   private let client: Int
   private let place: Int
-  private let life: Int
   private var replies: [(kind: FrameKind, bytes: [UInt8])] = []
 
-  init(world: World, client: Int, place: Int, life: Int) {
+  init(world: World, client: Int, place: Int) {
     self.world = world
     self.client = client
     self.place = place
-    self.life = life
   }
 
-  func send(_ kind: FrameKind, _ payload: [UInt8]) { replies.append((kind, payload)) }
+  var hasRoom: Bool { true }
+  var maximumReplyBytes: Int { world.options.driver.replyBytes }
+
+  func send(_ kind: FrameKind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer) {
+    replies.append((kind, [UInt8](header) + [UInt8](body)))
+  }
 
   func flush() {
     for reply in replies { world.reply(reply.kind, reply.bytes, to: client, from: place) }

@@ -1,6 +1,7 @@
 import LockstepConsensus
 import LockstepDriver
 import LockstepExecution
+import LockstepRequests
 import LockstepWire
 
 /// One client: one call under way at a time, or one batch of them.
@@ -24,7 +25,7 @@ final class SimulatedClient {
   /// Calls that were given up, whose answers may still come: they count, and nobody waits.
   var abandoned: [UInt64: Open] = [:]
   var answered: Set<UInt64> = []
-  var sinks: [(place: Int, life: Int, sink: SimulatedSink)] = []
+  var replies: [(place: Int, life: Int, replies: FramedReplies)] = []
   var isActive = false
   /// Planned for a batch that it does not fit in: comes next.
   var held: PlannedCall?
@@ -68,18 +69,18 @@ extension World {
 
   /// Sends a call to a node. The answer, if one comes, is judged when it does.
   func call(
-    _ planned: PlannedCall, by place: Int, at target: Int, read: ReadLevel? = nil, timeout: UInt64? = nil
+    _ planned: PlannedCall, by place: Int, at target: Int, read: Consistency? = nil, timeout: UInt64? = nil
   ) {
     var planned = planned
     operations += 1
     var header = CallHeader(id: planned.number)
     header.timeoutMilliseconds = timeout ?? drawnTimeout()
     if planned.isQuery {
-      let levels: [ReadLevel] = [.linearizable, .linearizable, .any, .atIndex]
+      let levels: [Consistency] = [.linearizable, .linearizable, .any, .at(0)]
       let level = read ?? levels[clientRandom.below(levels.count)]
-      header.read = level.rawValue
+      header.read = level.number
       planned.isLinearizable = level == .linearizable
-      if level == .atIndex {
+      if case .at = level {
         let known = Int(clamping: acknowledgedIndex.rawValue)
         header.readIndex = UInt64(max(0, known - 2 + clientRandom.below(4)))
       }
@@ -137,21 +138,17 @@ extension World {
   func arrive(_ call: CallUnderWay, _ place: Int, _ life: Int, _ event: Event) {
     guard isRunning(place, life, event), let node = nodes[place].node, nodes[place].doom == nil else { return }
     let client = clients[call.client]
-    let sink: SimulatedSink
-    if let known = client.sinks.first(where: { $0.place == place && $0.life == life }) {
-      sink = known.sink
+    let replies: FramedReplies
+    if let known = client.replies.first(where: { $0.place == place && $0.life == life }) {
+      replies = known.replies
     } else {
-      sink = SimulatedSink(world: self, client: call.client, place: place, life: life)
-      client.sinks.append((place, life, sink))
+      let sink = SimulatedSink(world: self, client: call.client, place: place)
+      replies = FramedReplies(sink, codec: codec, form: .client)
+      client.replies.append((place, life, replies))
     }
     let isTaken = call.bytes.withUnsafeBytes { bytes -> Bool in
       do throws(WireError) {
-        if call.isBatch {
-          try node.receiveBatch(bytes, sink: sink)
-        } else {
-          try node.receiveCall(bytes, sink: sink)
-        }
-        return true
+        return try codec.deliver(call.isBatch ? .batch : .call, bytes, replies: replies, to: node)
       } catch { return false }
     }
     books.check(.honestAnswer, isTaken, "node \(place + 1) does not understand an honest call")

@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepExecution
+import LockstepRequests
 import LockstepWire
 
 // What is checked of each answer.
@@ -11,13 +12,13 @@ extension World {
     if planned.isQuery {
       guard reply.code == 0 else { return .refused }
       readsAnswered += 1
-      if reply.read == ReadLevel.linearizable.rawValue {
+      if reply.read == Consistency.linearizable.number {
         books.check(
           .freshReads, index >= open.floor,
           "call \(planned.number) reads entry \(index), and entry \(open.floor) was known when it began")
         acknowledgedIndex = max(acknowledgedIndex, index)
       }
-      if reply.read == ReadLevel.atIndex.rawValue {
+      if reply.read == Consistency.at(0).number {
         books.check(
           .readAtIndex, index.rawValue >= open.header.readIndex,
           "call \(planned.number) asks for entry \(open.header.readIndex) and reads entry \(index)")

@@ -46,9 +46,10 @@ extension World {
     codec.pack(
       PeerHello(
         versions: WireVersion.oldest...WireVersion.current, identity: identity, target: NodeID(UInt64(to + 1))))
-    SimulatedConnection.append(
-      FrameKind.peerHello.rawValue, codec.packed, UnsafeRawBufferPointer(start: nil, count: 0), to: &connection.outbound
-    )
+    codec.packed.withUnsafeBytes {
+      SimulatedConnection.append(
+        FrameKind.peerHello.rawValue, $0, UnsafeRawBufferPointer(start: nil, count: 0), to: &connection.outbound)
+    }
     flush(connection)
   }
 
@@ -64,7 +65,8 @@ extension World {
     do throws(WireError) {
       if connection.isEstablished {
         guard let kind = FrameKind(rawValue: kind) else { throw WireError("an unexpected frame") }
-        try node.receive(kind, payload, from: from)
+        try codec.deliver(
+          kind, payload, from: from, replies: nodes[connection.to].replies(to: from, in: self), to: node)
       } else {
         guard FrameKind(rawValue: kind) == .peerHello else { throw WireError("the first frame is no hello") }
         greet(connection, try codec.unpackHello(payload))
@@ -144,12 +146,15 @@ extension World {
 
   // MARK: Bytes
 
-  func send(_ kind: FrameKind, header: [UInt8], body: UnsafeRawBufferPointer, over connection: SimulatedConnection) {
+  func send(
+    _ kind: FrameKind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer,
+    over connection: SimulatedConnection
+  ) -> LinkResult {
     let from = connection.from
-    guard nodes[from].doom == nil, !nodes[from].disk.isProcessDead else { return }
+    guard nodes[from].doom == nil, !nodes[from].disk.isProcessDead else { return .notConnected }
     switch kind {
     case .vote, .voteReply, .appendReply:
-      let received = header.withUnsafeBytes { bytes -> ReceivedMessage? in try? codec.unpackMessage(kind, bytes) }
+      let received = try? codec.unpackMessage(kind, header)
       if let received { books.isSent(received.message, by: from, to: NodeID(UInt64(connection.to + 1))) }
       if kind != .appendReply, let received {
         tell("node \(from + 1) to node \(connection.to + 1): \(received.message)")
@@ -158,10 +163,10 @@ extension World {
     }
     if crashOdds.send > 0, processRandom.oneIn(crashOdds.send) {
       nodes[from].doom = .crashAtSend
-      return
+      return .notConnected
     }
     note(UInt64(kind.rawValue) << 8 | UInt64(header.count + body.count) << 16 | UInt64(from))
-    if inject(network.lost, .messageLost) { return }
+    if inject(network.lost, .messageLost) { return .sent }
     var frame: [UInt8] = []
     SimulatedConnection.append(kind.rawValue, header, body, to: &frame)
     let place = pair(from, connection.to)
@@ -182,6 +187,7 @@ extension World {
     }
     // A call that is passed on twice would be carried out twice: TCP does not do that, and the drivers rely on it.
     if kind != .forward, inject(network.duplicated, .messageDuplicated) { connection.outbound += frame }
+    return .sent
   }
 
   func flush(_ connection: SimulatedConnection) {

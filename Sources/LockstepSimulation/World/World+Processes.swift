@@ -44,7 +44,8 @@ extension World {
     do throws(WireError) {
       node = try Node(
         configuration, recovered: groups, machines: [(group, workload.machine)], links: simulated.links,
-        disk: SimulatedQueue(world: self, place: place), observe: { [unowned self] in self.observe($0, place) })
+        disk: SimulatedQueue(world: self, place: place), observe: { [unowned self] in self.observe($0, place) },
+        isChecking: true)
     } catch {
       throw .damaged(file: "data", offset: 0, reason: "\(error)")
     }
@@ -246,7 +247,7 @@ extension World {
       }
     }
     connections.removeAll { $0.isClosed }
-    for client in clients { client.sinks.removeAll { $0.place == place } }
+    for client in clients { client.replies.removeAll { $0.place == place } }
     loseCalls(to: place)
   }
 
@@ -260,6 +261,7 @@ extension World {
     simulated.state = .down
     simulated.doom = nil
     simulated.jobs = []
+    simulated.peerReplies = []
     simulated.isDiskBusy = false
     simulated.isTurnPlanned = false
     simulated.isPaused = false

@@ -1,6 +1,7 @@
 package import LockstepConsensus
 import LockstepDriver
-package import LockstepWire
+package import LockstepRequests
+import LockstepWire
 
 // What a script, and a swarm, can do to a world. Nodes are named by their numbers, from 1.
 
@@ -119,7 +120,7 @@ extension World {
 
   /// Has a client of its own make this call, and returns the answer, or nil when none came in time.
   package func ask(
-    _ request: [UInt8], method: String, isQuery: Bool, at id: Int, read: ReadLevel? = nil, timeout: UInt64 = 2_000
+    _ request: [UInt8], method: String, isQuery: Bool, at id: Int, read: Consistency? = nil, timeout: UInt64 = 2_000
   ) -> CallOutcome? {
     let client = SimulatedClient(place: clients.count)
     clients.append(client)

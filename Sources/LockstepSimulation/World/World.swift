@@ -197,11 +197,12 @@ package final class World {
     let commitBefore = books.nodes[place].commit
     if node.failure == nil {
       books.look(at: place, node)
-      let queues = node.queueLengths
+      let queues = node.underWay
       books.check(
         .boundedQueues,
-        queues.calls + queues.forwards <= options.driver.calls && simulated.jobs.count <= 16 + nodes.count,
-        "node \(place + 1) has \(queues.calls) calls, \(queues.forwards) passed on and \(simulated.jobs.count) disk jobs"
+        queues.calls <= options.driver.calls && queues.bytes <= options.driver.callBytes
+          && simulated.jobs.count <= 16 + nodes.count,
+        "node \(place + 1) has \(queues.calls) calls of \(queues.bytes) bytes, \(queues.forwards) of them passed on, and \(simulated.jobs.count) disk jobs"
       )
     }
     if simulated.doom == nil, crashOdds.commit > 0, books.nodes[place].commit > commitBefore,

@@ -1,4 +1,5 @@
 import LockstepConsensus
+import LockstepRequests
 import LockstepWire
 
 extension FuzzTarget {
@@ -16,14 +17,7 @@ extension FuzzTarget {
         .roundTrip(
           "refusal", ["no", "another cluster \u{1F937}"], pack: { $0.pack(refusal: $1) },
           unpack: { codec, bytes throws(WireError) in try codec.unpackRefusal(bytes) }),
-        .roundTrip(
-          "forward", [(id: UInt64.max, call: [1, 2, 3]), (0, [])],
-          pack: { codec, forward in forward.call.withUnsafeBytes { codec.pack(forward: forward.id, call: $0) } },
-          unpack: { codec, bytes throws(WireError) in try codec.unpackForward(bytes) }, same: ==),
-        .roundTrip(
-          "forward reply", [(id: 7, reply: [1, 2, 3]), (0, [])],
-          pack: { $0.pack(forwardReply: $1.id, reply: $1.reply) },
-          unpack: { codec, bytes throws(WireError) in try codec.unpackForwardReply(bytes) }, same: ==),
+        .forward, .forwardReply,
         .roundTrip(
           "members", Samples.members, pack: { $0.pack($1) },
           unpack: { codec, bytes throws(WireError) in try codec.unpackMembers(bytes) }),
@@ -49,6 +43,65 @@ extension MessageCheck {
           again?.message == received.message && again?.group == received.group
             && again?.previousChain == received.previousChain && again?.entries?.bytes == received.entries?.bytes,
           "\(kind): \(received) came back as \(String(describing: again))")
+      })
+  }
+
+  /// A call that is passed on is read where it lies, and leaves as it came.
+  fileprivate static var forward: MessageCheck {
+    func packed(_ id: UInt64, _ call: [UInt8], isBatch: Bool) -> [UInt8] {
+      call.withUnsafeBytes { call in
+        let request = Request(
+          group: .first, method: call, payloads: isBatch ? .batch(in: call, []) : .one(call), options: RequestOptions(),
+          encoded: call)
+        return Codec(maximumMessage: 0).pack(forward: id, timeoutMilliseconds: id / 2, request) {
+          [UInt8]($0) + [UInt8]($1)
+        }
+      }
+    }
+    return MessageCheck(
+      name: "forward",
+      seeds: {
+        [packed(.max, [1, 2, 3], isBatch: false), packed(7, [], isBatch: true), packed(0, [9], isBatch: true)]
+      },
+      run: { codec, bytes throws(WireError) in
+        let forward = try codec.unpackForward(bytes)
+        let again = packed(forward.id, [UInt8](forward.call), isBatch: forward.isBatch)
+        whole("forward") { () throws(WireError) in
+          try reading(again) { (bytes) throws(WireError) in
+            let second = try codec.unpackForward(bytes)
+            demand(
+              second.id == forward.id && [UInt8](second.call) == [UInt8](forward.call)
+                && second.isBatch == forward.isBatch, "a forwarded call came back as another")
+          }
+        }
+      })
+  }
+
+  fileprivate static var forwardReply: MessageCheck {
+    func packed(_ id: UInt64, _ reply: [UInt8], isBatch: Bool) -> [UInt8] {
+      reply.withUnsafeBytes { reply in
+        Codec.withHead(replyTo: id, reply, isBatch: isBatch) { [UInt8]($0) + [UInt8](reply) }
+      }
+    }
+    return MessageCheck(
+      name: "forward reply",
+      seeds: {
+        [
+          packed(7, [0x28, 5, 0x30, 1], isBatch: false), packed(.max, [0x20, 1], isBatch: true),
+          packed(0, [], isBatch: false),
+        ]
+      },
+      run: { codec, bytes throws(WireError) in
+        let answer = try codec.unpackForwardReply(bytes)
+        let again = packed(answer.id, [UInt8](answer.reply), isBatch: answer.isBatch)
+        whole("forward reply") { () throws(WireError) in
+          try reading(again) { (bytes) throws(WireError) in
+            let second = try codec.unpackForwardReply(bytes)
+            demand(
+              second.id == answer.id && [UInt8](second.reply) == [UInt8](answer.reply)
+                && second.isBatch == answer.isBatch, "a forwarded answer came back as another")
+          }
+        }
       })
   }
 

@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepWire
+import LockstepRequests
 import Testing
 
 @testable import LockstepSimulation

@@ -1,4 +1,5 @@
 import LockstepConsensus
+import LockstepRequests
 import LockstepWire
 import Testing
 
@@ -44,7 +45,7 @@ final class Story {
     return world.ask(request.encoded(padding: padding), method: "c", isQuery: false, at: id, timeout: timeout)
   }
 
-  func get(at id: Int, _ level: ReadLevel = .linearizable, timeout: UInt64 = 2000) -> UInt64? {
+  func get(at id: Int, _ level: Consistency = .linearizable, timeout: UInt64 = 2000) -> UInt64? {
     let request = Registers.Request(
       operation: .get, register: Self.first, number: world.callNumber + 1, first: 0, second: 0)
     let outcome = world.ask(

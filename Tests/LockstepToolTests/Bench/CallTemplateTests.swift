@@ -1,4 +1,5 @@
 import Lockstep
+import LockstepRequests
 import LockstepWire
 import Testing
 
@@ -31,7 +32,8 @@ struct CallTemplateTests {
     arguments: [(0, 0), (1, 7), (127, 99_999), (128, 100_000), (2_097_151, 9_999_999_999)])
   func patched(id: Int, key: UInt64) throws {
     let (header, method, request) = try written(load(.put), id: id, key: key)
-    #expect(header.id == UInt64(id) && header.timeoutMilliseconds == 5000 && header.ack == AckLevel.quorum.rawValue)
+    #expect(
+      header.id == UInt64(id) && header.timeoutMilliseconds == 5000 && header.ack == Acknowledgement.quorum.number)
     #expect(method == "lockstep.kv.v1.KeyValue/Put")
     let digits = String(key)
     #expect(
@@ -57,9 +59,10 @@ struct CallTemplateTests {
     #expect(template.kind == .batch && keys.current == 100_003)
     try bytes.withUnsafeBytes { bytes in
       try Codec(maximumMessage: 0).unpackBatch(bytes) { header, method, payloads in
-        #expect(header.id == 300 && header.timeoutMilliseconds == 5000 && header.ack == AckLevel.quorum.rawValue)
+        #expect(header.id == 300 && header.timeoutMilliseconds == 5000 && header.ack == Acknowledgement.quorum.number)
         #expect(String(decoding: method, as: UTF8.self) == "lockstep.kv.v1.KeyValue/Put" && payloads.count == 5)
-        for (place, payload) in payloads.enumerated() {
+        for (place, range) in payloads.enumerated() {
+          let payload = UnsafeRawBufferPointer(rebasing: bytes[range])
           #expect(String(decoding: payload[2..<12], as: UTF8.self) == String(1_0000_099_998 + place).dropFirst())
           #expect(payload.count == load.request.count && [UInt8](payload.suffix(value)) == load.request.suffix(value))
         }
@@ -70,20 +73,20 @@ struct CallTemplateTests {
   @Test("levels of acknowledgement", arguments: Acknowledgement.allCases)
   func acknowledgement(level: Acknowledgement) throws {
     let header = try written(load(.put, CallOptions(acknowledgement: level)), id: 1, key: 1).0
-    #expect(AckLevel(rawValue: header.ack)?.name == level.rawValue && header.read == 0)
+    #expect(header.ack == level.number && header.read == 0)
   }
 
   @Test(
     "levels of reading",
     arguments: [
-      (Consistency.linearizable, ReadLevel.linearizable), (.lease, .lease), (.session, .session), (.any, .any),
-      (.at(17), .atIndex), (.bounded(.milliseconds(250)), .bounded),
+      (Consistency.linearizable, UInt32(1)), (.lease, 2), (.session, 3), (.any, 6),
+      (.at(17), 5), (.bounded(.milliseconds(250)), 4),
     ])
-  func reading(consistency: Consistency, level: ReadLevel) throws {
+  func reading(consistency: Consistency, level: UInt32) throws {
     let (header, method, request) = try written(load(.get, CallOptions(consistency: consistency)), id: 1, key: 1)
-    #expect(header.read == level.rawValue && header.ack == 0)
-    #expect(header.readIndex == (level == .atIndex ? 17 : 0))
-    #expect(header.readBoundMilliseconds == (level == .bounded ? 250 : 0))
+    #expect(header.read == level && header.ack == 0)
+    #expect(header.readIndex == (level == 5 ? 17 : 0))
+    #expect(header.readBoundMilliseconds == (level == 4 ? 250 : 0))
     #expect(method == "lockstep.kv.v1.KeyValue/Get" && request.count == 12)
   }
 

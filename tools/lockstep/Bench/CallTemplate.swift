@@ -26,13 +26,9 @@ struct CallTemplate {
     keyPlace = 1 + Self.idBytes + Self.requestPlace(in: packed) + Load.keyPlace
   }
 
-  private static func ackLevel(_ load: Load) -> UInt32 {
-    AckLevel.allCases.first { $0.name == load.options.acknowledgement.rawValue }?.rawValue ?? 0
-  }
-
   private static func packedBatch(_ load: Load) -> [UInt8] {
     let header = BatchHeader(
-      id: 0, timeoutMilliseconds: load.options.timeout.wholeMilliseconds, ack: ackLevel(load))
+      id: 0, timeoutMilliseconds: load.options.timeout.wholeMilliseconds, ack: load.options.acknowledgement.number)
     let codec = Codec(maximumMessage: 0)
     Array(load.operation.method.utf8).withUnsafeBytes {
       codec.pack(header, method: $0, payloads: Array(repeating: load.request, count: load.batch))
@@ -43,16 +39,13 @@ struct CallTemplate {
   private static func packed(_ load: Load) -> [UInt8] {
     var header = CallHeader(id: 0, timeoutMilliseconds: load.options.timeout.wholeMilliseconds)
     switch load.operation {
-    case .put: header.ack = ackLevel(load)
+    case .put: header.ack = load.options.acknowledgement.number
     case .get:
+      header.read = load.options.consistency.number
       switch load.options.consistency {
-      case .linearizable: header.read = ReadLevel.linearizable.rawValue
-      case .lease: header.read = ReadLevel.lease.rawValue
-      case .session: header.read = ReadLevel.session.rawValue
-      case .bounded(let bound):
-        (header.read, header.readBoundMilliseconds) = (ReadLevel.bounded.rawValue, bound.wholeMilliseconds)
-      case .at(let index): (header.read, header.readIndex) = (ReadLevel.atIndex.rawValue, index)
-      case .any: header.read = ReadLevel.any.rawValue
+      case .bounded(let bound): header.readBoundMilliseconds = bound.wholeMilliseconds
+      case .at(let index): header.readIndex = index
+      case .linearizable, .lease, .session, .any: break
       }
     }
     let codec = Codec(maximumMessage: 0)

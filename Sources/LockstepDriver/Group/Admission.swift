@@ -1,0 +1,86 @@
+import LockstepExecution
+import LockstepRequests
+
+/// What a node takes in, and what it refuses before anything has happened.
+struct Admission {
+  let limits: DriverLimits
+
+  /// Throws when the call cannot be taken in. All of a batch or nothing.
+  func check(_ request: Request, _ lane: ApplyLane) throws(Status) -> MethodKind {
+    try checkSize(request.payloads)
+    let kind = try checkMethod(request, lane)
+    switch kind {
+    case .command: try check(acknowledgement: request.options)
+    case .query: try check(consistency: request.options.consistency)
+    }
+    return kind
+  }
+
+  private func checkSize(_ payloads: Payloads) throws(Status) {
+    let bytes = payloads.bytes
+    guard payloads.isBatch else {
+      guard bytes <= limits.requestBytes else {
+        throw Status(.resourceExhausted, "the request has \(bytes) bytes, the limit is \(limits.requestBytes)")
+      }
+      return
+    }
+    guard payloads.count > 0 else { throw Status(.invalidArgument, "a batch of no requests") }
+    guard payloads.count <= limits.batchRequests else {
+      throw Status(
+        .resourceExhausted, "the batch has \(payloads.count) requests, the limit is \(limits.batchRequests)")
+    }
+    // The same as for one request, so that what a frame may be does not depend on what is in it.
+    guard bytes <= limits.requestBytes else {
+      throw Status(
+        .resourceExhausted, "the batch's requests have \(bytes) bytes, the limit is \(limits.requestBytes)")
+    }
+  }
+
+  private func checkMethod(_ request: Request, _ lane: ApplyLane) throws(Status) -> MethodKind {
+    let (method, payloads) = (request.method, request.payloads)
+    var kind: MethodKind?
+    for position in 0..<payloads.count {
+      do throws(Status) { kind = try lane.check(Call(method: method, request: payloads[position])) } catch {
+        guard payloads.isBatch else { throw error }
+        throw Status(error.code, "request \(position) of \(payloads.count), counted from 0: \(error.message)")
+      }
+      guard let kind else {
+        throw Status(.unimplemented, "no service here has a method '\(Self.readable(method))'")
+      }
+      if payloads.isBatch, kind == .query {
+        throw Status(.invalidArgument, "'\(Self.readable(method))' is a query, and a batch is of commands")
+      }
+    }
+    return kind ?? .query
+  }
+
+  private func check(acknowledgement options: RequestOptions) throws(Status) {
+    guard options.acknowledgement == .quorum else {
+      throw Self.unserved(acknowledgement: options.acknowledgement.rawValue)
+    }
+    guard options.session == 0, options.sequence == 0 else {
+      throw Status(.unimplemented, "sessions are not served by this version")
+    }
+  }
+
+  private func check(consistency: Consistency) throws(Status) {
+    switch consistency {
+    case .linearizable, .any, .at: break
+    case .lease, .session, .bounded: throw Self.unserved(consistency: consistency.name)
+    }
+  }
+
+  private static func unserved(acknowledgement name: String) -> Status {
+    Status(.unimplemented, "acknowledgement level '\(name)' is not served by this version; 'quorum' is")
+  }
+
+  private static func unserved(consistency name: String) -> Status {
+    let message = "read level '\(name)' is not served by this version; 'linearizable', 'any' and 'at:INDEX' are"
+    return Status(.unimplemented, message)
+  }
+
+  /// A method's name in a message: short, and only letters that do no harm.
+  private static func readable(_ method: UnsafeRawBufferPointer) -> String {
+    String(decoding: method.prefix(200).map { $0 >= 32 && $0 < 127 ? $0 : UInt8(ascii: "?") }, as: UTF8.self)
+  }
+}

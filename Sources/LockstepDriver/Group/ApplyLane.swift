@@ -1,0 +1,165 @@
+import LockstepConsensus
+import LockstepExecution
+import LockstepRequests
+import LockstepWire
+
+/// From committed to applied: the machine of one group, and what it is given next, from memory or from the disk.
+final class ApplyLane {
+  private let group: GroupID
+  private let context: NodeContext
+  private var executor: Executor
+  /// Committed up to here: never behind what is applied.
+  private var target: LogIndex
+  /// Entries are being read from the disk to be applied next.
+  private(set) var isLoading = false
+  /// Up to here, commands were there when the node started; less when a leader has replaced them.
+  private var recoveredLast = LogIndex.zero
+  /// All that was there when the node started has been applied.
+  private(set) var isCaughtUp = true
+  /// Bytes of replies that this turn may still make.
+  private var replyBudget = 0
+
+  init(group: GroupID, context: NodeContext, machine: any StateMachine, commit: LogIndex) {
+    self.group = group
+    self.context = context
+    executor = Executor(group: group, machine: machine)
+    target = commit
+  }
+
+  /// Commands up to here were found on the disk, and are to be carried out before this node is what it was.
+  func replay(through last: LogIndex) {
+    recoveredLast = last
+    isCaughtUp = last <= applied
+  }
+
+  var applied: LogIndex { executor.applied }
+  var appliedTerm: Term { executor.appliedTerm }
+  var time: UInt64 { executor.time }
+  var machine: any StateMachine { executor.machine }
+
+  /// The first entry that must stay in memory to be applied; nil while what is applied next comes from the disk.
+  var needed: LogIndex? { isLoading ? nil : executor.applied.next }
+
+  // MARK: Asking the machine
+
+  /// What a call is to the machine, nil for no method of it; throws when it could not carry it out.
+  func check(_ call: Call) throws(Status) -> MethodKind? { try executor.check(call) }
+
+  func query(_ call: Call) throws(Status) -> [UInt8] { try executor.query(call) }
+
+  // MARK: Applying
+
+  func committed(_ index: LogIndex) { target = index }
+
+  /// What was found on the disk is no more from `index` on, and will never be carried out.
+  func replaced(from index: LogIndex) { recoveredLast = min(recoveredLast, index.previous) }
+
+  /// What is to be done beside applying what is in memory.
+  enum Next {
+    case rest
+    case more
+    /// Read entries from here to here, to be applied.
+    case load(LogIndex, through: LogIndex)
+  }
+
+  /// Applies what is committed and in memory, up to the limits of a turn: of the entries' bytes, and of their replies'.
+  /// `evidence` is asked once a block, if somebody waits.
+  func apply(_ tail: LogTail, durable: LogIndex, _ proposals: Proposals, evidence: () -> Evidence) -> Next {
+    var budget = context.limits.applyBytes
+    replyBudget = context.limits.answerBytes
+    while executor.applied < target, context.failure == nil {
+      let next = executor.applied.next
+      guard let block = tail.block(containing: next) else {
+        guard !isLoading else { return .rest }
+        isLoading = true
+        // What has left the memory is on the disk: it is kept there until then.
+        return .load(next, through: min(target, durable))
+      }
+      guard budget > 0, replyBudget > 0 else { return .more }
+      let slice = LogSlice(first: next, last: min(block.last, target))
+      budget -= block.region(slice).count
+      let underWay = context.ledger.calls
+      let time = context.stages.measuredApply { apply(block, slice, proposals, evidence) }
+      // Clients go on while this node applies what comes next.
+      if context.failure == nil {
+        context.stages.measuredReply(since: time, commands: underWay - context.ledger.calls, context.answers)
+      }
+    }
+    noteCaughtUp()
+    return .rest
+  }
+
+  /// Entries have come from the disk.
+  func loaded(_ blocks: [EntryBlock], _ proposals: Proposals, evidence: () -> Evidence) {
+    isLoading = false
+    replyBudget = context.limits.answerBytes
+    for block in blocks {
+      guard block.first == executor.applied.next, context.failure == nil else { return }
+      let slice = LogSlice(first: block.first, last: min(block.last, target))
+      if !slice.isEmpty { _ = context.stages.measuredApply { apply(block, slice, proposals, evidence) } }
+    }
+  }
+
+  private func noteCaughtUp() {
+    guard !isCaughtUp, executor.applied >= recoveredLast else { return }
+    isCaughtUp = true
+    context.observe(.caughtUp(group, applied: executor.applied))
+  }
+
+  /// Returns how many entries were applied: fewer than there are when their replies are long.
+  private func apply(
+    _ block: EntryBlock, _ slice: LogSlice, _ proposals: Proposals, _ evidence: () -> Evidence
+  ) -> Int {
+    let range = block.region(slice)
+    return block.bytes.withUnsafeBytes { bytes in
+      let entries: [Executor.Entry]
+      do throws(WireError) {
+        entries = try Self.entries(UnsafeRawBufferPointer(rebasing: bytes[range]), count: slice.count)
+      } catch {
+        context.fail(.corrupted(group, slice.first, error.description))
+        return 0
+      }
+      // Followers, whom nobody asked, apply as many blocks as the leader.
+      let shared = proposals.areAwaited ? evidence() : Evidence(node: context.id, leader: nil)
+      var position = 0
+      while position < entries.count, position == 0 || replyBudget > 0 {
+        let areWanted = proposals.areAwaited
+        let end = areWanted ? min(position + context.limits.commandsAtOnce, entries.count) : entries.count
+        executor.apply(entries[position..<end], repliesAreWanted: areWanted) { id, reply in
+          if case .success(let payload)? = reply { replyBudget -= payload.count }
+          if areWanted { proposals.applied(id, reply, shared) }
+        }
+        position = end
+      }
+      return position
+    }
+  }
+
+  private static func entries(
+    _ region: UnsafeRawBufferPointer, count: Int
+  ) throws(WireError) -> [Executor.Entry] {
+    var cursor = WireCursor(region)
+    var entries: [Executor.Entry] = []
+    entries.reserveCapacity(count)
+    while !cursor.isAtEnd {
+      _ = try cursor.varint()
+      let entry = UnsafeRawBufferPointer(rebasing: cursor.bytes[try cursor.delimited()])
+      let header = try EntryHeader(parsing: entry)
+      entries.append(
+        Executor.Entry(
+          id: header.id, kind: header.kind, timestamp: header.timestamp, session: header.session,
+          sequence: header.sequence,
+          call: Call(
+            method: UnsafeRawBufferPointer(rebasing: entry[header.method]),
+            request: UnsafeRawBufferPointer(rebasing: entry[header.payload]))))
+    }
+    return entries
+  }
+
+  // MARK: Invariants
+
+  func check(commit: LogIndex, last: LogIndex) {
+    precondition(executor.applied <= target && target <= commit, "applied beyond what is committed")
+    precondition(commit <= last, "committed beyond the log")
+  }
+}

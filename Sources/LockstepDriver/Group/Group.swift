@@ -1,0 +1,324 @@
+import LockstepConsensus
+import LockstepExecution
+import LockstepRequests
+import LockstepStorage
+import LockstepWire
+
+/// One replicated log on this node: the core, and the parts that do what it says. Each part has its own state; what
+/// becomes of an effect, this file alone decides.
+final class Group {
+  let id: GroupID
+  private let context: NodeContext
+  private var replica: Replica
+  private let tail: LogTail
+  private let proposals: Proposals
+  private let reads: ReadQueue
+  private let lane: ApplyLane
+  private let stages: GroupStages
+  private let admission: Admission
+  /// Empty, but for the time of a step; kept for its memory.
+  private var spareEffects: [Effect] = []
+
+  init(
+    id: GroupID, context: NodeContext, configuration: Node.Configuration, recovered: RecoveredGroup?,
+    machine: any StateMachine
+  ) throws(WireError) {
+    self.id = id
+    self.context = context
+    var configurations: [(index: LogIndex, members: Members)] = []
+    for entry in recovered?.configurations ?? [] {
+      configurations.append((entry.id.index, try Codec.members(from: entry.payload)))
+    }
+    replica = Replica(
+      Replica.Configuration(
+        id: configuration.id, members: configuration.members, preferredLeader: configuration.preferredLeader,
+        limits: configuration.limits, seed: configuration.seed ^ id.rawValue),
+      hardState: recovered?.hardState ?? HardState(),
+      log: Log(runs: recovered?.terms ?? [], last: recovered?.last.index ?? .zero), configurations: configurations)
+    let last = replica.log.last
+    tail = LogTail(
+      group: id, context: context, last: last,
+      lastChain: recovered?.lastChain ?? Checksum.chainOrigin(cluster: configuration.cluster, group: id.rawValue),
+      // A clock that was set back while this node was down must not show in the log.
+      lastTimestamp: recovered?.tail.last.flatMap { $0.header(at: $0.last) }?.timestamp ?? 0)
+    lane = ApplyLane(group: id, context: context, machine: machine, commit: replica.hardState.commit)
+    lane.replay(through: last)
+    proposals = Proposals(group: id, context: context)
+    reads = ReadQueue(context: context, firstID: Node.firstID(seed: configuration.seed))
+    stages = GroupStages(recorder: context.stages)
+    admission = Admission(limits: configuration.driver)
+  }
+
+  // What the replica's own computed properties say, from what it stores: those are asked of a copy of all of it.
+  private var term: Term { replica.hardState.term }
+  private var commit: LogIndex { replica.hardState.commit }
+  private var members: Members { replica.configurations[replica.configurations.count - 1].members }
+  var isLeading: Bool { replica.role == .leader }
+  var areWritesDue: Bool { tail.areWritesDue }
+  var leader: NodeID? {
+    switch replica.role {
+    case .leader: context.id
+    case .follower(let leader): leader
+    case .preCandidate, .candidate: nil
+    }
+  }
+
+  // MARK: Calls
+
+  func take(_ asked: Request, for target: ReplyTarget) {
+    let kind: MethodKind
+    var request = asked
+    request.group = id
+    let (calls, bytes) = (request.payloads.count, CallLedger.bytes(request))
+    do throws(Status) {
+      kind = try admission.check(request, lane)
+      if kind == .command, !isLeading { _ = try context.forwarder.check(leader) }
+      try context.ledger.take(calls: calls, bytes: bytes)
+    } catch {
+      context.answers.refuse(target, error, leader: leader)
+      return
+    }
+    let limits = context.limits
+    let timeout =
+      request.options.timeoutMilliseconds == 0 ? limits.defaultTimeout : request.options.timeoutMilliseconds
+    let deadline = context.now + min(timeout, limits.maximumTimeout) * 1_000_000
+    context.deadlines.note(deadline)
+    switch kind {
+    case .query: reads.arrive(request, for: target, deadline: deadline)
+    case .command: takeCommand(request, target, deadline)
+    }
+  }
+
+  private func takeCommand(_ request: Request, _ target: ReplyTarget, _ deadline: UInt64) {
+    if isLeading {
+      if !proposals.areArrived { stages.isFirstArrived() }
+      proposals.arrive(request, for: target, deadline: deadline)
+    } else {
+      context.forwarder.pass(
+        request, for: target, to: leader, deadline: deadline, now: context.now, isCommand: true)
+    }
+  }
+
+  // MARK: Events
+
+  func tick() {
+    step(.tick)
+    reads.retryStalled()
+  }
+
+  func linkChanged(_ peer: NodeID, isUp: Bool) {
+    step(isUp ? .linkRestored(peer) : .linkLost(peer))
+    if !isUp { stages.linkLost(to: peer) }
+  }
+
+  func stored(_ write: WriteID) { step(.stored(write)) }
+  func transferRequested(to peer: NodeID) { step(.transferRequested(peer)) }
+
+  /// A message of this peer, and what came with it.
+  func receive(_ received: ReceivedMessage, from peer: NodeID) {
+    if case .append(let request) = received.message, request.term >= term, received.previousChain != 0,
+      replica.log.contains(request.previous), let chain = tail.chain(at: request.previous.index),
+      chain != received.previousChain
+    {
+      // The same entry with another history (against Log Matching, Raft figure 3): one of the two logs is not what it was.
+      context.fail(.diverged(id, request.previous.index))
+      return
+    }
+    // It would lead, and answer nobody until it has carried out what it still has to.
+    if case .timeoutNow = received.message, !lane.isCaughtUp { return }
+    var entries = ReceivedEntries.none
+    if let block = received.entries {
+      entries = ReceivedEntries(
+        first: block.first, terms: block.terms, ends: block.ends, configurations: received.configurations)
+    }
+    tail.receiving(received.entries) {
+      withEffects { replica.step(received.message, entries: entries, from: peer, into: &$0) }
+    }
+    if case .appendReply(let reply) = received.message { stages.isAcknowledged(reply, term: term, by: peer) }
+  }
+
+  func entriesRead(_ purpose: DiskJob.Purpose, _ blocks: [EntryBlock]) {
+    switch purpose {
+    case .append: break
+    case .apply: lane.loaded(blocks, proposals, evidence: evidence)
+    case .follower(let peer):
+      let slice = blocks.first.map { LogSlice(first: $0.first, last: (blocks.last ?? $0).last) }
+      // What was read may have been replaced meanwhile: only entries that are still in the log are sent.
+      let isCurrent = blocks.allSatisfy { block in block.lastID.map { replica.log.contains($0) } ?? true }
+      tail.loading(blocks) {
+        step(.loaded(peer, isCurrent ? slice : nil, bytes: blocks.reduce(0) { $0 + $1.bytes.count }))
+      }
+    }
+  }
+
+  // MARK: A turn
+
+  /// What has come since the last turn becomes entries and read rounds, and goes out to the followers.
+  func gather() {
+    if proposals.areHeld, replica.transferee == nil, leader != nil {
+      proposals.resume { takeCommand($0, $1, $2) }
+    }
+    if proposals.areArrived {
+      step(.proposed(sizes: proposals.sizes))
+      proposals.clearArrived()
+    }
+    if reads.areArrived, let id = reads.request() { step(.readRequested(id)) }
+    step(.turnEnded)
+  }
+
+  /// All that follows from a write that was done at once.
+  func endTurn() { step(.turnEnded) }
+
+  func handedOver(at now: UInt64) { stages.handedOver(at: now) }
+
+  func takeWrites(note: (WriteID) -> Void) -> LogWrite { tail.takeWrites(replica.log, commit: commit, note: note) }
+
+  /// Applies and answers what can be. Returns true when there is more to do at once.
+  func work() -> Bool {
+    var isMore = false
+    switch lane.apply(tail, durable: replica.log.durable, proposals, evidence: evidence) {
+    case .rest: break
+    case .more: isMore = true
+    case .load(let first, let last):
+      read(.apply, from: first, through: last, maximumBytes: context.limits.applyBytes)
+    }
+    guard context.failure == nil else { return false }
+    if reads.answer(from: lane, leader: leader) { isMore = true }
+    let floor = replica.log.floor
+    tail.trim(before: lane.needed.map { min(floor, $0) } ?? floor)
+    return isMore
+  }
+
+  func expire(_ now: UInt64) {
+    proposals.expire(now, commit: commit, log: replica.log, leader: leader)
+    reads.expire(now, applied: lane.applied, leader: leader)
+  }
+
+  // MARK: The core
+
+  private func step(_ event: LocalEvent) { withEffects { replica.step(event, into: &$0) } }
+
+  private func withEffects(_ body: (inout [Effect]) -> Void) {
+    var list: [Effect] = []
+    swap(&list, &spareEffects)
+    body(&list)
+    for effect in list { carryOut(effect) }
+    list.removeAll(keepingCapacity: true)
+    swap(&list, &spareEffects)
+  }
+
+  private func carryOut(_ effect: Effect) {
+    switch effect {
+    case .append(let first, let count, let content): append(first, count, content)
+    case .accept(let slice): accept(slice)
+    case .store(let write): tail.add(write)
+    case .send(let message, let peer): send(message, to: peer)
+    case .load(let peer, let first, let maximumBytes):
+      read(.follower(peer), from: first, through: replica.log.durable, maximumBytes: maximumBytes)
+    case .commit(let index):
+      stages.isCommitted(index)
+      lane.committed(index)
+    case .proposalRefused(let refusal): proposals.refused(refusal, leader: leader)
+    case .readReady(let read, let index): reads.confirmed(read, at: index)
+    case .readRefused(let read, let refusal): reads.refused(read, refusal, leader: leader)
+    case .roleChanged(let role, let term, let leader): roleChanged(role, term, leader)
+    case .protocolViolation(let peer, let violation):
+      context.observe(.protocolViolation(id, peer, violation.explanation))
+    }
+  }
+
+  private func append(_ first: EntryID, _ count: Int, _ content: AppendedContent) {
+    tail.encode(first, count, content, proposals)
+    guard case .proposal = content else { return }
+    stages.isProposed(through: first.index.advanced(by: count - 1), commands: count)
+    proposals.becameEntries(from: first)
+  }
+
+  private func accept(_ slice: LogSlice) {
+    guard let isReplacing = tail.accept(slice) else {
+      context.fail(.diverged(id, slice.first.previous))
+      return
+    }
+    guard isReplacing else { return }
+    proposals.forgetReplaced(replica.log)
+    lane.replaced(from: slice.first)
+  }
+
+  private func roleChanged(_ role: RoleKind, _ term: Term, _ leader: NodeID?) {
+    stages.roleChanged()
+    context.forwarder.leaderChanged(of: id, to: leader, now: context.now)
+    context.observe(.roleChanged(id, role, term: term, leader: leader))
+  }
+
+  private func send(_ message: Message, to peer: NodeID) {
+    context.stages.isSending()
+    let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+    // What a link drops, the protocol sends again.
+    switch message {
+    case .append(let request) where !request.entries.isEmpty:
+      tail.withEntries(request.entries) { bytes, chain in
+        _ = context.links.send(message, of: id, previousChain: chain, entries: bytes, to: peer)
+        stages.isSent(request.entries, to: peer)
+      }
+    case .append(let request):
+      let chain = tail.chain(at: request.previous.index) ?? 0
+      _ = context.links.send(message, of: id, previousChain: chain, entries: nothing, to: peer)
+    case .appendReply(var reply):
+      if !lane.isCaughtUp { reply.isReplaying = true }
+      _ = context.links.send(.appendReply(reply), of: id, previousChain: 0, entries: nothing, to: peer)
+    case .vote, .voteReply, .timeoutNow, .readIndex, .readIndexReply:
+      _ = context.links.send(message, of: id, previousChain: 0, entries: nothing, to: peer)
+    }
+  }
+
+  private func read(_ purpose: DiskJob.Purpose, from first: LogIndex, through last: LogIndex, maximumBytes: Int) {
+    let work = DiskJob.Work.read(id, from: first, through: last, maximumBytes: maximumBytes, runs: replica.log.runs)
+    context.submit(DiskJob(group: id, purpose: purpose, work: work))
+  }
+
+  // MARK: Evidence
+
+  /// What the replies to all commands of a block have in common: among it the voters that this node knows to hold all
+  /// that is committed, on a leader at least a majority by the rule of commitment.
+  private func evidence() -> Evidence {
+    var evidence = Evidence(node: context.id, leader: leader)
+    evidence.acknowledgement = .quorum
+    // Who does not lead any more knows for certain of itself alone: that there was a majority, its new leader says.
+    evidence.holders = replica.progress.filter { $0.match >= commit && members.isVoter($0.node) }.map(\.node)
+    if replica.log.durable >= commit { evidence.holders.append(context.id) }
+    evidence.holders.sort()
+    return evidence
+  }
+
+  // MARK: Looked at from outside
+
+  /// Without a copy of the replica, which a computed property would be asked of after every event.
+  var inspection: GroupInspection {
+    let last = replica.log.last
+    return GroupInspection(
+      hardState: replica.hardState, isLeader: isLeading, leader: leader,
+      last: EntryID(term: replica.log.runs.last?.term ?? .zero, index: last), lastChain: tail.lastChain,
+      durable: replica.log.durable, applied: lane.applied)
+  }
+
+  var core: Replica { replica }
+  var machine: any StateMachine { lane.machine }
+  var log: LogTail { tail }
+  var progress: ApplyLane { lane }
+  var probes: StageProbes { stages.underWay }
+  var waitingCalls: (commands: Proposals, queries: ReadQueue) { (proposals, reads) }
+
+  /// What the calls of this group count for in the ledger.
+  var permits: (calls: Int, bytes: Int) {
+    let (commands, queries) = (proposals.permits, reads.permits)
+    return (commands.calls + queries.calls, commands.bytes + queries.bytes)
+  }
+
+  /// The invariants of all parts, at the end of a turn.
+  func check() {
+    tail.check(replica.log)
+    lane.check(commit: commit, last: replica.log.last)
+    proposals.check(applied: lane.applied)
+    reads.check(applied: lane.applied)
+  }
+}

@@ -1,0 +1,192 @@
+import DequeModule
+import LockstepConsensus
+import LockstepExecution
+import LockstepRequests
+
+/// The commands of one group that clients wait for: arrived in this turn, held while the lead is handed over, or in the
+/// log and waiting to be applied.
+final class Proposals {
+  /// A command in the log.
+  private struct Awaited {
+    let id: EntryID
+    /// Nil: answered already. It stays while its entry is in the log, so that what it takes of the limits is counted.
+    var target: ReplyTarget?
+    let deadline: UInt64
+    let bytes: Int
+  }
+
+  private let group: GroupID
+  private let context: NodeContext
+  /// To be proposed in this turn.
+  private var arrived = CallBuffer()
+  /// Arrived while the lead was handed over.
+  private var held = CallBuffer()
+  /// Ordered by index, then term: what applying comes to first stands first.
+  private var awaited: Deque<Awaited> = []
+
+  init(group: GroupID, context: NodeContext) {
+    self.group = group
+    self.context = context
+  }
+
+  var areArrived: Bool { !arrived.isEmpty }
+  var areHeld: Bool { !held.isEmpty }
+  /// Somebody may wait for the answer of what is applied next.
+  var areAwaited: Bool { !awaited.isEmpty }
+  var sizes: [Int] { arrived.calls.map(\.bytes) }
+
+  func arrive(_ request: Request, for target: ReplyTarget, deadline: UInt64) {
+    arrived.append(request, for: target, deadline: deadline)
+  }
+
+  // MARK: What becomes of a proposal
+
+  /// `body` gets what the entries of the proposal are made of.
+  func withArrived(_ body: (CallBuffer) -> Void) { body(arrived) }
+
+  /// The proposal has become entries from `first` on.
+  func becameEntries(from first: EntryID) {
+    let isBehind = awaited.last.map { $0.id.index >= first.index } ?? false
+    for (offset, call) in arrived.calls.enumerated() {
+      awaited.append(
+        Awaited(
+          id: EntryID(term: first.term, index: first.index.advanced(by: offset)), target: call.target,
+          deadline: call.deadline, bytes: call.bytes))
+    }
+    // Commands of a former time as leader, replaced in the log since, still wait for what takes their places. They are
+    // answered in the order of the log, or one of these would be taken for one that was replaced.
+    guard isBehind else { return }
+    awaited.sort { ($0.id.index, $0.id.term) < ($1.id.index, $1.id.term) }
+  }
+
+  func clearArrived() { arrived.removeAll() }
+
+  /// Nothing was appended.
+  func refused(_ refusal: ProposalRefusal, leader: NodeID?) {
+    let refused = arrived
+    arrived.removeAll()
+    refused.forEachRequest(of: group) { request, target, deadline in
+      switch refusal {
+      case .transferring: held.append(request, for: target, deadline: deadline)
+      case .overloaded:
+        giveBack(request)
+        let message = "too many commands wait to be committed, or for the leader's disk"
+        context.answers.refuse(target, Status(.resourceExhausted, message), leader: leader)
+      case .notLeader(let leader):
+        context.forwarder.pass(
+          request, for: target, to: leader, deadline: deadline, now: context.now, isCommand: true)
+      }
+    }
+  }
+
+  /// Commands that waited for the lead to be handed over go on.
+  func resume(_ body: (Request, ReplyTarget, _ deadline: UInt64) -> Void) {
+    let resumed = held
+    held = CallBuffer()
+    resumed.forEachRequest(of: group, body)
+  }
+
+  private func giveBack(_ request: Request) {
+    context.ledger.giveBack(calls: request.payloads.count, bytes: CallLedger.bytes(request))
+  }
+
+  // MARK: Applied
+
+  /// The entry `id` has been applied: whoever waits for it, or for another one in its place, is answered.
+  func applied(_ id: EntryID, _ reply: Replies.Reply?, _ evidence: Evidence) {
+    while !awaited.isEmpty, awaited[0].id.index <= id.index {
+      let command = awaited.removeFirst()
+      context.ledger.giveBack(bytes: command.bytes)
+      guard let target = command.target else { continue }
+      if command.id == id {
+        let answer: Outcome.Answer =
+          switch reply {
+          case .success(let payload)?: .reply(payload)
+          case .failure(let status)?: .failure(status)
+          case nil: .reply([])
+          }
+        context.answers.write(
+          Outcome(answer, applied: .yes, index: id.index, term: id.term), to: target, evidence)
+      } else {
+        // Another entry is committed in its place: this one can never be (State Machine Safety, Raft figure 3).
+        let entry = "entry \(command.id.index) of term \(command.id.term)"
+        context.answers.fail(
+          target, Status(.unavailable, "\(entry) was replaced by a later leader's; send it again"),
+          leader: evidence.leader)
+      }
+    }
+  }
+
+  // MARK: Deadlines
+
+  /// Calls whose time is over are told so; the deadlines of the others are noted.
+  func expire(_ now: UInt64, commit: LogIndex, log: Log, leader: NodeID?) {
+    for call in arrived.calls { context.deadlines.note(call.deadline) }
+    expireHeld(now, leader: leader)
+    var isAnyLate = false
+    for position in awaited.indices {
+      guard let target = awaited[position].target else { continue }
+      guard awaited[position].deadline <= now else {
+        context.deadlines.note(awaited[position].deadline)
+        continue
+      }
+      let id = awaited[position].id
+      awaited[position].target = nil
+      isAnyLate = true
+      let isCommitted = id.index <= commit && log.contains(id)
+      let what = "entry \(id.index) of term \(id.term) is in the log of node \(context.id)"
+      let message =
+        isCommitted
+        ? "\(what) and committed, and was not carried out in time; it will be"
+        : "\(what) and was not committed in time; it may be later"
+      context.answers.write(
+        Outcome(.failure(Status(.deadlineExceeded, message)), applied: .unknown, index: id.index, term: id.term),
+        to: target, Evidence(node: context.id, leader: leader))
+    }
+    if isAnyLate { forgetReplaced(log) }
+  }
+
+  /// Drops commands that nobody waits for any more and that have left the log: what would take their places, and make
+  /// room for others, may never come.
+  func forgetReplaced(_ log: Log) {
+    awaited.removeAll { command in
+      guard command.target == nil, !log.contains(command.id) else { return false }
+      context.ledger.giveBack(bytes: command.bytes)
+      return true
+    }
+  }
+
+  private func expireHeld(_ now: UInt64, leader: NodeID?) {
+    guard !held.isEmpty else { return }
+    let former = held
+    held = CallBuffer()
+    former.forEachRequest(of: group) { request, target, deadline in
+      guard deadline <= now else {
+        context.deadlines.note(deadline)
+        held.append(request, for: target, deadline: deadline)
+        return
+      }
+      giveBack(request)
+      let message = "the lead was being handed over, and nobody led in time"
+      context.answers.refuse(target, Status(.deadlineExceeded, message), leader: leader)
+    }
+  }
+
+  // MARK: Invariants
+
+  /// What these calls count for in the ledger.
+  var permits: (calls: Int, bytes: Int) {
+    (
+      arrived.calls.count + held.calls.count + awaited.count,
+      awaited.reduce(arrived.callBytes + held.callBytes) { $0 + $1.bytes }
+    )
+  }
+
+  func check(applied: LogIndex) {
+    precondition(arrived.isEmpty, "commands that came before the turn are not proposed")
+    for (one, next) in zip(awaited, awaited.dropFirst()) {
+      precondition((one.id.index, one.id.term) < (next.id.index, next.id.term), "commands that wait out of order")
+    }
+    precondition(awaited.first.map { $0.id.index > applied } ?? true, "a command that is applied and not answered")
+  }
+}

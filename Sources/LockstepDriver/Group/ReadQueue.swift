@@ -1,0 +1,213 @@
+import DequeModule
+import LockstepConsensus
+import LockstepExecution
+import LockstepRequests
+
+/// The queries of one group that clients wait for: arrived in this turn, waiting for an index to be confirmed, for that
+/// index to be applied, or for their client to have room.
+final class ReadQueue {
+  private struct Read {
+    let target: ReplyTarget
+    let consistency: Consistency
+    let deadline: UInt64
+    let method: [UInt8]
+    let payload: [UInt8]
+    /// The state that it must see.
+    var index: LogIndex
+
+    var bytes: Int { method.count + payload.count }
+  }
+
+  private let context: NodeContext
+  private var nextID: UInt64
+  private var arrived: [Read] = []
+  /// In order of their ids; none is empty.
+  private var confirming: Deque<(id: ReadID, reads: [Read])> = []
+  /// Confirmed, their index not applied yet.
+  private var waiting: [Read] = []
+  /// At most the least index in `waiting`.
+  private var leastWaiting = LogIndex(.max)
+  /// To be answered, in this order.
+  private var ready: Deque<Read> = []
+  /// Ready, but their client has much to read already; looked at again with the next tick.
+  private var stalled: [Read] = []
+
+  init(context: NodeContext, firstID: UInt64) {
+    self.context = context
+    nextID = firstID
+  }
+
+  var areArrived: Bool { !arrived.isEmpty }
+
+  func arrive(_ request: Request, for target: ReplyTarget, deadline: UInt64) {
+    var index = LogIndex.zero
+    if case .at(let asked) = request.options.consistency { index = LogIndex(asked) }
+    arrived.append(
+      Read(
+        target: target, consistency: request.options.consistency, deadline: deadline,
+        method: [UInt8](request.method), payload: [UInt8](request.payloads[0]), index: index))
+  }
+
+  // MARK: Which index
+
+  /// All linearizable reads of a turn share one request for an index, which is returned; the others only wait for the
+  /// machine.
+  func request() -> ReadID? {
+    var linearizable: [Read] = []
+    for read in arrived {
+      if read.consistency == .linearizable { linearizable.append(read) } else { wait(read) }
+    }
+    arrived.removeAll(keepingCapacity: true)
+    guard !linearizable.isEmpty else { return nil }
+    let id = ReadID(nextID)
+    nextID += 1
+    confirming.append((id, linearizable))
+    return id
+  }
+
+  func confirmed(_ id: ReadID, at index: LogIndex) {
+    for var read in take(id) {
+      read.index = index
+      wait(read)
+    }
+  }
+
+  func refused(_ id: ReadID, _ refusal: ReadRefusal, leader: NodeID?) {
+    let status =
+      switch refusal {
+      case .noLeader:
+        Status(
+          .unavailable,
+          "no leader is known to node \(context.id), so nobody can say what is committed; "
+            + "'--read any' answers from what this node has")
+      case .leadershipLost:
+        Status(.unavailable, "the leader changed while the read was confirmed; ask again")
+      case .overloaded: Status(.resourceExhausted, "too many reads wait to be confirmed")
+      }
+    for read in take(id) { refuse(read, status, leader) }
+  }
+
+  private func take(_ id: ReadID) -> [Read] {
+    // Answers come in order, mostly.
+    guard let position = confirming.firstIndex(where: { $0.id == id }) else { return [] }
+    return confirming.remove(at: position).reads
+  }
+
+  private func wait(_ read: Read) {
+    waiting.append(read)
+    leastWaiting = min(leastWaiting, read.index)
+  }
+
+  // MARK: Answers
+
+  /// A client may have read what it had to: those that wait for that are looked at again.
+  func retryStalled() {
+    guard !stalled.isEmpty else { return }
+    ready.prepend(contentsOf: stalled)
+    stalled.removeAll(keepingCapacity: true)
+  }
+
+  /// Answers the reads whose index has been applied, up to the limit of a turn. Returns true when there are more.
+  func answer(from lane: ApplyLane, leader: NodeID?) -> Bool {
+    if leastWaiting <= lane.applied { moveApplied(lane.applied) }
+    guard !ready.isEmpty else { return false }
+    var budget = context.limits.answerBytes
+    while budget > 0, let read = ready.popFirst() {
+      if read.target.writer.hasRoom {
+        budget -= answer(read, from: lane, leader)
+      } else {
+        stalled.append(read)
+      }
+    }
+    return !ready.isEmpty
+  }
+
+  private func moveApplied(_ applied: LogIndex) {
+    leastWaiting = LogIndex(.max)
+    waiting.removeAll { read in
+      guard read.index <= applied else {
+        leastWaiting = min(leastWaiting, read.index)
+        return false
+      }
+      ready.append(read)
+      return true
+    }
+  }
+
+  /// Returns the bytes of the answer.
+  private func answer(_ read: Read, from lane: ApplyLane, _ leader: NodeID?) -> Int {
+    context.ledger.giveBack(bytes: read.bytes)
+    let outcome = read.method.withUnsafeBytes { method in
+      read.payload.withUnsafeBytes { payload in
+        do throws(Status) {
+          let reply = try lane.query(Call(method: method, request: payload))
+          return Outcome(.reply(reply), applied: .unknown, index: lane.applied, term: lane.appliedTerm)
+        } catch {
+          return Outcome(
+            .failure(error), applied: .no, index: lane.applied, term: lane.appliedTerm)
+        }
+      }
+    }
+    var evidence = Evidence(node: context.id, leader: leader)
+    evidence.consistency = read.consistency
+    context.answers.write(outcome, to: read.target, evidence)
+    return outcome.bytes
+  }
+
+  private func refuse(_ read: Read, _ status: Status, _ leader: NodeID?) {
+    context.ledger.giveBack(bytes: read.bytes)
+    context.answers.refuse(read.target, status, leader: leader)
+  }
+
+  // MARK: Deadlines
+
+  /// Reads whose time is over are told so; the deadlines of the others are noted.
+  func expire(_ now: UInt64, applied: LogIndex, leader: NodeID?) {
+    for read in arrived { context.deadlines.note(read.deadline) }
+    for position in confirming.indices {
+      expire(&confirming[position].reads, now, leader) { _ in "no majority of the voters confirmed the leader in time" }
+    }
+    confirming.removeAll { $0.reads.isEmpty }
+    let notApplied = { (read: Read) in
+      "node \(self.context.id) has applied entry \(applied), and \(read.index) was asked for"
+    }
+    expire(&waiting, now, leader, notApplied)
+    var others = Array(ready)
+    expire(&others, now, leader) { _ in "the node has more to answer than it could in time" }
+    ready = Deque(others)
+    expire(&stalled, now, leader) { _ in "the client's connection had no room for the answer in time" }
+  }
+
+  private func expire(
+    _ reads: inout [Read], _ now: UInt64, _ leader: NodeID?, _ reason: (Read) -> String
+  ) {
+    var late: [Read] = []
+    reads.removeAll { read in
+      guard read.deadline <= now else {
+        context.deadlines.note(read.deadline)
+        return false
+      }
+      late.append(read)
+      return true
+    }
+    for read in late { refuse(read, Status(.deadlineExceeded, reason(read)), leader) }
+  }
+
+  // MARK: Invariants
+
+  /// What these reads count for in the ledger.
+  var permits: (calls: Int, bytes: Int) {
+    var (calls, bytes) = (0, 0)
+    for read in arrived + confirming.flatMap(\.reads) + waiting + ready + stalled {
+      calls += 1
+      bytes += read.bytes
+    }
+    return (calls, bytes)
+  }
+
+  func check(applied: LogIndex) {
+    precondition(arrived.isEmpty, "queries that came before the turn have no place")
+    precondition(confirming.allSatisfy { !$0.reads.isEmpty }, "a read round for nobody")
+    precondition(waiting.allSatisfy { $0.index >= leastWaiting && $0.index > applied }, "a read that could be answered")
+  }
+}

@@ -1,0 +1,36 @@
+package import LockstepConsensus
+
+extension Node {
+  package struct Configuration: Sendable {
+    package var id: NodeID
+    package var members: Members
+    package var preferredLeader: NodeID?
+    package var cluster: [UInt8]
+    package var limits: Limits
+    package var driver: DriverLimits
+    package var seed: UInt64
+    package init(
+      id: NodeID, members: Members, preferredLeader: NodeID?, cluster: [UInt8], limits: Limits,
+      driver: DriverLimits, seed: UInt64
+    ) {
+      self.id = id
+      self.members = members
+      self.preferredLeader = preferredLeader
+      self.cluster = cluster
+      self.limits = limits
+      self.driver = driver
+      self.seed = seed
+    }
+  }
+
+  /// The largest payload of a frame between nodes: a full AppendEntries, or one entry as large as a request may be.
+  package static func frameBytes(requestBytes: Int) -> Int { 2 * requestBytes + 2 * 1024 * 1024 }
+  /// And of one to a client: a reply that is somewhat larger than any request.
+  package static func clientFrameBytes(requestBytes: Int) -> Int { max(4 * 1024 * 1024, requestBytes + 64 * 1024) }
+
+  /// Where the ids begin that other nodes answer to: far from those of any other start.
+  static func firstID(seed: UInt64) -> UInt64 {
+    var generator = Generator(seed: seed)
+    return generator.next() >> 2 | 1
+  }
+}

@@ -1,0 +1,68 @@
+import LockstepConsensus
+import LockstepRequests
+
+/// What all groups of a node have in common.
+final class NodeContext {
+  let id: NodeID
+  let limits: DriverLimits
+  let links: any PeerLinks
+  let disk: any DiskQueue
+  let answers: Answers
+  let ledger: CallLedger
+  let forwarder: Forwarder
+  let deadlines = Deadlines()
+  let stages: StageRecorder
+  let observe: (NodeEvent) -> Void
+
+  /// Monotonic, and since 1970; both in nanoseconds, as of the last turn or tick. The first never goes back.
+  private(set) var now: UInt64 = 0
+  private(set) var wall: UInt64 = 0
+  /// Called for a job that was done at once.
+  private var finished: (DiskResult) -> Void = { _ in }
+  /// Set once: nothing is sent, stored or answered after that.
+  private(set) var failure: NodeFailure?
+
+  init(
+    _ configuration: Node.Configuration, links: any PeerLinks, disk: any DiskQueue,
+    observe: @escaping (NodeEvent) -> Void, clock: @escaping () -> UInt64
+  ) {
+    id = configuration.id
+    limits = configuration.driver
+    self.links = links
+    self.disk = disk
+    self.observe = observe
+    answers = Answers(node: id, limits: limits)
+    ledger = CallLedger(limits: limits)
+    stages = StageRecorder(clock: clock)
+    forwarder = Forwarder(
+      node: id, limits: limits, links: links, answers: answers, ledger: ledger, deadlines: deadlines,
+      firstID: Node.firstID(seed: configuration.seed))
+  }
+
+  func advance(now: UInt64, wall: UInt64) {
+    self.now = max(self.now, now)
+    self.wall = wall
+  }
+
+  func onFinished(_ body: @escaping (DiskResult) -> Void) { finished = body }
+
+  func submit(_ job: DiskJob) {
+    if let result = disk.submit(job) { finished(result) }
+  }
+
+  func fail(_ failure: NodeFailure) { self.failure = self.failure ?? failure }
+}
+
+/// When the next call's time may be over. Early is harmless: then nothing is found, and the next one is looked for.
+final class Deadlines {
+  private(set) var next = UInt64.max
+
+  func note(_ deadline: UInt64) { next = min(next, deadline) }
+
+  /// Whether one may be over. If so, those that are still to come are to be noted again.
+  func areOver(_ now: UInt64) -> Bool {
+    guard now >= next else { return false }
+    next = .max
+    return true
+  }
+}

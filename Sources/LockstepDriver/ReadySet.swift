@@ -1,0 +1,30 @@
+/// Positions of groups with work, each once, in the order in which it came.
+struct ReadySet {
+  private(set) var positions: [Int] = []
+  /// For each group, whether it stands in `positions`.
+  private var isMember: [Bool]
+
+  init(count: Int) { isMember = Array(repeating: false, count: count) }
+
+  var isEmpty: Bool { positions.isEmpty }
+
+  mutating func insert(_ position: Int) {
+    guard !isMember[position] else { return }
+    isMember[position] = true
+    positions.append(position)
+  }
+
+  /// Takes in all of the other one, which is empty then.
+  mutating func take(_ other: inout ReadySet) {
+    for position in other.positions { insert(position) }
+    other.removeAll()
+  }
+
+  mutating func removeAll(where isDone: (Int) -> Bool = { _ in true }) {
+    positions.removeAll { position in
+      guard isDone(position) else { return false }
+      isMember[position] = false
+      return true
+    }
+  }
+}
