@@ -18,6 +18,9 @@ package enum Effect: Hashable, Sendable {
   case readReady(ReadID, LogIndex)
   case readRefused(ReadID, ReadRefusal)
   case roleChanged(RoleKind, term: Term, leader: NodeID?)
+  /// The leader's log lacks what is committed here from this index on. This node has stopped: it must neither answer
+  /// nor promise anything more, and nothing that is stepped from now on has an effect.
+  case diverged(LogIndex)
   /// A peer broke the protocol: the message was dropped and nothing changed.
   case protocolViolation(NodeID, ProtocolViolation)
 }
@@ -61,9 +64,9 @@ package enum ProtocolViolation: Hashable, Sendable {
   case notAMember
   /// Two leaders in one term: election safety (Raft figure 3) would be broken.
   case secondLeader(Term)
-  /// Its entries would replace one that is committed, or that it has sent itself in this term: leader completeness or
-  /// leader append-only (Raft figure 3) would be broken.
-  case conflictsWithCommitted(LogIndex)
+  /// Its entries would replace one that it has sent itself in this term: leader append-only (Raft figure 3) would be
+  /// broken.
+  case takesBackItsOwnEntry(LogIndex)
   /// An entry of a later term than the message's own, terms that go back, term 0 where there must be a leader or a
   /// candidate, or a term that is further ahead than elections lead.
   case impossibleTerms

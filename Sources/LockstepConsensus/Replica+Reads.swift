@@ -5,7 +5,7 @@ extension Replica {
     switch role {
     case .leader: addRead(.local(id), &effects)
     case .follower(let leader?):
-      guard forwardedReads.count < limits.waitingReads else {
+      guard forwardedReads.count + unverifiedReads.count < limits.waitingReads else {
         effects.append(.readRefused(id, .overloaded))
         return
       }
@@ -45,7 +45,21 @@ extension Replica {
     }
     // The leader has it committed: so has this node, as far as its log is known to be the leader's.
     commit(through: min(index, verified), &effects)
-    effects.append(.readReady(reply.id, index))
+    if index <= verified {
+      effects.append(.readReady(reply.id, index))
+    } else {
+      unverifiedReads.append((reply.id, index))
+    }
+  }
+
+  /// This log is known to be the leader's further than before.
+  mutating func answerVerifiedReads(_ effects: inout [Effect]) {
+    guard !unverifiedReads.isEmpty else { return }
+    for read in unverifiedReads where read.index <= verified {
+      commit(through: read.index, &effects)
+      effects.append(.readReady(read.id, read.index))
+    }
+    unverifiedReads.removeAll { $0.index <= verified }
   }
 
   mutating func retryForwardedReads(_ effects: inout [Effect]) {
@@ -58,7 +72,9 @@ extension Replica {
 
   mutating func refuseForwardedReads(_ effects: inout [Effect]) {
     for id in forwardedReads { effects.append(.readRefused(id, .leadershipLost)) }
+    for read in unverifiedReads { effects.append(.readRefused(read.id, .leadershipLost)) }
     forwardedReads.removeAll()
+    unverifiedReads.removeAll()
     forwardedReadsElapsed = 0
   }
 

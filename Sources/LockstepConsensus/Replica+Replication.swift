@@ -212,6 +212,10 @@ extension Replica {
       effects.append(.protocolViolation(peer, violation))
       return
     }
+    if let index = contradiction(in: request, entries) {
+      diverge(at: index, &effects)
+      return
+    }
     if request.term > term || leader != peer {
       becomeFollower(term: request.term, leader: peer, &effects)
       // It has got the lead, so it can be given it again.
@@ -240,6 +244,7 @@ extension Replica {
     guard take(entries, from: peer, &effects) else { return }
     let matched = request.previous.index.advanced(by: entries.terms.count)
     verified = max(verified, matched)
+    answerVerifiedReads(&effects)
     // "5. If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)": what the leader
     // says is committed counts only as far as this log is known to be the leader's.
     commit(through: min(request.commit, planted(.commitsBeyondWhatMatches) ? log.last : matched), &effects)
@@ -279,10 +284,10 @@ extension Replica {
     guard known < entries.terms.count else { return true }
     let first = entries.first.advanced(by: known)
     if first <= log.last {
-      // Nor can a leader take back what it has sent in its own term: it "never overwrites or deletes entries".
-      guard first > commit || planted(.truncatesMatchingEntries), first > verified || planted(.truncatesMatchingEntries)
-      else {
-        effects.append(.protocolViolation(peer, .conflictsWithCommitted(first)))
+      // What is committed is no more in question here, see `contradiction`. Nor can a leader take back what it has sent
+      // in its own term: it "never overwrites or deletes entries".
+      guard first > verified || planted(.truncatesMatchingEntries) else {
+        effects.append(.protocolViolation(peer, .takesBackItsOwnEntry(first)))
         return false
       }
       log.truncate(from: first)

@@ -86,6 +86,9 @@ package struct Replica: Sendable {
   var readRoundHeard: UInt64 = 0
   var forwardedReads: [ReadID] = []
   var forwardedReadsElapsed = 0
+  /// Answered by the leader, with an index up to which this log is not yet known to be the leader's: what is committed
+  /// here beyond `verified` may be a history that the leader contradicts.
+  var unverifiedReads: [(id: ReadID, index: LogIndex)] = []
 
   // As a candidate.
   var tally = Tally()
@@ -102,6 +105,9 @@ package struct Replica: Sendable {
   var transferPause = 0
   var preferredCaughtUp = 0
   var reads = ReadRounds()
+
+  /// Where a leader was found to lack what is committed here: this node has stopped.
+  package internal(set) var divergence: LogIndex?
 
   /// Links that are up, so that a new leader knows where to send.
   var linksUp: [NodeID] = []
@@ -126,6 +132,7 @@ package struct Replica: Sendable {
 
   /// One step: all effects of the event are appended to `effects`, in the order in which they must be carried out.
   package mutating func step(_ event: LocalEvent, into effects: inout [Effect]) {
+    guard divergence == nil else { return }
     switch event {
     case .tick: tick(&effects)
     case .proposed(let sizes): propose(sizes, &effects)
@@ -144,6 +151,7 @@ package struct Replica: Sendable {
   package mutating func step(
     _ message: Message, entries: ReceivedEntries = .none, from peer: NodeID, into effects: inout [Effect]
   ) {
+    guard divergence == nil else { return }
     guard members.all.contains(peer), peer != id else {
       effects.append(.protocolViolation(peer, .notAMember))
       return

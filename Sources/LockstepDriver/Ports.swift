@@ -100,7 +100,7 @@ extension ProtocolViolation {
     switch self {
     case .notAMember: "a message from a node that is no member"
     case .secondLeader(let term): "a second leader in term \(term)"
-    case .conflictsWithCommitted(let index): "entries that would replace committed entry \(index)"
+    case .takesBackItsOwnEntry(let index): "entries that would replace entry \(index), which it has sent in this term"
     case .impossibleTerms: "entries whose terms cannot be"
     case .gap: "entries that do not follow each other"
     case .impossibleAcknowledgement: "an acknowledgement of what was never sent"

@@ -126,7 +126,7 @@ extension ServerFailure {
     case .diverged(_, let index):
       self.init(
         .diverged,
-        "entry \(index) has another history here than at the leader, though its term is the same: one of the two logs was changed from outside. This node stops; compare with 'lockstep log inspect', and replace the wrong node's directory"
+        "entry \(index), or the history before it, is not the same here as at the leader, though it is committed: one of the two logs was changed from outside, or put back to an earlier state. This node stops; compare with 'lockstep log inspect', and replace the wrong node's directory"
       )
     case .corrupted(_, let index, let reason):
       self.init(.damaged, "entry \(index) cannot be read back from memory or disk: \(reason)")

@@ -143,6 +143,7 @@ extension [Effect] {
   var violations: [ProtocolViolation] {
     compactMap { if case .protocolViolation(_, let violation) = $0 { violation } else { nil } }
   }
+  var divergences: [UInt64] { compactMap { if case .diverged(let index) = $0 { index.rawValue } else { nil } } }
   var loads: [LogIndex] { compactMap { if case .load(_, let from, _) = $0 { from } else { nil } } }
 
   /// The votes that were granted to this peer.

@@ -12,6 +12,8 @@ final class TestCluster {
   var checks = ClusterChecks()
   /// In a run with honest peers there is nothing to complain about.
   var areViolationsExpected = false
+  /// And no disk has been put back to another state.
+  var areDivergencesExpected = false
 
   private var nextPayload: UInt64 = 1
   private var nextRead: UInt64 = 1
@@ -104,6 +106,8 @@ final class TestCluster {
     case .commit(let index): checks.isCommitted(node, through: index, nodes: nodes)
     case .readReady(let id, let index): checks.readEnded(id, on: node.id, at: index)
     case .readRefused(let id, _): checks.readEnded(id, on: node.id, at: nil)
+    case .diverged(let index):
+      if !areDivergencesExpected { checks.fail("node \(node.id) says that the leader contradicts entry \(index)") }
     case .protocolViolation(let peer, let violation):
       if !areViolationsExpected { checks.fail("node \(node.id) accuses \(peer): \(violation)") }
     case .proposalRefused, .roleChanged: break
