@@ -5,6 +5,9 @@ package struct Limits: Hashable, Sendable {
   package var electionTicks = 30
   /// The leader is heard at least this often. In ticks.
   package var heartbeatTicks = 5
+  /// A node whose own disk has not answered a write for this long does not lead, campaign or vote. Far above what a busy
+  /// disk takes now and then: until then the followers' disks do. In ticks.
+  package var diskTicks = 200
   /// Bytes of entries in one AppendEntries, unless a single entry is larger.
   package var appendBytes = 512 * 1024
   /// AppendEntries under way to one follower at most, and their bytes, unless a single entry is larger than
@@ -18,6 +21,8 @@ package struct Limits: Hashable, Sendable {
   package var uncommittedBytes = 128 * 1024 * 1024
   /// Linearizable reads that wait for a round.
   package var waitingReads = 65_536
+  /// Messages that wait until the term or the vote that they speak of is stored; more are dropped, as a link may.
+  package var unstoredMessages = 4096
   /// The named leader takes the lead back after it has been caught up for this long. In ticks.
   package var preferredLeaderTicks = 60
   /// A transfer that did not come about is not tried again for this long. In ticks.
@@ -35,11 +40,16 @@ package struct Limits: Hashable, Sendable {
       return "electionTicks is \(electionTicks), must be at least three times heartbeatTicks (\(heartbeatTicks))"
     }
     if electionTicks > 1_000_000 { return "electionTicks is \(electionTicks), must be at most 1000000" }
+    // Or a transfer, which takes an election time-out, would be no quicker than the disk.
+    if diskTicks < 2 * electionTicks {
+      return "diskTicks is \(diskTicks), must be at least twice electionTicks (\(electionTicks))"
+    }
     if appendBytes < 1 { return "appendBytes is \(appendBytes), must be at least 1" }
     if windowMessages < 1 { return "windowMessages is \(windowMessages), must be at least 1" }
     if windowBytes < appendBytes { return "windowBytes is less than appendBytes" }
     if cacheEntries < 1 || cacheBytes < windowBytes { return "the cache is smaller than a follower's window" }
     if uncommittedBytes < appendBytes { return "uncommittedBytes is less than appendBytes" }
+    if unstoredMessages < 1 { return "unstoredMessages is \(unstoredMessages), must be at least 1" }
     if waitingReads < 1 { return "waitingReads is \(waitingReads), must be at least 1" }
     return nil
   }

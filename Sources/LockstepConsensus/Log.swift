@@ -130,9 +130,11 @@ package struct Log: Sendable {
     floor = floor.advanced(by: drop)
   }
 
+  package var isWriting: Bool { !writes.isEmpty }
+
   package mutating func writeBegan(_ id: WriteID) { writes.append((id, last)) }
 
-  /// Returns whether more is durable than before.
+  /// This write and all before it are done. Returns whether more is durable than before.
   package mutating func writeFinished(_ id: WriteID) -> Bool {
     let before = durable
     var finished = 0

@@ -21,6 +21,8 @@ package struct Progress: Sendable {
   package var isActive = false
   /// A message is due even when there is no entry to send: a heartbeat, a read round.
   package var isMessageDue = false
+  /// Ticks since it last had all that there is, or acknowledged something new.
+  package var ticksBehind = 0
   package var commitSent: LogIndex = .zero
   /// It said so itself: it is not to be given the lead yet.
   package var isReplaying = false
@@ -46,6 +48,7 @@ package struct Progress: Sendable {
   /// The follower has all up to `index`, durably. Returns whether that is news.
   package mutating func acknowledged(_ index: LogIndex) -> Bool {
     let isNews = index > match
+    if isNews { ticksBehind = 0 }
     match = max(match, index)
     next = max(next, match.next)
     var freed = 0

@@ -42,6 +42,6 @@ extension Replica {
     effects.append(.diverged(index))
     becomeFollower(term: term, leader: nil, &effects)
     refuseForwardedReads(&effects)
-    held.removeAll()
+    unstoredMessages.removeAll()
   }
 }

@@ -30,7 +30,7 @@ extension Replica {
     hardState.term = term.next
     hardState.vote = id
     isHardStateDirty = true
-    held.removeAll()
+    unstoredMessages.removeAll()
     verified = .zero
     acknowledged = .zero
     readRoundHeard = 0
@@ -86,9 +86,11 @@ extension Replica {
     let isUpToDate =
       request.last >= log.lastID || planted(.votesForAShorterLog)
       || planted(.comparesLengthBeforeTerm) && request.last.index >= log.last
+    // A vote that cannot be stored is not given, nor held out.
+    let canVote = !disk.isSlow
     if planted(.preVoteRaisesTheTerm), request.term > term { becomeFollower(term: request.term, leader: nil, &effects) }
     if request.isPreVote {
-      let isGranted = request.term > term && isUpToDate
+      let isGranted = request.term > term && isUpToDate && canVote
       let reply = VoteReply(term: isGranted ? request.term : term, isGranted: isGranted, isPreVote: true)
       effects.append(.send(.voteReply(reply), to: peer))
       return
@@ -96,7 +98,7 @@ extension Replica {
     if request.term > term { becomeFollower(term: request.term, leader: nil, &effects) }
     // "votedFor is null or candidateId, and candidate's log is at least as up-to-date as receiver's log" (figure 2).
     let isFree = hardState.vote == nil || hardState.vote == peer || planted(.votesTwiceInATerm)
-    let isGranted = request.term == term && isFree && leader == nil && isUpToDate
+    let isGranted = request.term == term && isFree && leader == nil && isUpToDate && canVote
     if isGranted {
       if hardState.vote != peer {
         hardState.vote = peer
@@ -133,6 +135,7 @@ extension Replica {
     heartbeatElapsed = 0
     transferee = nil
     preferredCaughtUp = 0
+    isLeadOffered = false
     reads = ReadRounds()
     progress = members.all.filter { $0 != id }.map {
       var entry = Progress(node: $0, next: log.last.next, isLinkUp: linksUp.contains($0))

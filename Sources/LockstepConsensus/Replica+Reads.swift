@@ -4,6 +4,8 @@ extension Replica {
   mutating func requestRead(_ id: ReadID, _ effects: inout [Effect]) {
     switch role {
     case .leader: addRead(.local(id), &effects)
+    // It has no way to ask: its term is not on its disk, which hangs.
+    case .follower(leader: _?) where disk.isSlow && !isHardStateStored: effects.append(.readRefused(id, .noLeader))
     case .follower(let leader?):
       guard forwardedReads.count + unverifiedReads.count < limits.waitingReads else {
         effects.append(.readRefused(id, .overloaded))

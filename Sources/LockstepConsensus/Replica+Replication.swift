@@ -47,6 +47,9 @@ extension Replica {
       }
     }
     for place in progress.indices where progress[place].commitSent < commit { progress[place].isMessageDue = true }
+    for place in progress.indices {
+      progress[place].ticksBehind = progress[place].match == log.last ? 0 : progress[place].ticksBehind + 1
+    }
     tickTransfer(&effects)
     guard elapsed >= limits.electionTicks else { return }
     // "a leader steps down if an election timeout elapses without a successful round of heartbeats to a majority of
@@ -56,6 +59,7 @@ extension Replica {
       becomeFollower(term: term, leader: nil, &effects)
       return
     }
+    handOverIfDiskIsSlow(&effects)
     for place in progress.indices { progress[place].isActive = false }
   }
 

@@ -27,8 +27,7 @@ extension Replica {
       members.voters.contains(preferred), let place = progress.firstIndex(where: { $0.node == preferred })
     else { return }
     let isCaughtUp =
-      progress[place].isLinkUp && progress[place].state == .replicating && !progress[place].isReplaying
-      && commit >= termStart && progress[place].match >= termStart
+      canLead(progress[place]) && commit >= termStart && progress[place].match >= termStart
       && log.last.distance(after: progress[place].match) < 4096
     preferredCaughtUp = isCaughtUp ? preferredCaughtUp + 1 : 0
     guard preferredCaughtUp >= limits.preferredLeaderTicks else { return }
@@ -46,7 +45,7 @@ extension Replica {
   /// "This request has the same effect as the target server's election timer firing": but it asks for votes at once,
   /// for the leader's own consent stands in for the pre-vote.
   mutating func handleTimeoutNow(_ term: Term, from peer: NodeID, _ effects: inout [Effect]) {
-    guard term == self.term, leader == peer, role != .leader, members.isVoter(id) else { return }
+    guard term == self.term, leader == peer, role != .leader, members.isVoter(id), !disk.isSlow else { return }
     startElection(isTransfer: true, &effects)
   }
 }

@@ -75,8 +75,10 @@ package struct Replica: Sendable {
   var unstoredFrom: LogIndex?
   var isHardStateDirty = false
   var hardStateWrite: WriteID?
-  /// Messages that speak of a term or a vote that is not on the disk yet.
-  var held: [(message: Message, to: NodeID)] = []
+  /// Messages that speak of a term or a vote that is not on the disk yet; at most `unstoredMessages`.
+  var unstoredMessages: [(message: Message, to: NodeID)] = []
+  var isHardStateStored: Bool { !isHardStateDirty && hardStateWrite == nil }
+  package internal(set) var disk = DiskWatch()
 
   // As a follower.
   /// The log equals that of this term's leader up to here.
@@ -104,6 +106,8 @@ package struct Replica: Sendable {
   var isTimeoutNowSent = false
   var transferPause = 0
   var preferredCaughtUp = 0
+  /// The lead was offered to another because this node's disk is slow: once until it answers.
+  var isLeadOffered = false
   var reads = ReadRounds()
 
   /// Where a leader was found to lack what is committed here: this node has stopped.
@@ -173,13 +177,24 @@ package struct Replica: Sendable {
   }
 
   private mutating func tick(_ effects: inout [Effect]) {
+    tickDisk(&effects)
     elapsed += 1
     switch role {
     case .leader: tickLeader(&effects)
     case .follower, .preCandidate, .candidate:
       retryForwardedReads(&effects)
-      if elapsed >= timeout, members.isVoter(id) { startPreVote(&effects) }
+      guard elapsed >= timeout else { return }
+      if members.isVoter(id), !disk.isSlow { startPreVote(&effects) } else { loseLeader(&effects) }
     }
+  }
+
+  /// A node that may not campaign waits for another to, and meanwhile does not send anybody to a leader that is silent.
+  private mutating func loseLeader(_ effects: inout [Effect]) {
+    elapsed = 0
+    resetTimeout()
+    becomeFollower(term: term, leader: nil, &effects)
+    // Of a candidacy that is given up.
+    unstoredMessages.removeAll { if case .vote = $0.message { true } else { false } }
   }
 
   private mutating func linkChanged(_ node: NodeID, isUp: Bool) {
@@ -203,7 +218,7 @@ package struct Replica: Sendable {
       hardState.term = term
       hardState.vote = nil
       isHardStateDirty = true
-      held.removeAll()
+      unstoredMessages.removeAll()
       verified = .zero
       acknowledged = .zero
       readRoundHeard = 0
@@ -241,20 +256,27 @@ package struct Replica: Sendable {
   /// Votes and acknowledgements are "updated on stable storage before responding to RPCs" (figure 2). One rule for
   /// all: no message leaves in a term that is not on the disk.
   mutating func send(_ message: Message, to node: NodeID, _ effects: inout [Effect]) {
-    if isHardStateDirty || hardStateWrite != nil, !planted(.votesBeforeItIsStored) {
-      held.append((message, node))
-    } else {
+    if isHardStateStored || planted(.votesBeforeItIsStored) {
       effects.append(.send(message, to: node))
+      return
     }
+    if case .appendReply = message {
+      // The latest says all that the others did: a disk that hangs must not make them pile up.
+      unstoredMessages.removeAll { other, to in
+        if case .appendReply = other { to == node } else { false }
+      }
+    }
+    if unstoredMessages.count < limits.unstoredMessages { unstoredMessages.append((message, node)) }
   }
 
   private mutating func stored(_ id: WriteID, _ effects: inout [Effect]) {
     guard id < nextWrite else { return }
+    diskAnswered(&effects)
     let isMoreDurable = log.writeFinished(id)
     if let write = hardStateWrite, write <= id { hardStateWrite = nil }
-    if hardStateWrite == nil, !isHardStateDirty {
-      for (message, node) in held { effects.append(.send(message, to: node)) }
-      held.removeAll()
+    if isHardStateStored {
+      for (message, node) in unstoredMessages { effects.append(.send(message, to: node)) }
+      unstoredMessages.removeAll()
       countOwnVote(&effects)
     }
     guard isMoreDurable else { return }

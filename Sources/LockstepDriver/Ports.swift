@@ -84,6 +84,9 @@ package enum NodeEvent: Sendable {
   case roleChanged(GroupID, RoleKind, term: Term, leader: NodeID?)
   case protocolViolation(GroupID, NodeID, String)
   case caughtUp(GroupID, applied: LogIndex)
+  /// The disk has had a write before it for so many ticks, and has not answered; said once until it does.
+  case diskIsSlow(GroupID, ticks: Int)
+  case diskAnswersAgain(GroupID, ticks: Int)
 }
 
 /// Why a node must not go on.

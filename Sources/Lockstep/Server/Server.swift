@@ -195,6 +195,11 @@ public final class Server: Sendable {
     case .protocolViolation(_, let node, let explanation):
       logger.error("dropped from node \(node): \(explanation)")
     case .caughtUp(_, let applied): logger.notice("applied all that was stored, up to entry \(applied)")
+    case .diskIsSlow(_, let ticks):
+      logger.warning(
+        "the disk has not finished a write for \(ticks) ticks: this node hands the lead over if it has it, and does not vote until the disk answers; look at the device under the node's directory"
+      )
+    case .diskAnswersAgain(_, let ticks): logger.notice("the disk answers again, after \(ticks) ticks")
     }
   }
 }

@@ -222,6 +222,8 @@ final class Group {
     case .readReady(let read, let index): reads.confirmed(read, at: index)
     case .readRefused(let read, let refusal): reads.refused(read, refusal, leader: leader)
     case .roleChanged(let role, let term, let leader): roleChanged(role, term, leader)
+    case .diskIsSlow(let ticks): context.observe(.diskIsSlow(id, ticks: ticks))
+    case .diskAnswersAgain(let ticks): context.observe(.diskAnswersAgain(id, ticks: ticks))
     case .diverged(let index): context.fail(.diverged(id, index))
     case .protocolViolation(let peer, let violation):
       context.observe(.protocolViolation(id, peer, violation.explanation))

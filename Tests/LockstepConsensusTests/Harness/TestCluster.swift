@@ -24,6 +24,7 @@ final class TestCluster {
     var limits = Limits()
     limits.electionTicks = 10
     limits.heartbeatTicks = 2
+    limits.diskTicks = 25
     limits.appendBytes = 400
     limits.windowMessages = 4
     limits.windowBytes = 1000
@@ -110,7 +111,7 @@ final class TestCluster {
       if !areDivergencesExpected { checks.fail("node \(node.id) says that the leader contradicts entry \(index)") }
     case .protocolViolation(let peer, let violation):
       if !areViolationsExpected { checks.fail("node \(node.id) accuses \(peer): \(violation)") }
-    case .proposalRefused, .roleChanged: break
+    case .proposalRefused, .roleChanged, .diskIsSlow, .diskAnswersAgain: break
     }
   }
 
