@@ -1,5 +1,5 @@
-/// What the core knows of its log: the term at every index, and how large recent entries are. The bytes are the
-/// driver's. Terms are kept as runs, so that a log of millions of entries in one term costs one pair.
+/// What the core knows of its log: the term at every index from its base on, and how large recent entries are. The bytes
+/// are the driver's. Terms are kept as runs, so that a log of millions of entries in one term costs one pair.
 package struct Log: Sendable {
   package struct TermRun: Hashable, Sendable {
     package let first: LogIndex
@@ -10,10 +10,22 @@ package struct Log: Sendable {
     }
   }
 
+  /// What an index is to this log.
+  package enum Lookup: Hashable, Sendable {
+    /// Before the base: committed, and its term is not known any more.
+    case compacted
+    /// The base, or an entry; of this term.
+    case term(Term)
+    case beyondTheLast
+  }
+
+  /// What the first entry follows: it is committed, and all before it, and of them nothing is known but this. Zero: the
+  /// log begins at its beginning.
+  package let base: EntryID
   package private(set) var last: LogIndex
   /// All up to here is on this node's disk.
   package private(set) var durable: LogIndex
-  /// The terms, each with the first index that has it.
+  /// The terms, each with the first index after the base that has it.
   package private(set) var runs: [TermRun]
   /// For each entry from `floor` on, the bytes of all entries since some beginning: `sizes[i]` belongs to entry
   /// `floor + i - 1`, so that the size of any slice is one subtraction.
@@ -23,25 +35,32 @@ package struct Log: Sendable {
   /// Writes under way, in order, and the last entry that each makes durable.
   private var writes: [(id: WriteID, last: LogIndex)] = []
 
-  /// An empty log, or one as recovered from the disk: all of it is durable.
-  package init(runs: [TermRun] = [], last: LogIndex = .zero) {
+  /// An empty log, or one as recovered from the disk: all of it is durable. Without `last` it ends at its base.
+  package init(base: EntryID = .zero, runs: [TermRun] = [], last: LogIndex? = nil) {
+    self.base = base
     self.runs = runs
-    self.last = last
-    durable = last
-    floor = last.next
+    self.last = last ?? base.index
+    durable = self.last
+    floor = self.last.next
   }
 
-  package var lastID: EntryID { EntryID(term: term(at: last) ?? .zero, index: last) }
+  package var lastID: EntryID { EntryID(term: term(at: last) ?? base.term, index: last) }
 
-  /// The term of the entry at this index; zero before the first, nil beyond the last.
+  package func lookup(_ index: LogIndex) -> Lookup {
+    if index <= base.index { return index == base.index ? .term(base.term) : .compacted }
+    guard index <= last, let run = runIndex(at: index) else { return .beyondTheLast }
+    return .term(runs[run].term)
+  }
+
+  /// The term at this index, for those to whom an index that is compacted and one beyond the last are the same: not at
+  /// hand.
   package func term(at index: LogIndex) -> Term? {
-    if index == .zero { return .zero }
-    guard index <= last, let run = runIndex(at: index) else { return nil }
-    return runs[run].term
+    if case .term(let term) = lookup(index) { term } else { nil }
   }
 
-  /// "If two entries in different logs have the same index and term, then they store the same command" (Raft 5.3).
-  package func contains(_ id: EntryID) -> Bool { term(at: id.index) == id.term }
+  /// "If two entries in different logs have the same index and term, then they store the same command" (Raft 5.3). Of
+  /// one that is compacted it is not known: it is not contained.
+  package func contains(_ id: EntryID) -> Bool { lookup(id.index) == .term(id.term) }
 
   private func runIndex(at index: LogIndex) -> Int? {
     if let final = runs.last, final.first <= index { return runs.count - 1 }
@@ -55,14 +74,15 @@ package struct Log: Sendable {
   }
 
   /// The last entry at or before `index` whose term is at most `term`: as far as two logs can agree when one has
-  /// `term` at `index` (the back-off of Raft section 5.3, "the first index it stores for that term").
-  package func lastEntry(atOrBefore index: LogIndex, withTermAtMost term: Term) -> EntryID {
-    var place = min(index, last)
-    while place > .zero, let run = runIndex(at: place) {
-      if runs[run].term <= term { return EntryID(term: runs[run].term, index: place) }
-      place = runs[run].first.previous
+  /// `term` at `index` (the back-off of Raft section 5.3, "the first index it stores for that term"). The base counts as
+  /// an entry; nil: it would be before the base, where nothing is known.
+  package func lastEntry(atOrBefore index: LogIndex, withTermAtMost term: Term) -> EntryID? {
+    var index = min(index, last)
+    while index > base.index, let run = runIndex(at: index) {
+      if runs[run].term <= term { return EntryID(term: runs[run].term, index: index) }
+      index = runs[run].first.previous
     }
-    return .zero
+    return index == base.index && base.term <= term ? base : nil
   }
 
   package mutating func append(term: Term, sizes added: some Sequence<Int>) {
@@ -78,14 +98,15 @@ package struct Log: Sendable {
   }
 
   /// Drops the entries from `index` on. Writes of them that are still under way no longer make them durable, however
-  /// often an entry of the same place and term comes and goes meanwhile.
-  package mutating func truncate(from index: LogIndex) {
+  /// often an entry of the same index and term comes and goes meanwhile. The base stays, whatever is asked.
+  package mutating func truncate(from first: LogIndex) {
+    let index = max(first, base.index.next)
     guard index <= last else { return }
     while let run = runs.last, run.first >= index { runs.removeLast() }
     last = index.previous
     durable = min(durable, last)
     if !planted(.countsALateReceiptOfTruncatedEntries) {
-      for place in writes.indices { writes[place].last = min(writes[place].last, last) }
+      for number in writes.indices { writes[number].last = min(writes[number].last, last) }
     }
     if index < floor {
       floor = index

@@ -8,6 +8,9 @@ package struct Progress: Sendable {
     case replicating
     /// The next entries are being read from the disk.
     case loading
+    /// It needs entries that are compacted at the leader. It hears that there is a leader, and is sent nothing else
+    /// until it has the leader's base.
+    case awaitingSnapshot
   }
 
   package let node: NodeID
@@ -37,6 +40,12 @@ package struct Progress: Sendable {
     self.node = node
     self.next = next
     self.isLinkUp = isLinkUp
+  }
+
+  /// Nothing before this index can be sent.
+  package mutating func awaitSnapshot(base: LogIndex) {
+    probe(from: base.next)
+    state = .awaitingSnapshot
   }
 
   package mutating func sent(_ slice: LogSlice, bytes: Int) {

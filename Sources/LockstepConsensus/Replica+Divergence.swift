@@ -26,14 +26,17 @@ extension Replica {
       if previous.index == commit { return previous.term == committed ? nil : commit }
       return previous.term < committed ? commit : nil
     }
-    guard log.contains(previous) else { return previous.index }
-    for place in entries.terms.indices {
-      let index = entries.first.advanced(by: place)
+    guard agrees(previous) else { return previous.index }
+    for number in entries.terms.indices {
+      let index = entries.first.advanced(by: number)
       if index > commit { return nil }
-      if !log.contains(EntryID(term: entries.terms[place], index: index)) { return index }
+      if !agrees(EntryID(term: entries.terms[number], index: index)) { return index }
     }
     return nil
   }
+
+  /// Of what is compacted nothing is known that could differ.
+  private func agrees(_ id: EntryID) -> Bool { log.contains(id) || log.lookup(id.index) == .compacted }
 
   /// From here on no event changes anything, and none has an effect: nothing is granted, acknowledged, answered or
   /// written any more. What waits on this node is refused, which promises nothing.

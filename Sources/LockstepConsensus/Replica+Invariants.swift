@@ -12,6 +12,8 @@ extension Replica {
   /// must not go on, for it would harm the others: it stops before any effect of the step is carried out.
   mutating func checkInvariants() {
     invariant(commit <= log.last, "commit index beyond the log")
+    invariant(commit >= log.base.index, "commit index before the base of the log")
+    invariant(log.durable >= log.base.index, "durable index before the base of the log")
     invariant(log.durable <= log.last, "durable index beyond the log")
     invariant(log.lastID.term <= term, "an entry of a term that this node has not reached")
     invariant(log.floor <= log.last.next, "memory begins beyond the log")
@@ -31,6 +33,7 @@ extension Replica {
       }
       for peer in progress {
         invariant(peer.match < peer.next, "a follower's match index is not before its next index")
+        invariant(peer.next > log.base.index, "a follower's next index is compacted")
         invariant(peer.next <= log.last.next, "a follower's next index is beyond the log")
       }
     case .follower, .preCandidate, .candidate:

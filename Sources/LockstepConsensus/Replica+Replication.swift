@@ -86,7 +86,7 @@ extension Replica {
         if !progress[place].isProbeSent || progress[place].isMessageDue { sendProbe(place, &effects) }
       case .replicating:
         while progress[place].next <= log.last, sendNext(place, &effects) {}
-      case .loading: break
+      case .loading, .awaitingSnapshot: break
       }
       if progress[place].isMessageDue { sendEntries(place, .init(first: LogIndex(1), last: .zero), &effects) }
     }
@@ -129,7 +129,7 @@ extension Replica {
       progress[place].state == .loading
     else { return }
     guard let slice, !slice.isEmpty, slice.first == progress[place].next, slice.last <= log.last else {
-      progress[place].probe(from: progress[place].next)
+      probe(place, from: progress[place].next)
       return
     }
     progress[place].state = .replicating
@@ -139,7 +139,7 @@ extension Replica {
 
   private mutating func sendEntries(_ place: Int, _ slice: LogSlice, _ effects: inout [Effect]) {
     let previous = (slice.isEmpty ? progress[place].next : slice.first).previous
-    guard let term = log.term(at: previous) else { return }
+    guard let term = log.term(at: previous) else { preconditionFailure("entry \(previous) is not at hand") }
     let request = AppendRequest(
       term: self.term, previous: EntryID(term: term, index: previous), entries: slice, commit: commit,
       readRound: reads.current)
@@ -169,7 +169,12 @@ extension Replica {
         return
       }
       let isNews = progress[place].acknowledged(match)
-      if progress[place].state == .probing { progress[place].state = .replicating }
+      let hasTheBase = match >= log.base.index
+      switch progress[place].state {
+      case .probing: progress[place].state = .replicating
+      case .awaitingSnapshot where hasTheBase: progress[place].state = .replicating
+      case .replicating, .loading, .awaitingSnapshot: break
+      }
       if isNews { advanceCommit(&effects) }
       finishTransfer(place, &effects)
     case .rejected(let previous, let hint):
@@ -190,7 +195,13 @@ extension Replica {
     guard previous > progress[place].match, previous < progress[place].next else { return }
     if progress[place].state == .probing, previous != progress[place].next.previous { return }
     let agreed = log.lastEntry(atOrBefore: min(hint.index, previous.previous), withTermAtMost: hint.term)
-    progress[place].probe(from: agreed.index.next)
+    if let agreed { probe(place, from: agreed.index.next) } else { probe(place, from: log.base.index) }
+  }
+
+  /// Where the logs agree is not later than `index`. If it may be before the base, there is nothing to send from there.
+  mutating func probe(_ place: Int, from index: LogIndex) {
+    progress[place].probe(from: index)
+    if progress[place].next <= log.base.index { progress[place].awaitSnapshot(base: log.base.index) }
   }
 
   // MARK: Follower
@@ -235,18 +246,19 @@ extension Replica {
     readRoundHeard = max(readRoundHeard, request.readRound)
 
     // "2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm"
+    // What is compacted here is committed, so the leader has it (Leader Completeness, section 5.4.3).
     guard
-      log.contains(request.previous)
+      log.contains(request.previous) || log.lookup(request.previous.index) == .compacted
         || planted(.takesEntriesWithoutThePreviousOne) && request.previous.index <= log.last
     else {
       let hint = log.lastEntry(
         atOrBefore: min(request.previous.index.previous, log.last), withTermAtMost: request.previous.term)
-      let verdict = AppendReply.Verdict.rejected(previous: request.previous.index, hint: hint)
+      let verdict = AppendReply.Verdict.rejected(previous: request.previous.index, hint: hint ?? log.base)
       send(.appendReply(AppendReply(term: term, verdict: verdict, readRound: readRoundHeard)), to: peer, &effects)
       return
     }
     guard take(entries, from: peer, &effects) else { return }
-    let matched = request.previous.index.advanced(by: entries.terms.count)
+    let matched = max(request.previous.index.advanced(by: entries.terms.count), log.base.index)
     verified = max(verified, matched)
     answerVerifiedReads(&effects)
     // "5. If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)": what the leader
@@ -280,6 +292,10 @@ extension Replica {
     var known = 0
     while known < entries.terms.count {
       let index = entries.first.advanced(by: known)
+      guard index > log.base.index else {
+        known += 1
+        continue
+      }
       guard index <= log.last, log.term(at: index) == entries.terms[known] || planted(.keepsConflictingEntries),
         !planted(.truncatesMatchingEntries)
       else { break }

@@ -6,7 +6,7 @@
 package struct Replica: Sendable {
   package struct Configuration: Sendable {
     package var id: NodeID
-    /// Effective until the log says otherwise.
+    /// Those at the base of the log: effective until an entry of the log says otherwise.
     package var members: Members
     /// The node that leads when it can; nil: any.
     package var preferredLeader: NodeID?
@@ -126,10 +126,10 @@ package struct Replica: Sendable {
     self.configuration = configuration
     self.hardState = hardState
     self.log = log
-    configurations = [(.zero, configuration.members)] + recovered
+    configurations = [(log.base.index, configuration.members)] + recovered
     generator = Generator(seed: configuration.seed)
-    // A commit index is a hint on the disk: never beyond the log that came with it.
-    self.hardState.commit = min(hardState.commit, log.last)
+    // A commit index is a hint on the disk: never beyond the log that came with it, nor before what it is based on.
+    self.hardState.commit = max(log.base.index, min(hardState.commit, log.last))
     resetTimeout()
     checkInvariants()
   }
@@ -205,7 +205,7 @@ package struct Replica: Sendable {
     // TCP loses only with the connection: whatever was under way has to be found out again. Before the first
     // acknowledgement of the term the guess stands: to begin at match + 1 then would be to send the whole log.
     let peer = progress[place]
-    progress[place].probe(from: peer.match > .zero ? peer.match.next : peer.next)
+    probe(place, from: peer.match > .zero ? peer.match.next : peer.next)
     progress[place].isMessageDue = true
   }
 

@@ -1,35 +1,40 @@
 import LockstepConsensus
 
-/// One replica, its peers played by the test. Every step is a whole turn; writes wait until the test stores them.
+/// One replica, its peers played by the test. Every step is a whole turn; writes wait until the test stores them. A base
+/// is given as (index, term), and the terms of the log are those behind it.
 struct Solo {
   private(set) var replica: Replica
   private var lastWrite: WriteID?
 
   init(
     _ id: UInt64 = 1, of count: UInt64 = 3, term: UInt64 = 0, vote: UInt64? = nil, commit: UInt64 = 0,
-    log terms: [UInt64] = [], limits: Limits = TestCluster.smallLimits, members: Members? = nil,
-    preferredLeader: UInt64? = nil
+    base: (UInt64, UInt64) = (0, 0), log terms: [UInt64] = [], limits: Limits = TestCluster.smallLimits,
+    members: Members? = nil, preferredLeader: UInt64? = nil,
+    configurations: [(index: LogIndex, members: Members)] = []
   ) {
     var runs: [Log.TermRun] = []
     for (place, term) in terms.enumerated() where runs.last?.term != Term(term) {
-      runs.append(.init(first: LogIndex(UInt64(place) + 1), term: Term(term)))
+      runs.append(.init(first: LogIndex(base.0 + UInt64(place) + 1), term: Term(term)))
     }
     replica = Replica(
       .init(
         id: NodeID(id), members: members ?? Members(voters: (1...count).map { NodeID($0) }),
         preferredLeader: preferredLeader.map { NodeID($0) }, limits: limits, seed: id),
       hardState: HardState(term: Term(term), vote: vote.map { NodeID($0) }, commit: LogIndex(commit)),
-      log: Log(runs: runs, last: LogIndex(UInt64(terms.count))))
+      log: Log(
+        base: EntryID(term: Term(base.1), index: LogIndex(base.0)), runs: runs,
+        last: LogIndex(base.0 + UInt64(terms.count))), configurations: configurations)
     for peer in replica.members.all where peer != replica.id { step(.linkRestored(peer)) }
   }
 
   /// A leader whose term began after this log; its no-op is on its disk and nowhere else.
   static func leader(
-    of count: UInt64 = 3, term: UInt64 = 1, log terms: [UInt64] = [], limits: Limits = TestCluster.smallLimits,
-    members: Members? = nil, preferredLeader: UInt64? = nil
+    of count: UInt64 = 3, term: UInt64 = 1, base: (UInt64, UInt64) = (0, 0), log terms: [UInt64] = [],
+    limits: Limits = TestCluster.smallLimits, members: Members? = nil, preferredLeader: UInt64? = nil
   ) -> Solo {
     var solo = Solo(
-      of: count, term: term - 1, log: terms, limits: limits, members: members, preferredLeader: preferredLeader)
+      of: count, term: term - 1, base: base, log: terms, limits: limits, members: members,
+      preferredLeader: preferredLeader)
     solo.campaign()
     solo.store()
     for peer in solo.replica.members.voters + solo.replica.members.outgoingVoters where peer != solo.replica.id {
