@@ -11,7 +11,7 @@ public struct Term: Hashable, Comparable, Sendable, CustomStringConvertible {
   public var description: String { String(rawValue) }
 }
 
-/// A place in the log, counted from 1; 0 is before the first entry (Raft figure 2).
+/// A position in the log, counted from 1; 0 is before the first entry (Raft figure 2).
 public struct LogIndex: Hashable, Comparable, Sendable, CustomStringConvertible {
   public let rawValue: UInt64
   @inlinable public init(_ rawValue: UInt64) { self.rawValue = rawValue }

@@ -39,8 +39,8 @@ extension Replica {
   }
 
   mutating func handle(_ reply: ReadIndexReply, from peer: NodeID, _ effects: inout [Effect]) {
-    guard leader == peer, role != .leader, let place = forwardedReads.firstIndex(of: reply.id) else { return }
-    forwardedReads.remove(at: place)
+    guard leader == peer, role != .leader, let position = forwardedReads.firstIndex(of: reply.id) else { return }
+    forwardedReads.remove(at: position)
     guard reply.term == term, let index = reply.index else {
       effects.append(.readRefused(reply.id, .leadershipLost))
       return
@@ -99,7 +99,7 @@ extension Replica {
     reads.current += 1
     reads.index = planted(.readsAtTheCommitIndexOfItsElection) ? min(commit, termStart) : commit
     swap(&reads.confirming, &reads.waiting)
-    for place in progress.indices { progress[place].isMessageDue = true }
+    for follower in progress.indices { progress[follower].isMessageDue = true }
     confirmReads(&effects)
   }
 

@@ -37,18 +37,20 @@ extension Replica {
     heartbeatElapsed += 1
     if heartbeatElapsed >= limits.heartbeatTicks {
       heartbeatElapsed = 0
-      for place in progress.indices {
-        progress[place].isMessageDue = true
-        if planted(.sendsEachProbeOnce), progress[place].isProbeSent {
-          progress[place].isMessageDue = false
+      for follower in progress.indices {
+        progress[follower].isMessageDue = true
+        if planted(.sendsEachProbeOnce), progress[follower].isProbeSent {
+          progress[follower].isMessageDue = false
         } else {
-          progress[place].isProbeSent = false
+          progress[follower].isProbeSent = false
         }
       }
     }
-    for place in progress.indices where progress[place].commitSent < commit { progress[place].isMessageDue = true }
-    for place in progress.indices {
-      progress[place].ticksBehind = progress[place].match == log.last ? 0 : progress[place].ticksBehind + 1
+    for follower in progress.indices where progress[follower].commitSent < commit {
+      progress[follower].isMessageDue = true
+    }
+    for follower in progress.indices {
+      progress[follower].ticksBehind = progress[follower].match == log.last ? 0 : progress[follower].ticksBehind + 1
     }
     tickTransfer(&effects)
     guard elapsed >= limits.electionTicks else { return }
@@ -60,7 +62,7 @@ extension Replica {
       return
     }
     handOverIfDiskIsSlow(&effects)
-    for place in progress.indices { progress[place].isActive = false }
+    for follower in progress.indices { progress[follower].isActive = false }
   }
 
   /// "If there exists an N such that N > commitIndex, a majority of matchIndex[i] >= N, and log[N].term ==
@@ -80,72 +82,72 @@ extension Replica {
 
   /// One AppendEntries for each follower that has room, with all that is new; more only when it does not fit in one.
   mutating func replicate(_ effects: inout [Effect]) {
-    for place in progress.indices where progress[place].isLinkUp {
-      switch progress[place].state {
+    for follower in progress.indices where progress[follower].isLinkUp {
+      switch progress[follower].state {
       case .probing:
-        if !progress[place].isProbeSent || progress[place].isMessageDue { sendProbe(place, &effects) }
+        if !progress[follower].isProbeSent || progress[follower].isMessageDue { sendProbe(follower, &effects) }
       case .replicating:
-        while progress[place].next <= log.last, sendNext(place, &effects) {}
+        while progress[follower].next <= log.last, sendNext(follower, &effects) {}
       case .loading, .awaitingSnapshot: break
       }
-      if progress[place].isMessageDue { sendEntries(place, .init(first: LogIndex(1), last: .zero), &effects) }
+      if progress[follower].isMessageDue { sendEntries(follower, .init(first: LogIndex(1), last: .zero), &effects) }
     }
   }
 
   /// An empty window has room for anything, or an entry larger than the window would never be sent.
-  private func hasRoom(_ place: Int, for bytes: Int) -> Bool {
-    let window = progress[place]
+  private func hasRoom(_ follower: Int, for bytes: Int) -> Bool {
+    let window = progress[follower]
     return window.windowCount == 0
       || window.windowCount < limits.windowMessages && bytes <= limits.windowBytes - window.windowBytes
   }
 
-  private mutating func sendProbe(_ place: Int, _ effects: inout [Effect]) {
-    let next = progress[place].next
-    progress[place].isProbeSent = true
-    // While the place is sought, entries would be sent in vain: the probe is empty.
-    sendEntries(place, LogSlice(first: next, last: next.previous), &effects)
+  private mutating func sendProbe(_ follower: Int, _ effects: inout [Effect]) {
+    let next = progress[follower].next
+    progress[follower].isProbeSent = true
+    // While it is sought where the logs agree, entries would be sent in vain: the probe is empty.
+    sendEntries(follower, LogSlice(first: next, last: next.previous), &effects)
   }
 
   /// Returns whether more may be sent after it.
-  private mutating func sendNext(_ place: Int, _ effects: inout [Effect]) -> Bool {
-    let next = progress[place].next
+  private mutating func sendNext(_ follower: Int, _ effects: inout [Effect]) -> Bool {
+    let next = progress[follower].next
     guard next >= log.floor else {
       // How much will be read is not known: there must be room for all that is asked for.
-      guard hasRoom(place, for: limits.appendBytes) else { return false }
-      progress[place].state = .loading
-      effects.append(.load(progress[place].node, from: next, maximumBytes: limits.appendBytes))
+      guard hasRoom(follower, for: limits.appendBytes) else { return false }
+      progress[follower].state = .loading
+      effects.append(.load(progress[follower].node, from: next, maximumBytes: limits.appendBytes))
       return false
     }
     let slice = log.slice(from: next, maximumBytes: limits.appendBytes)
     let bytes = log.bytes(slice)
-    guard hasRoom(place, for: bytes) else { return false }
-    sendEntries(place, slice, &effects)
-    progress[place].sent(slice, bytes: bytes)
+    guard hasRoom(follower, for: bytes) else { return false }
+    sendEntries(follower, slice, &effects)
+    progress[follower].sent(slice, bytes: bytes)
     return true
   }
 
   mutating func loaded(_ node: NodeID, _ slice: LogSlice?, _ bytes: Int, _ effects: inout [Effect]) {
-    guard role == .leader, let place = progress.firstIndex(where: { $0.node == node }),
-      progress[place].state == .loading
+    guard role == .leader, let follower = progress.firstIndex(where: { $0.node == node }),
+      progress[follower].state == .loading
     else { return }
-    guard let slice, !slice.isEmpty, slice.first == progress[place].next, slice.last <= log.last else {
-      probe(place, from: progress[place].next)
+    guard let slice, !slice.isEmpty, slice.first == progress[follower].next, slice.last <= log.last else {
+      probe(follower, from: progress[follower].next)
       return
     }
-    progress[place].state = .replicating
-    sendEntries(place, slice, &effects)
-    progress[place].sent(slice, bytes: bytes)
+    progress[follower].state = .replicating
+    sendEntries(follower, slice, &effects)
+    progress[follower].sent(slice, bytes: bytes)
   }
 
-  private mutating func sendEntries(_ place: Int, _ slice: LogSlice, _ effects: inout [Effect]) {
-    let previous = (slice.isEmpty ? progress[place].next : slice.first).previous
+  private mutating func sendEntries(_ follower: Int, _ slice: LogSlice, _ effects: inout [Effect]) {
+    let previous = (slice.isEmpty ? progress[follower].next : slice.first).previous
     guard let term = log.term(at: previous) else { preconditionFailure("entry \(previous) is not at hand") }
     let request = AppendRequest(
       term: self.term, previous: EntryID(term: term, index: previous), entries: slice, commit: commit,
       readRound: reads.current)
-    progress[place].commitSent = commit
-    progress[place].isMessageDue = false
-    send(.append(request), to: progress[place].node, &effects)
+    progress[follower].commitSent = commit
+    progress[follower].isMessageDue = false
+    send(.append(request), to: progress[follower].node, &effects)
   }
 
   mutating func handle(_ reply: AppendReply, from peer: NodeID, _ effects: inout [Effect]) {
@@ -153,36 +155,36 @@ extension Replica {
       becomeFollower(term: reply.term, leader: nil, &effects)
       return
     }
-    guard role == .leader, reply.term == term, let place = progress.firstIndex(where: { $0.node == peer }) else {
+    guard role == .leader, reply.term == term, let follower = progress.firstIndex(where: { $0.node == peer }) else {
       return
     }
     guard reply.readRound <= reads.current else {
       effects.append(.protocolViolation(peer, .impossibleAcknowledgement))
       return
     }
-    progress[place].isActive = true
-    progress[place].isReplaying = reply.isReplaying
+    progress[follower].isActive = true
+    progress[follower].isReplaying = reply.isReplaying
     switch reply.verdict {
     case .accepted(let match):
       guard match <= log.last else {
         effects.append(.protocolViolation(peer, .impossibleAcknowledgement))
         return
       }
-      let isNews = progress[place].acknowledged(match)
+      let isNews = progress[follower].acknowledged(match)
       let hasTheBase = match >= log.base.index
-      switch progress[place].state {
-      case .probing: progress[place].state = .replicating
-      case .awaitingSnapshot where hasTheBase: progress[place].state = .replicating
+      switch progress[follower].state {
+      case .probing: progress[follower].state = .replicating
+      case .awaitingSnapshot where hasTheBase: progress[follower].state = .replicating
       case .replicating, .loading, .awaitingSnapshot: break
       }
       if isNews { advanceCommit(&effects) }
-      finishTransfer(place, &effects)
+      finishTransfer(follower, &effects)
     case .rejected(let previous, let hint):
-      if planted(.takesARejectionForAMatch), previous <= log.last { _ = progress[place].acknowledged(previous) }
-      backOff(place, previous: previous, hint: hint)
+      if planted(.takesARejectionForAMatch), previous <= log.last { _ = progress[follower].acknowledged(previous) }
+      backOff(follower, previous: previous, hint: hint)
     }
-    if reply.readRound > progress[place].readRound {
-      progress[place].readRound = reply.readRound
+    if reply.readRound > progress[follower].readRound {
+      progress[follower].readRound = reply.readRound
       confirmReads(&effects)
     }
   }
@@ -190,18 +192,18 @@ extension Replica {
   /// "the follower can include the term of the conflicting entry and the first index it stores for that term. With this
   /// information, the leader can decrement nextIndex to bypass all of the conflicting entries in that term" (section
   /// 5.3).
-  private mutating func backOff(_ place: Int, previous: LogIndex, hint: EntryID) {
+  private mutating func backOff(_ follower: Int, previous: LogIndex, hint: EntryID) {
     // What was acknowledged once in this term stays: a rejection at or before it is an old one, late or repeated.
-    guard previous > progress[place].match, previous < progress[place].next else { return }
-    if progress[place].state == .probing, previous != progress[place].next.previous { return }
+    guard previous > progress[follower].match, previous < progress[follower].next else { return }
+    if progress[follower].state == .probing, previous != progress[follower].next.previous { return }
     let agreed = log.lastEntry(atOrBefore: min(hint.index, previous.previous), withTermAtMost: hint.term)
-    if let agreed { probe(place, from: agreed.index.next) } else { probe(place, from: log.base.index) }
+    if let agreed { probe(follower, from: agreed.index.next) } else { probe(follower, from: log.base.index) }
   }
 
   /// Where the logs agree is not later than `index`. If it may be before the base, there is nothing to send from there.
-  mutating func probe(_ place: Int, from index: LogIndex) {
-    progress[place].probe(from: index)
-    if progress[place].next <= log.base.index { progress[place].awaitSnapshot(base: log.base.index) }
+  mutating func probe(_ follower: Int, from index: LogIndex) {
+    progress[follower].probe(from: index)
+    if progress[follower].next <= log.base.index { progress[follower].awaitSnapshot(base: log.base.index) }
   }
 
   // MARK: Follower
@@ -315,14 +317,14 @@ extension Replica {
         configurations.removeLast()
       }
     }
-    var place = known
-    while place < entries.terms.count {
-      let term = entries.terms[place]
-      var end = place
+    var start = known
+    while start < entries.terms.count {
+      let term = entries.terms[start]
+      var end = start
       while end < entries.terms.count, entries.terms[end] == term { end += 1 }
       log.append(
-        term: term, sizes: (place..<end).lazy.map { entries.ends[$0] - ($0 == 0 ? 0 : entries.ends[$0 - 1]) })
-      place = end
+        term: term, sizes: (start..<end).lazy.map { entries.ends[$0] - ($0 == 0 ? 0 : entries.ends[$0 - 1]) })
+      start = end
     }
     for configuration in entries.configurations where configuration.index >= first {
       configurations.append(configuration)

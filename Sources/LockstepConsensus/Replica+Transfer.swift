@@ -13,7 +13,7 @@ extension Replica {
   mutating func tickTransfer(_ effects: inout [Effect]) {
     if let transferee {
       transferElapsed += 1
-      if let place = progress.firstIndex(where: { $0.node == transferee }) { finishTransfer(place, &effects) }
+      if let follower = progress.firstIndex(where: { $0.node == transferee }) { finishTransfer(follower, &effects) }
       // "If leadership transfer does not complete after about an election timeout, the prior leader aborts the transfer
       // and resumes accepting client requests."
       if transferElapsed >= limits.electionTicks {
@@ -24,11 +24,11 @@ extension Replica {
     }
     transferPause = max(0, transferPause - 1)
     guard let preferred = configuration.preferredLeader, preferred != id, transferPause == 0,
-      members.voters.contains(preferred), let place = progress.firstIndex(where: { $0.node == preferred })
+      members.voters.contains(preferred), let follower = progress.firstIndex(where: { $0.node == preferred })
     else { return }
     let isCaughtUp =
-      canLead(progress[place]) && commit >= termStart && progress[place].match >= termStart
-      && log.last.distance(after: progress[place].match) < 4096
+      canLead(progress[follower]) && commit >= termStart && progress[follower].match >= termStart
+      && log.last.distance(after: progress[follower].match) < 4096
     preferredCaughtUp = isCaughtUp ? preferredCaughtUp + 1 : 0
     guard preferredCaughtUp >= limits.preferredLeaderTicks else { return }
     preferredCaughtUp = 0
@@ -36,10 +36,10 @@ extension Replica {
   }
 
   /// "The prior leader fully updates the target server's log to match its own log ... then sends a TimeoutNow request."
-  mutating func finishTransfer(_ place: Int, _ effects: inout [Effect]) {
-    guard progress[place].node == transferee, progress[place].match == log.last, !isTimeoutNowSent else { return }
+  mutating func finishTransfer(_ follower: Int, _ effects: inout [Effect]) {
+    guard progress[follower].node == transferee, progress[follower].match == log.last, !isTimeoutNowSent else { return }
     isTimeoutNowSent = true
-    send(.timeoutNow(term: term), to: progress[place].node, &effects)
+    send(.timeoutNow(term: term), to: progress[follower].node, &effects)
   }
 
   /// "This request has the same effect as the target server's election timer firing": but it asks for votes at once,

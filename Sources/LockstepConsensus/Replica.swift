@@ -200,13 +200,13 @@ package struct Replica: Sendable {
   private mutating func linkChanged(_ node: NodeID, isUp: Bool) {
     linksUp.removeAll { $0 == node }
     if isUp { linksUp.append(node) }
-    guard let place = progress.firstIndex(where: { $0.node == node }) else { return }
-    progress[place].isLinkUp = isUp
+    guard let follower = progress.firstIndex(where: { $0.node == node }) else { return }
+    progress[follower].isLinkUp = isUp
     // TCP loses only with the connection: whatever was under way has to be found out again. Before the first
     // acknowledgement of the term the guess stands: to begin at match + 1 then would be to send the whole log.
-    let peer = progress[place]
-    probe(place, from: peer.match > .zero ? peer.match.next : peer.next)
-    progress[place].isMessageDue = true
+    let peer = progress[follower]
+    probe(follower, from: peer.match > .zero ? peer.match.next : peer.next)
+    progress[follower].isMessageDue = true
   }
 
   // MARK: Term and role
