@@ -100,6 +100,8 @@ extension ClientPort: ConnectionDelegate {
 
   func connectionWritabilityChanged(_ connection: Connection) {}
 
+  func connectionInputEnded(_ connection: Connection) { (connection.context as? ClientSession)?.inputEnded() }
+
   func connectionClosed(_ connection: Connection, reason: CloseReason) {
     connection.context = nil
     if reason != .peerClosed { logger.info("client \(connection.remoteAddress) closed: \(reason)") }
@@ -123,6 +125,8 @@ private final class ClientSession: ReplySink {
   private let connection: Connection
   private var underWay = 0
   private var isPaused = false
+  /// The client sends no more calls, and waits for the answers.
+  private var isLast = false
 
   init(_ connection: Connection) { self.connection = connection }
 
@@ -143,6 +147,16 @@ private final class ClientSession: ReplySink {
       isPaused = false
       connection.resumeReading()
     }
+    if isLast { closeIfAnswered() }
+  }
+
+  func inputEnded() {
+    isLast = true
+    closeIfAnswered()
+  }
+
+  private func closeIfAnswered() {
+    if underWay == 0 { connection.close(reason: .peerClosed) }
   }
 
   func flush() { connection.flush() }
