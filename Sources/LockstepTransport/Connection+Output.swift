@@ -23,10 +23,12 @@ extension Connection {
   /// False from a `.full` until there is room again.
   package var isWritable: Bool { isOpen && !isFull }
 
-  /// Less is waiting than half of what may.
+  /// Less is waiting than half of what may; and less on all connections of this listener together than may, or nothing
+  /// here: whoever reads gets the next answer, however little others read.
   package var hasRoom: Bool {
     let mark = Self.roomMark(limits)
-    return outbound.readableBytes + bytesInChannel <= mark || pendingBytes <= mark
+    guard outbound.readableBytes + bytesInChannel <= mark || pendingBytes <= mark else { return false }
+    return memory.hasOutboundRoom || pendingBytes == 0
   }
 
   /// Appends one frame with `count` bytes of payload, all of which `fill` must write: they hold old bytes before.
@@ -40,6 +42,7 @@ extension Connection {
       Frame.seal(frame, kind: kind)
       return total
     }
+    memory.countOutbound(total)
     return .queued
   }
 
@@ -64,7 +67,7 @@ extension Connection {
     channelContext.writeAndFlush(NIOAny(buffer), promise: nil)
     isFlushing = false
     // Bytes leave in order: if the channel has let go of these, then of all before them too.
-    if memory.give(&buffer) { bytesInChannel = 0 }
+    if memory.give(&buffer), setup.passesBuffersOn { nowInChannel(0) }
     if isFull { regain() }
   }
 
@@ -76,7 +79,19 @@ extension Connection {
   }
 
   func measureChannel() {
-    bytesInChannel = (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+    nowInChannel(setup.bytesWaiting(in: channel))
+  }
+
+  private func nowInChannel(_ bytes: Int) {
+    memory.countOutbound(bytes - bytesInChannel)
+    bytesInChannel = bytes
+  }
+
+  /// At the end: nothing waits here any more.
+  func forgetOutput() {
+    memory.countOutbound(-outbound.readableBytes - bytesInChannel)
+    bytesInChannel = 0
+    memory.give(&outbound)
   }
 
   /// The size of the pending output under which a connection that was full takes frames again.

@@ -37,6 +37,7 @@ package final class Connection {
   let channel: any Channel
   let limits: TransportLimits
   let memory: FrameMemory
+  let setup: ChannelSetup
   var delegate: (any ConnectionDelegate)?
   private var owner: (any ConnectionOwner)?
 
@@ -50,6 +51,8 @@ package final class Connection {
   /// What was read there; it is handed out after that call.
   private var late = ByteBuffer()
   private var framesReported: UInt64 = 0
+  /// The peer sends nothing more, though it may still read.
+  private var inputHasEnded = false
 
   // Output; see Connection+Output.swift.
   var channelContext: ChannelHandlerContext?
@@ -78,6 +81,7 @@ package final class Connection {
     self.channel = channel
     self.limits = limits
     self.memory = memory
+    setup = ChannelSetup(limits)
     self.delegate = delegate
     self.owner = owner
     eventLoop = channel.eventLoop
@@ -163,6 +167,7 @@ package final class Connection {
     decode { decoder.resume(for: self) }
     readCompleted()
     if state == .open, !isPaused { setAutoRead(true) }
+    reportInputEnd()
   }
 
   private func setAutoRead(_ isOn: Bool) {
@@ -216,6 +221,29 @@ extension Connection {
     delegate?.connectionReadCompleted(self)
   }
 
+  /// The peer has shut down its sending half. What it sent before is still handed out, and can still be answered.
+  func inputEnded() {
+    guard state == .open else {
+      // Nobody is left to wait for.
+      if state == .closing { endChannel() }
+      return
+    }
+    inputHasEnded = true
+    if isFlushing || isDecoding {
+      eventLoop.assumeIsolated().execute { self.reportInputEnd() }
+    } else {
+      reportInputEnd()
+    }
+  }
+
+  private func reportInputEnd() {
+    guard inputHasEnded, acceptsInput, !isPaused, state == .open else { return }
+    acceptsInput = false
+    let received = decoder.heldBytes
+    if received > 0 { closeReason = closeReason ?? .peerClosedInFrame(received: received) }
+    delegate?.connectionInputEnded(self)
+  }
+
   func failed(_ error: any Error) {
     closeReason = closeReason ?? .inputOutput("\(error)")
     // What was read before the error still counts; see `finish`.
@@ -240,7 +268,7 @@ extension Connection {
     let reason = closeReason ?? (received == 0 || isPaused ? .peerClosed : .peerClosedInFrame(received: received))
     decoder.forget()
     late = ByteBuffer()
-    memory.give(&outbound)
+    forgetOutput()
     channelContext = nil
     state = .ended
     let owner = owner, delegate = delegate
@@ -260,7 +288,7 @@ extension Connection {
     if bytesInChannel > 0 { measureChannel() }
     let now = ConnectionDeadlines.Observation(
       isEstablished: isEstablished,
-      frames: decoder.frames, isInFrame: decoder.heldBytes > 0 && !isPaused,
+      frames: decoder.frames, isInFrame: decoder.heldBytes > 0 && !isPaused && !inputHasEnded,
       bytesAccepted: bytesHandedOver &- UInt64(bytesInChannel), bytesWaiting: bytesInChannel)
     switch deadlines.observe(now, allowed) {
     case nil: break

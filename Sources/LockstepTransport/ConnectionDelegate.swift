@@ -15,6 +15,10 @@ package protocol ConnectionDelegate: AnyObject {
   /// After `send` has answered `.full`: there is room again.
   func connectionWritabilityChanged(_ connection: Connection)
 
+  /// The peer sends nothing more, and may still read: what it sent has all been handed out. The owner answers what it
+  /// owes and then calls `close`; without an owner's word the connection is closed at once.
+  func connectionInputEnded(_ connection: Connection)
+
   /// Exactly once for every connection that was reported open, and the last that is heard of it.
   func connectionClosed(_ connection: Connection, reason: CloseReason)
 
@@ -29,6 +33,7 @@ package protocol ConnectionDelegate: AnyObject {
 }
 
 extension ConnectionDelegate {
+  package func connectionInputEnded(_ connection: Connection) { connection.close(reason: .peerClosed) }
   package func listener(_ listener: Listener, refused remoteAddress: String, reason: CloseReason) {}
   package func listener(_ listener: Listener, acceptFailed reason: String) {}
   package func link(_ link: Link, dialFailed reason: String) {}

@@ -32,6 +32,11 @@ final class ConnectionHandler: ChannelInboundHandler {
     connection.writabilityChanged()
   }
 
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if case .inputClosed? = event as? ChannelEvent { connection.inputEnded() }
+    context.fireUserInboundEventTriggered(event)
+  }
+
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
     connection.failed(error)
   }
@@ -42,17 +47,5 @@ final class ConnectionHandler: ChannelInboundHandler {
 
   func handlerRemoved(context: ChannelHandlerContext) {
     connection.finish()
-  }
-}
-
-/// The socket options of every connection, accepted or dialed.
-struct ConnectionOptions {
-  let receive: FixedSizeRecvByteBufferAllocator
-  let waterMark: ChannelOptions.Types.WriteBufferWaterMark
-
-  init(_ limits: TransportLimits) {
-    receive = FixedSizeRecvByteBufferAllocator(capacity: limits.receiveBufferBytes)
-    let room = Connection.roomMark(limits)
-    waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: room / 2, high: room)
   }
 }

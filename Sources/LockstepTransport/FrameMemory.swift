@@ -13,8 +13,17 @@ package final class FrameMemory {
   private var reserved = 0
   private var free: [ByteBuffer] = []
 
-  package init(halfFrameBytes: Int) {
+  private let outboundLimit: Int
+  /// Bytes that wait on all connections: the sum of what each of them believes to be waiting. None believes less than
+  /// there is.
+  private(set) var outboundBytes = 0
+  /// Lets every connection look again at what still waits on it, and says how many there are.
+  var measure: (() -> Int)?
+  private var questionsUntilMeasure = 0
+
+  package init(halfFrameBytes: Int, outboundBytes: Int = .max) {
     limit = halfFrameBytes
+    outboundLimit = outboundBytes
     free.reserveCapacity(Self.buffersKept)
   }
 
@@ -44,5 +53,17 @@ package final class FrameMemory {
 
   func release(_ bytes: Int) {
     reserved -= bytes
+  }
+
+  func countOutbound(_ bytes: Int) { outboundBytes += bytes }
+
+  /// Less waits than may on all connections together. A look at all of them is taken once in as many questions as there
+  /// are connections, so that a question costs no more for their number.
+  var hasOutboundRoom: Bool {
+    guard outboundBytes > outboundLimit else { return true }
+    questionsUntilMeasure -= 1
+    guard questionsUntilMeasure <= 0 else { return false }
+    questionsUntilMeasure = measure?() ?? 0
+    return outboundBytes <= outboundLimit
   }
 }

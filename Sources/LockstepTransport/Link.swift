@@ -1,3 +1,4 @@
+import Glibc
 package import NIOCore
 import NIOPosix
 
@@ -119,27 +120,17 @@ package final class Link {
     state = .dialing
     let attempt = attempt
     let dialing = NIOLoopBound((link: self, delegate: delegate), eventLoop: eventLoop)
-    let options = ConnectionOptions(limits)
-    var bootstrap = ClientBootstrap(group: eventLoop)
+    let bootstrap = ClientBootstrap(group: eventLoop)
       .connectTimeout(TimeAmount(limits.connectDeadline))
-      .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-      .channelOption(.socketOption(.so_keepalive), value: 1)
-      .channelOption(.maxMessagesPerRead, value: UInt(readsPerBurst))
-      .channelOption(.recvAllocator, value: options.receive)
-      .channelOption(.writeBufferWaterMark, value: options.waterMark)
       .channelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
           let (link, delegate) = dialing.value
           let connection = Connection(
             channel: channel, role: .dialed, limits: link.limits, memory: link.memory, delegate: delegate,
             owner: Dial(link: link, attempt: attempt))
-          try channel.pipeline.syncOperations.addHandler(ConnectionHandler(connection))
+          try connection.setup.prepare(channel, for: connection)
         }
       }
-    if let silence = limits.silenceDeadline {
-      let milliseconds = TimeAmount(silence).nanoseconds / 1_000_000
-      bootstrap = bootstrap.channelOption(.tcpOption(.userTimeout), value: Int(CInt(clamping: milliseconds)))
-    }
     // An address needs no look-up, and its errors are easier to read.
     let connected =
       if let address = try? SocketAddress(ipAddress: host, port: port) {
@@ -147,7 +138,23 @@ package final class Link {
       } else {
         bootstrap.connect(host: host, port: port)
       }
-    connected.assumeIsolated().whenFailure { self.dialFailed(attempt, "\($0)") }
+    connected.assumeIsolated().whenFailure { self.dialFailed(attempt, self.words($0)) }
+  }
+
+  private func words(_ error: any Error) -> String {
+    var reason = error
+    if let connecting = error as? NIOConnectionError, let last = connecting.connectionErrors.last {
+      reason = last.error
+    } else if let connecting = error as? NIOConnectionError {
+      reason = connecting.dnsAError ?? connecting.dnsAAAAError ?? error
+    }
+    let text =
+      switch reason {
+      case let system as IOError: String(cString: strerror(system.errnoCode))
+      case ChannelError.connectTimeout: "no answer within \(limits.connectDeadline)"
+      default: "\(reason)"
+      }
+    return "cannot connect to \(host.contains(":") ? "[\(host)]" : host):\(port): \(text)"
   }
 
   private func dialFailed(_ attempt: UInt64, _ reason: String) {

@@ -23,7 +23,7 @@ package final class Listener {
     self.eventLoop = eventLoop
     self.limits = limits
     self.delegate = delegate
-    memory = FrameMemory(halfFrameBytes: limits.halfFrameBytes)
+    memory = FrameMemory(halfFrameBytes: limits.halfFrameBytes, outboundBytes: limits.sharedOutboundBytes)
   }
 
   /// Listens on `host:port`; port 0 takes any free one. `completion` is called on the loop, perhaps before `bind`
@@ -36,7 +36,6 @@ package final class Listener {
     let listener = Listener(on: eventLoop, limits: limits, delegate: delegate)
     // The bootstrap asks for closures that could run anywhere; they run on this loop, which the box checks.
     let onLoop = NIOLoopBound(listener, eventLoop: eventLoop)
-    let options = ConnectionOptions(limits)
     ServerBootstrap(group: eventLoop)
       .serverChannelOption(.backlog, value: backlog)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -46,11 +45,6 @@ package final class Listener {
           try channel.pipeline.syncOperations.addHandler(AcceptFailureHandler(onLoop.value))
         }
       }
-      .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-      .childChannelOption(.socketOption(.so_keepalive), value: 1)
-      .childChannelOption(.maxMessagesPerRead, value: UInt(readsPerBurst))
-      .childChannelOption(.recvAllocator, value: options.receive)
-      .childChannelOption(.writeBufferWaterMark, value: options.waterMark)
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture { try onLoop.value.admit(channel) }
       }
@@ -94,6 +88,10 @@ package final class Listener {
 
   private func listen(on channel: any Channel) -> Listener {
     self.channel = channel
+    memory.measure = { [unowned self] in
+      for connection in connections.values where connection.bytesInChannel > 0 { connection.measureChannel() }
+      return connections.count
+    }
     let allowed = DeadlineBeats(limits)
     heartbeat = Heartbeat(on: eventLoop, every: allowed.interval) { [unowned self] in
       for connection in connections.values { connection.checkDeadlines(allowed) }
@@ -112,7 +110,7 @@ package final class Listener {
     let connection = Connection(
       channel: channel, role: .accepted, limits: limits, memory: memory, delegate: delegate, owner: self)
     connections[connection.id] = connection
-    try channel.pipeline.syncOperations.addHandler(ConnectionHandler(connection))
+    try connection.setup.prepare(channel, for: connection)
   }
 
   fileprivate func acceptFailed(_ error: any Error) {

@@ -13,6 +13,10 @@ package struct TransportLimits: Sendable {
   /// Bytes that may wait on one connection for the kernel to take them; over it `send` answers `.full`.
   package var outboundBytes: Int
 
+  /// Bytes that may wait on all connections of one listener together; over it `hasRoom` is false on every connection
+  /// that has anything waiting.
+  package var sharedOutboundBytes: Int
+
   /// Bytes per read system call. Held by a connection from its first byte on.
   package var receiveBufferBytes: Int
 
@@ -51,6 +55,7 @@ package struct TransportLimits: Sendable {
     maximumFrameLength: Int,
     handshakeFrameLength: Int = 4 << 10,
     outboundBytes: Int,
+    sharedOutboundBytes: Int = 256 << 20,
     receiveBufferBytes: Int,
     maximumConnections: Int,
     halfFrameBytes: Int,
@@ -66,6 +71,7 @@ package struct TransportLimits: Sendable {
     self.maximumFrameLength = maximumFrameLength
     self.handshakeFrameLength = handshakeFrameLength
     self.outboundBytes = outboundBytes
+    self.sharedOutboundBytes = sharedOutboundBytes
     self.receiveBufferBytes = receiveBufferBytes
     self.maximumConnections = maximumConnections
     self.halfFrameBytes = halfFrameBytes
@@ -95,6 +101,7 @@ package struct TransportLimits: Sendable {
     precondition(maximumFrameLength <= Int(UInt32.max), "a frame's length has 32 bits")
     // So that a refused frame always leaves more waiting than the mark whose crossing is reported later.
     precondition(outboundBytes >= 2 * (maximumFrameLength + Frame.headerLength), "the longest frame must fit in twice")
+    precondition(sharedOutboundBytes > 0)
     precondition(receiveBufferBytes >= 1 << 10 && receiveBufferBytes <= 16 << 20)
     precondition(maximumConnections > 0 && halfFrameBytes >= maximumFrameLength + Frame.headerLength)
     precondition(redialMinimum > .zero && redialMinimum <= redialMaximum)

@@ -58,6 +58,8 @@ final class Recorder: ConnectionDelegate {
   var onWritable: (Connection) -> Void = { _ in }
   var onDialFailed: (String) -> Void = { _ in }
   var keepsFrames = true
+  var inputsEnded = 0
+  var closesAtInputEnd = true
 
   func connectionOpened(_ connection: Connection) {
     opened += 1
@@ -79,6 +81,11 @@ final class Recorder: ConnectionDelegate {
   func connectionWritabilityChanged(_ connection: Connection) {
     writable += 1
     onWritable(connection)
+  }
+
+  func connectionInputEnded(_ connection: Connection) {
+    inputsEnded += 1
+    if closesAtInputEnd { connection.close(reason: .peerClosed) }
   }
 
   func connectionClosed(_ connection: Connection, reason: CloseReason) {

@@ -23,7 +23,34 @@ struct Program: AsyncParsableCommand {
     ])
 
   static func main() async {
-    Glibc.exit(await run(Array(CommandLine.arguments.dropFirst())))
+    let arguments: [String]
+    do throws(CommandFailure) { arguments = try Self.arguments() } catch {
+      Output.error(error.message)
+      tellMachines(error.message, error.exitCode, Array(CommandLine.arguments.dropFirst()))
+      Glibc.exit(error.exitCode)
+    }
+    Glibc.exit(await run(arguments))
+  }
+
+  /// As they were given. `CommandLine.arguments` puts U+FFFD in the place of bytes that are no text, so that a request
+  /// would store something that nobody wrote, and a path lead elsewhere.
+  private static func arguments() throws(CommandFailure) -> [String] {
+    var found: [String] = []
+    for place in 1..<max(1, Int(CommandLine.argc)) {
+      guard let argument = CommandLine.unsafeArgv[place] else { break }
+      found.append(try text(of: UnsafeRawBufferPointer(start: argument, count: strlen(argument)), argument: place))
+    }
+    return found
+  }
+
+  static func text(of bytes: UnsafeRawBufferPointer, argument place: Int) throws(CommandFailure) -> String {
+    do throws(UTF8.ValidationError) { _ = try UTF8Span(validating: bytes.bindMemory(to: UInt8.self).span) } catch {
+      let offset = error.byteOffsets.lowerBound
+      throw .usage(
+        "INVALID_ARGUMENT: argument \(place) is not valid UTF-8: byte 0x\(String(bytes[offset], radix: 16)) at offset \(offset)"
+      )
+    }
+    return String(decoding: bytes, as: UTF8.self)
   }
 
   /// Runs one command to its end; what it returns is the exit code.

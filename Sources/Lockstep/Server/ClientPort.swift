@@ -95,7 +95,10 @@ final class ClientPort {
   func tick() {
     guard !waiting.isEmpty, let server else { return }
     waiting.removeAll { session in
-      while let question = session.nextQuestion() { answer(question, session, server) }
+      while let question = session.nextQuestion() {
+        answer(question, session, server)
+        session.questionAnswered()
+      }
       return session.isDone
     }
   }
@@ -133,6 +136,8 @@ extension ClientPort: ConnectionDelegate {
   func connectionReadCompleted(_ connection: Connection) { server?.scheduleTurn() }
 
   func connectionWritabilityChanged(_ connection: Connection) {}
+
+  func connectionInputEnded(_ connection: Connection) { (connection.context as? ClientContext)?.session.inputEnded() }
 
   func connectionClosed(_ connection: Connection, reason: CloseReason) {
     connection.context = nil

@@ -31,6 +31,8 @@ final class ClientSession {
   private var hasTooManyCalls = false
   /// Not answered yet, because much waits to be read; while there are any, nothing is read.
   private var questions: Deque<ClientQuestion> = []
+  /// The client sends nothing more, and waits for the answers.
+  private var hasInputEnded = false
 
   init(_ connection: Connection, maximumReplyBytes: Int) {
     self.connection = connection
@@ -46,6 +48,7 @@ final class ClientSession {
 
   private func callAnswered() {
     underWay -= 1
+    if hasInputEnded { closeIfAnswered() }
     guard hasTooManyCalls, underWay <= Self.callsUnderWay / 2 else { return }
     hasTooManyCalls = false
     resumeReading()
@@ -53,6 +56,16 @@ final class ClientSession {
 
   private func resumeReading() {
     if !hasTooManyCalls, questions.isEmpty { connection.resumeReading() }
+  }
+
+  /// The client has said all that it will: it is answered, and then the connection is closed.
+  func inputEnded() {
+    hasInputEnded = true
+    closeIfAnswered()
+  }
+
+  private func closeIfAnswered() {
+    if underWay == 0, questions.isEmpty { connection.close(reason: .peerClosed) }
   }
 
   // MARK: Questions
@@ -72,8 +85,13 @@ final class ClientSession {
   /// The next one that waits, if there is room for its answer.
   func nextQuestion() -> ClientQuestion? {
     guard connection.isOpen, connection.hasRoom else { return nil }
-    defer { if questions.isEmpty { resumeReading() } }
     return questions.popFirst()
+  }
+
+  /// What `nextQuestion` gave has been answered.
+  func questionAnswered() {
+    guard questions.isEmpty else { return }
+    if hasInputEnded { closeIfAnswered() } else { resumeReading() }
   }
 
   // MARK: Frames

@@ -25,29 +25,31 @@ public enum RegisterModel: SequentialModel {
     case no
   }
 
-  public static let initial: String? = nil
+  /// The text's bytes: two texts are the same if these are, however they look.
+  public static let initial: [UInt8]? = nil
 
-  public static func step(_ state: String?, _ operation: Operation) -> String?? {
+  public static func step(_ state: [UInt8]?, _ operation: Operation) -> [UInt8]?? {
     switch operation {
-    case .put(let value): return .some(value)
+    case .put(let value): return .some(Array(value.utf8))
     case .get(.unknown): return .some(state)
-    case .get(.value(let read)): return read == state ? .some(state) : nil
+    case .get(.value(let read)): return read.map { Array($0.utf8) } == state ? .some(state) : nil
     case .compareAndSet(let expected, let value, let swapped):
-      let isEqual = state == expected
+      let isEqual = state == expected.map { Array($0.utf8) }
+      let after = Array(value.utf8)
       switch swapped {
-      case .unknown: return .some(isEqual ? value : state)
-      case .yes: return isEqual ? .some(value) : nil
+      case .unknown: return .some(isEqual ? after : state)
+      case .yes: return isEqual ? .some(after) : nil
       case .no: return isEqual ? nil : .some(state)
       }
     case .delete: return .some(nil)
     case .add(let delta, let sum):
-      guard let number = state.map({ Int64($0) }) ?? 0 else { return .some(state) }
+      guard let number = state.map({ Int64(String(decoding: $0, as: UTF8.self)) }) ?? 0 else { return .some(state) }
       let (after, hasOverflown) = number.addingReportingOverflow(delta)
       guard !hasOverflown else { return .some(state) }
       let text = String(after)
-      if case .value(let answered) = sum, answered != text { return nil }
-      return .some(text)
-    case .append(let more): return .some((state ?? "") + more)
+      if case .value(let answered) = sum, answered.map({ Array($0.utf8) }) != Array(text.utf8) { return nil }
+      return .some(Array(text.utf8))
+    case .append(let more): return .some((state ?? []) + Array(more.utf8))
     }
   }
 }

@@ -2,7 +2,7 @@ import LockstepSimulation
 import Testing
 
 private typealias Timed = TimedOperation<RegisterModel.Operation>
-private typealias Checker = LinearizabilityChecker<RegisterModel>
+private typealias Checker = RegisterChecker
 
 @Suite("Linearizability")
 struct CheckerTests {
@@ -22,7 +22,7 @@ struct CheckerTests {
 
   /// Every order that respects time, one after the other.
   private func bruteForce(_ operations: [Timed]) -> Bool {
-    func extend(_ left: [Timed], _ state: String?) -> Bool {
+    func extend(_ left: [Timed], _ state: [UInt8]?) -> Bool {
       if left.allSatisfy({ $0.returned == nil }) { return true }
       let end = left.compactMap(\.returned).min() ?? .max
       for (place, next) in left.enumerated() where next.called <= end {
@@ -37,13 +37,14 @@ struct CheckerTests {
   }
 
   private func randomHistory(_ random: inout SimulationRandom) -> [Timed] {
-    (0..<random.within(1...7)).map { _ in
+    let adds = random.oneIn(2)
+    return (0..<random.within(1...7)).map { _ in
       let called = UInt64(random.below(12))
       let value = String(random.below(3))
       let isKnown = !random.oneIn(4)
       let read: RegisterModel.Answer = isKnown ? .value(random.oneIn(4) ? nil : value) : .unknown
       let operation: RegisterModel.Operation =
-        switch random.below(6) {
+        switch random.below(8) {
         case 0: .put(value)
         case 1, 2: .get(read)
         case 3:
@@ -51,6 +52,8 @@ struct CheckerTests {
             expected: random.oneIn(3) ? nil : String(random.below(3)), value,
             isKnown ? (random.oneIn(2) ? .yes : .no) : .unknown)
         case 4: .delete
+        case 5 where !adds, 6: .append(value)
+        case 7 where !adds: .get(isKnown ? .value(value + String(random.below(3))) : .unknown)
         default: .add(1, sum: isKnown ? .value(String(random.below(4))) : .unknown)
         }
       return Timed(operation, called: called, returned: isKnown ? called + UInt64(random.below(6)) : nil)
@@ -67,6 +70,7 @@ struct CheckerTests {
       if !expected { offending += 1 }
       let verdict = Checker(history).verdict()
       #expect((verdict == .linearizable) == expected, "\(history)")
+      #expect((LinearizabilityChecker<RegisterModel>(history).verdict() == .linearizable) == expected, "\(history)")
     }
     #expect(offending > 2_000 && offending < 18_000)
   }

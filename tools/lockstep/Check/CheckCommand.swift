@@ -27,7 +27,7 @@ struct CheckCommand: ParsableCommand {
     var undecided: [String] = []
     for (key, operations) in history.byKey {
       let timed = operations.map { TimedOperation($0.operation, called: $0.called, returned: $0.returned) }
-      let checker = LinearizabilityChecker<RegisterModel>(timed, maximumSteps: maximumSteps)
+      let checker = RegisterChecker(timed, maximumSteps: maximumSteps)
       switch checker.verdict() {
       case .linearizable: break
       case .undecided: undecided.append(key)

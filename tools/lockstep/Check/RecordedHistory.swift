@@ -135,13 +135,19 @@ struct RecordedHistory {
 
   /// By key, in the order in which keys came up; what was certainly not applied is left out.
   var byKey: [(key: String, operations: [Recorded])] {
-    var order: [String] = []
-    var found: [String: [Recorded]] = [:]
+    // Two keys are the same if their bytes are: as dictionary keys, strings are the same if they look so.
+    var places: [[UInt8]: Int] = [:]
+    var found: [(key: String, operations: [Recorded])] = []
     for operation in operations where operation.isApplied {
-      if found[operation.key] == nil { order.append(operation.key) }
-      found[operation.key, default: []].append(operation)
+      let bytes = Array(operation.key.utf8)
+      let place = places[bytes] ?? found.count
+      if place == found.count {
+        places[bytes] = place
+        found.append((operation.key, []))
+      }
+      found[place].operations.append(operation)
     }
-    return order.map { ($0, found[$0] ?? []) }
+    return found
   }
 }
 
