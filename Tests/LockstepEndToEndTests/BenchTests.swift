@@ -60,4 +60,38 @@ extension EndToEndTests {
     #expect(alone.lines == [] && alone.errors.contains("127.0.0.1:1"))
     #expect(Files.names(directory.path) == [])
   }
+
+  @Test(.timeLimit(.minutes(3)))
+  func `bench through the death of the leader: the time without service is said, and the load goes on`() async throws {
+    for flags in [["--clients", "16"], ["--rate", "300", "--depth", "8", "--clients", "16"]] {
+      let directory = try TemporaryDirectory()
+      try await Cluster.with(directory.path, ["--leader", "1", "--no-restart"]) { cluster in
+        let process = try bench(
+          directory.path,
+          ["--endpoints", cluster.endpoints(), "--json", "--warmup", "0", "--seconds", "8", "--keys", "100"] + flags)
+        // Something is written: the load runs.
+        try await wait(upTo: .seconds(20), "the load runs; \(process.errors)") {
+          try await cluster.terms().compactMap { $0.last }.max() ?? 0 > 200
+        }
+        try cluster.signal(SIGKILL, node: 1)
+        let code = try await process.waitForExit(.seconds(60))
+        let json = try JSONValue(parsing: process.lines.first ?? "null")
+        Setup.say("bench without its leader, \(flags.joined(separator: " ")): \(json.text())")
+        // Calls that were under way at the leader may have been carried out, and have failed.
+        #expect(code == 1 && process.errors.contains("not every call of the measured time succeeded"))
+        func number(_ name: String) -> Double { Double(json[name]?.text() ?? "") ?? -1 }
+        let outage = try #require(json["outages"]?.array?.first)
+        let end = Double(outage["to_ms"]?.text() ?? "") ?? 9000
+        #expect(number("longest_gap_ms") >= 100 && end < 7900, "\(outage.text())")
+        #expect(number("max_us") > number("longest_gap_ms") * 500)
+        #expect(number("errors") <= 128)
+        if flags.contains("--rate") {
+          // What was due in the outage was answered after it.
+          #expect(number("ops_per_s") > 250 && number("missed") == 0)
+        } else {
+          #expect(number("missed") > 0 && number("p99_us") > number("longest_gap_ms") * 100)
+        }
+      }
+    }
+  }
 }

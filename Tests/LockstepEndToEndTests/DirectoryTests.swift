@@ -155,4 +155,17 @@ extension EndToEndTests {
     }
     throw Failure("'\(value)' is in no file of \(directory)")
   }
+
+  @Test(.timeLimit(.minutes(1)))
+  func `a directory whose name begins with a dash serves like any other`() async throws {
+    let directory = try TemporaryDirectory()
+    let up = ["up", "--nodes", "1", "--dir=-data", "--base-port", "\(try Ports.freeBase())"]
+    let process = try Program("/usr/bin/env", ["-C", directory.path, Setup.lockstep] + up)
+    try await wait(upTo: .seconds(20), "it serves; \(process.errors)") {
+      process.lines.contains { $0.hasPrefix("READY") } || !process.isRunning
+    }
+    process.send(SIGTERM)
+    #expect(try await process.waitForExit(.seconds(20)) == 0, "\(process.errors)")
+    #expect(Files.names(directory.path) == ["-data"])
+  }
 }

@@ -137,6 +137,14 @@ struct LaunchPlanTests {
     "1=127.0.0.1:7501,2=127.0.0.1:7502",
   ]
 
+  @Test("ports that do not exist are refused, however large the number")
+  func ports() {
+    for port in [0, -1, .min, 65_434, .max] {
+      #expect(LaunchPlan.portProblem(basePort: port, nodes: 3)?.hasPrefix("--base-port \(port) with 3 nodes") == true)
+    }
+    #expect(LaunchPlan.portProblem(basePort: 65_432, nodes: 3) == nil)
+  }
+
   @Test("this program is told to be a node")
   func own() {
     #expect(plan().arguments(of: 2) == ["node"] + flags + ["--cluster", "c", "--stop-on-stdin-close"])

@@ -51,7 +51,13 @@ struct OptionTests {
       ["call", "a.B/C", "{}", "--concurrency", "2"], ["call", "a.B/C", "{}", "--ack", "some"],
       ["call", "a.B/C", "{}", "--read", "some"], ["call", "a.B/C", "{}", "--timeout", "0"],
       ["call", "a.B/C", "{", "--endpoints", "127.0.0.1:1"], ["status", "--endpoints", "x"],
-      ["status", "--endpoints", "h:0"], ["up", "--nodes", "0"], ["up", "--nodes", "65"],
+      ["status", "--endpoints", "h:0"], ["up", "--nodes", "0"],
+      ["up", "--nodes", "1", "--base-port", "-1"], ["log", "verify", "-x"], ["describe", "-x"], ["up", "--dir", "-x"],
+      ["call", "a.B/C", "{}", "--timeout", "1e30h"], ["call", "a.B/C", "{}", "--timeout", "9223372036854775807s"],
+      ["call", "a.B/C", "{}", "--read", "bounded:9223372036854775807s"],
+      ["bench", "--timeout", "18446744073709551615"],
+      ["describe", "--timeout", "9223372036854775807h"], ["up", "--nodes", "9223372036854775808"],
+      ["up", "--nodes", "65"],
       ["up", "--ephemeral", "--dir", "d"], ["up", "--binary", "/does/not/exist"], ["log", "inspect"],
     ])
   func badUsage(arguments: [String]) async { #expect(await Program.run(arguments) == 2) }
@@ -67,4 +73,18 @@ struct OptionTests {
     "help and version are exit code 0",
     arguments: [["--help"], ["--version"], ["up", "--help"], ["call", "--help"], ["help", "status"]])
   func help(arguments: [String]) async { #expect(await Program.run(arguments) == 0) }
+
+  @Test(
+    "what was meant as a value and begins with '-' is said to be taken for an option, and how it is written",
+    arguments: [
+      (["up", "--dir", "-x"], "'-x' is taken for an option; as a value it is written --dir=-x"),
+      (["log", "verify", "-x"], "'-x' is taken for an option; a name that begins with '-' comes after '--'"),
+      (["call", "a.B/C", "-1"], "'-1' is taken for an option; a name that begins with '-' comes after '--'"),
+    ])
+  func dashes(arguments: [String], hint: String) {
+    #expect(DashHint.text(arguments)?.hasPrefix(hint) == true)
+  }
+
+  @Test("no such hint where no argument is like that", arguments: [["call", "-", "x"], ["up", "--", "-x"], []])
+  func noDashes(arguments: [String]) { #expect(DashHint.text(arguments) == nil) }
 }

@@ -93,8 +93,8 @@ enum ReadLevelText {
   }
 
   static func problem(_ text: String) -> String {
-    "'\(text)' is no level of reading; there are linearizable, lease, session, bounded:DURATION (as in bounded:500ms), "
-      + "at:INDEX and any"
+    "'\(text)' is no level of reading; there are linearizable, lease, session, bounded:DURATION (as in bounded:500ms, at "
+      + "most a year), at:INDEX (a number of 64 bits) and any"
   }
 }
 
@@ -109,5 +109,7 @@ enum TimeoutText {
     return duration
   }
 
-  static func problem(_ text: String) -> String { "'\(text)' is no time to wait; write it like 250ms, 5s or 2m" }
+  static func problem(_ text: String) -> String {
+    "'\(text)' is no time to wait; write it like 250ms, 5s or 2m: more than 0, and at most a year"
+  }
 }

@@ -70,7 +70,7 @@ struct Program: AsyncParsableCommand {
       tellMachines(failure.message, failure.exitCode, arguments)
       return failure.exitCode
     } catch {
-      let code = report(error)
+      let code = report(error, arguments)
       if code != 0 { tellMachines(message(for: error), code, arguments) }
       return code
     }
@@ -84,12 +84,13 @@ struct Program: AsyncParsableCommand {
 
   /// Help and the version are "errors" to the parser, and go to stdout. What is left is bad usage, for which the
   /// parser's own code would be 64.
-  private static func report(_ error: any Error) -> Int32 {
+  private static func report(_ error: any Error, _ arguments: [String]) -> Int32 {
     let code = exitCode(for: error)
-    let text = fullMessage(for: error)
+    var text = fullMessage(for: error)
     if code.isSuccess {
       return Output.write(text + "\n") ? 0 : 1
     }
+    if code == .validationFailure, let hint = DashHint.text(arguments) { text += "\n" + hint }
     Output.error(text)
     return code == .validationFailure ? 2 : code.rawValue
   }

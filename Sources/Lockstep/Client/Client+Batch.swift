@@ -13,7 +13,8 @@ extension Client {
   /// Throws when the batch failed as a whole. With `applied: .no` it was refused, and none of it has had an effect: there
   /// is no such command, one request is none of its kind (the message names it, counted from 0), there are too many, or
   /// nobody leads or can be reached. With `applied: .unknown` the connection was lost or silent meanwhile, and each request
-  /// may have been carried out or not. Like a call, a batch is sent at most once.
+  /// may have been carried out or not. A batch that was refused as a whole is sent again as a call is; its requests never
+  /// are, one by one.
   public func batch(
     _ method: String, _ requests: [[UInt8]], options: CallOptions = CallOptions()
   ) async throws(CallFailure) -> [Result<Reply, CallFailure>] {

@@ -6,8 +6,10 @@ import NIOPosix
 /// A connection to a cluster: to one of its nodes at a time, and to another one when that one fails. Calls may be made
 /// from any task, any number at once; they share the connection.
 ///
-/// A call is sent at most once. When nobody can be reached it fails with `applied: .no`; when the connection is lost
-/// while it is under way, with `applied: .unknown`.
+/// A call is carried out at most once. One that a node refuses with UNAVAILABLE and `applied: .no`, as one does that knows
+/// no leader or is about to stop, is sent again until its time-out, at the leader that the node names or at the next
+/// endpoint; what may have been carried out is never sent again. When nobody can be reached a call fails with
+/// `applied: .no`; when the connection is lost while it is under way, with `applied: .unknown`.
 public final class Client: Sendable {
   private let core: NIOLoopBoundBox<ClientCore?>
   private let endpoints: [Endpoint]

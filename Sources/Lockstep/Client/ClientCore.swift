@@ -5,43 +5,19 @@ import NIOCore
 
 /// The client's state, confined to its event loop: one connection at a time, the calls that wait for one, and the calls
 /// that wait for an answer.
+///
+/// A call is sent again only when it was answered with UNAVAILABLE and was certainly not carried out: at the leader that
+/// the answer names, else at the next endpoint, and until its time-out. What may have been carried out is never repeated.
 final class ClientCore {
-  enum Outcome: Sendable {
-    case reply(CallReply)
-    case batch(BatchReply)
-    case schemas([(name: String, descriptorSet: [UInt8])])
-    case status(NodeStatus)
-    case failure(CallFailure)
-  }
-
-  enum Operation {
-    case call(method: String, request: [UInt8], options: CallOptions, CheckedContinuation<Outcome, Never>)
-    case batch(method: String, requests: [[UInt8]], options: CallOptions, CheckedContinuation<Outcome, Never>)
-    case schemas(timeout: Duration, CheckedContinuation<Outcome, Never>)
-    case status(timeout: Duration, CheckedContinuation<Outcome, Never>)
-
-    var continuation: CheckedContinuation<Outcome, Never> {
-      switch self {
-      case .call(_, _, _, let continuation), .batch(_, _, _, let continuation), .schemas(_, let continuation),
-        .status(_, let continuation):
-        continuation
-      }
-    }
-
-    var timeout: Duration {
-      switch self {
-      case .call(_, _, let options, _), .batch(_, _, let options, _): options.timeout
-      case .schemas(let timeout, _), .status(let timeout, _): timeout
-      }
-    }
-  }
-
-  private struct Waiting {
+  struct Waiting {
     let operation: Operation
     let deadline: NIODeadline
+    /// How often it was refused, and what was said the last time; nil: it was never sent.
+    var refusals = 0
+    var refusal: Outcome?
   }
 
-  private enum State {
+  enum State {
     case idle
     case connecting(Link)
     case ready(Link, Connection)
@@ -50,32 +26,46 @@ final class ClientCore {
 
   /// The node answers at a call's deadline; only when that is so long past does the client take it for dead.
   private static let grace = TimeAmount.milliseconds(500)
-  private static let handshakeTimeout = TimeAmount.seconds(1)
+  static let handshakeTimeout = TimeAmount.seconds(1)
   private static let maximumReplyBytes = 64 << 20
   /// What a node takes in a frame beside the bytes of requests.
   private static let envelopeBytes = 64 << 10
+  /// Before a call is sent again to nodes that have all refused it, doubling from the one to the other.
+  private static let pauses = (shortest: TimeAmount.milliseconds(10), longest: TimeAmount.milliseconds(320))
 
-  private let eventLoop: any EventLoop
-  private let endpoints: [Endpoint]
-  private let codec = Codec(maximumMessage: ClientCore.maximumReplyBytes)
-  private var state = State.idle
-  private var place = 0
+  let eventLoop: any EventLoop
+  let endpoints: [Endpoint]
+  let codec = Codec(maximumMessage: ClientCore.maximumReplyBytes)
+  var state = State.idle
+  /// Of the endpoint in use, or of the one that is tried next.
+  var place = 0
+  /// The node at each endpoint, once it has said its number; 0: not known.
+  var nodes: [UInt64]
   /// Why each endpoint failed that was tried since the last success.
-  private var failures: [String] = []
-  private var waiting: [Waiting] = []
-  private var underWay: [UInt64: Waiting] = [:]
+  var failures: [String] = []
+  /// They go out as soon as there is a connection.
+  var waiting: [Waiting] = []
+  /// They wait for `retry`.
+  private var refused: [Waiting] = []
+  private(set) var retry: Scheduled<Void>?
+  private var underWay: [UInt64: (call: Waiting, connection: Connection)] = [:]
+  /// Over them nothing more is sent; each ends with its last answer.
+  var leaving: [(link: Link, connection: Connection)] = []
   private var nextID: UInt64 = 1
   private var sweep: RepeatingTimer?
-  private var handshake: Scheduled<Void>?
+  /// Of the state `connecting`: open, and without a welcome yet.
+  var opening: Connection?
+  var handshake: Scheduled<Void>?
   private var isFlushScheduled = false
-  private var maximumRequestBytes = Int.max
+  var maximumRequestBytes = Int.max
 
   init(endpoints: [Endpoint], on eventLoop: any EventLoop) {
     self.endpoints = endpoints
     self.eventLoop = eventLoop
+    nodes = Array(repeating: 0, count: endpoints.count)
   }
 
-  private static var limits: TransportLimits {
+  static var limits: TransportLimits {
     var limits = TransportLimits.peer
     limits.maximumFrameLength = maximumReplyBytes
     limits.outboundBytes = 3 * maximumReplyBytes
@@ -97,13 +87,13 @@ final class ClientCore {
     waiting.append(Waiting(operation: operation, deadline: .now() + timeout))
     watchDeadlines()
     switch state {
-    case .idle: connect()
+    case .idle where retry == nil: connect()
     case .ready(_, let connection): sendWaiting(connection)
-    case .connecting, .closed: break
+    case .idle, .connecting, .closed: break
     }
   }
 
-  private func sendWaiting(_ connection: Connection) {
+  func sendWaiting(_ connection: Connection) {
     let all = waiting
     waiting.removeAll(keepingCapacity: true)
     for (position, call) in all.enumerated() {
@@ -133,7 +123,7 @@ final class ClientCore {
         fail(call, CallFailure(Status(.resourceExhausted, message), applied: .no))
         return
       }
-      pack(id, method, request, options)
+      pack(id, method, request, timeLeft(call, options))
       kind = .call
     case .batch(let method, let requests, let options, _):
       let bytes = requests.reduce(0) { $0 + $1.count }
@@ -142,7 +132,7 @@ final class ClientCore {
         fail(call, CallFailure(Status(.resourceExhausted, message), applied: .no))
         return
       }
-      codec.pack(batch: id, method, requests, options)
+      codec.pack(batch: id, method, requests, timeLeft(call, options))
       guard codec.packed.count <= maximumRequestBytes + Self.envelopeBytes else {
         let message = "the batch has \(requests.count) requests, more than fit in a frame"
         fail(call, CallFailure(Status(.resourceExhausted, message), applied: .no))
@@ -160,11 +150,18 @@ final class ClientCore {
       connection.send(kind: kind.rawValue, header: $0, body: UnsafeRawBufferPointer(start: nil, count: 0))
     }
     switch result {
-    case .queued: underWay[id] = call
+    case .queued: underWay[id] = (call, connection)
     case .full, .tooLong:
       fail(call, CallFailure(Status(.resourceExhausted, "too much is waiting to be sent"), applied: .no))
     case .closed: waiting.append(call)
     }
+  }
+
+  /// Of a call that has waited, what is left: the node is to answer by its deadline, and not later.
+  private func timeLeft(_ call: Waiting, _ options: CallOptions) -> CallOptions {
+    var options = options
+    options.timeout = .nanoseconds(max(0, (call.deadline - NIODeadline.now()).nanoseconds))
+    return options
   }
 
   private func pack(_ id: UInt64, _ method: String, _ request: [UInt8], _ options: CallOptions) {
@@ -184,38 +181,8 @@ final class ClientCore {
     }
   }
 
-  private func fail(_ call: Waiting, _ failure: CallFailure) {
+  func fail(_ call: Waiting, _ failure: CallFailure) {
     call.operation.continuation.resume(returning: .failure(failure))
-  }
-
-  // MARK: Connection
-
-  private func connect() {
-    let endpoint = endpoints[place]
-    let link = Link(
-      host: endpoint.host, port: endpoint.port, on: eventLoop, limits: Self.limits, seed: UInt64(place),
-      delegate: self)
-    state = .connecting(link)
-    link.start()
-  }
-
-  /// This endpoint will not do: the next one, or none is left.
-  private func giveUp(_ link: Link, _ reason: String) {
-    handshake?.cancel()
-    handshake = nil
-    link.stop()
-    state = .idle
-    failures.append("\(endpoints[place]): \(reason)")
-    place = (place + 1) % endpoints.count
-    if failures.count < endpoints.count {
-      connect()
-      return
-    }
-    let status = Status(.unavailable, "no node can be reached: \(failures.joined(separator: "; "))")
-    failures.removeAll()
-    let calls = waiting
-    waiting.removeAll()
-    for call in calls { fail(call, CallFailure(status, applied: .no)) }
   }
 
   func close() {
@@ -225,18 +192,92 @@ final class ClientCore {
     }
     state = .closed
     handshake?.cancel()
+    retry?.cancel()
+    retry = nil
+    for (link, _) in leaving { link.stop() }
+    leaving.removeAll()
     sweep?.stop()
     sweep = nil
     let status = Status(.cancelled, "the client was closed")
-    for call in waiting { fail(call, CallFailure(status, applied: .no)) }
+    for call in waiting + refused { fail(call, CallFailure(status, applied: .no)) }
     waiting.removeAll()
-    failUnderWay(status)
+    refused.removeAll()
+    failUnderWay(status) { _ in true }
   }
 
-  private func failUnderWay(_ status: Status) {
-    let calls = underWay.sorted { $0.key < $1.key }
-    underWay.removeAll(keepingCapacity: true)
-    for (_, call) in calls { fail(call, CallFailure(status, applied: .unknown)) }
+  /// They were sent, and nobody will say what became of them.
+  func failUnderWay(_ status: Status, on isMeant: (Connection) -> Bool) {
+    for (id, entry) in underWay.filter({ isMeant($0.value.connection) }).sorted(by: { $0.key < $1.key }) {
+      underWay[id] = nil
+      fail(entry.call, CallFailure(status, applied: .unknown))
+    }
+  }
+
+  // MARK: Answers
+
+  func finish(_ id: UInt64, _ outcome: Outcome, from connection: Connection) {
+    guard let (call, _) = underWay.removeValue(forKey: id) else { return }
+    if let leader = outcome.leaderIfRefused, call.deadline > .now() {
+      var call = call
+      call.refusals += 1
+      call.refusal = outcome
+      refused.append(call)
+      leave(connection, for: leader)
+      retrySoon()
+    } else {
+      call.operation.continuation.resume(returning: outcome)
+    }
+    endIfAnswered(connection)
+  }
+
+  /// The next calls go to the leader that was named, else to the next endpoint.
+  private func leave(_ connection: Connection, for leader: UInt64) {
+    guard case .ready(let link, let current) = state, current === connection else { return }
+    let named = leader == 0 ? nil : nodes.firstIndex(of: leader)
+    let next = named.flatMap { $0 == place ? nil : $0 } ?? (place + 1) % endpoints.count
+    guard next != place else { return }
+    place = next
+    state = .idle
+    leaving.append((link, connection))
+  }
+
+  private func endIfAnswered(_ connection: Connection) {
+    guard let position = leaving.firstIndex(where: { $0.connection === connection }),
+      !underWay.values.contains(where: { $0.connection === connection })
+    else { return }
+    leaving.remove(at: position).link.stop()
+  }
+
+  /// No node can be reached just now. What was refused before has until its time-out; the others fail at once.
+  func failUnlessRefused(_ failure: CallFailure) {
+    let calls = waiting
+    waiting.removeAll()
+    for var call in calls {
+      guard call.refusal != nil else {
+        fail(call, failure)
+        continue
+      }
+      call.refusals += 1
+      refused.append(call)
+    }
+    if !refused.isEmpty { retrySoon() }
+  }
+
+  /// A round of all endpoints goes fast, and after that they get time to find a leader.
+  private func retrySoon() {
+    guard retry == nil else { return }
+    let rounds = (refused.map(\.refusals).max() ?? 0) - endpoints.count
+    let pause: TimeAmount = rounds < 0 ? .zero : min(Self.pauses.longest, Self.pauses.shortest * (1 << min(rounds, 10)))
+    retry = eventLoop.assumeIsolated().scheduleTask(in: pause) {
+      self.retry = nil
+      self.waiting.append(contentsOf: self.refused)
+      self.refused.removeAll()
+      switch self.state {
+      case .idle: self.connect()
+      case .ready(_, let connection): self.sendWaiting(connection)
+      case .connecting, .closed: break
+      }
+    }
   }
 
   // MARK: Deadlines
@@ -248,112 +289,23 @@ final class ClientCore {
 
   private func sweepDeadlines() {
     let now = NIODeadline.now()
-    if waiting.contains(where: { $0.deadline <= now }) {
-      let late = waiting.filter { $0.deadline <= now }
-      waiting.removeAll { $0.deadline <= now }
-      for call in late {
-        let status = Status(.deadlineExceeded, "no node was reached in time, nothing was sent")
-        fail(call, CallFailure(status, applied: .no))
-      }
+    for call in (waiting + refused).filter({ $0.deadline <= now }) {
+      let status = Status(.deadlineExceeded, "no node was reached in time, nothing was sent")
+      call.operation.continuation.resume(
+        returning: call.refusal ?? .failure(CallFailure(status, applied: .no)))
     }
-    var isDead = false
-    for id in underWay.filter({ $0.value.deadline + Self.grace <= now }).keys.sorted() {
-      guard let call = underWay.removeValue(forKey: id) else { continue }
-      isDead = true
-      let status = Status(.deadlineExceeded, "\(endpoints[place]) did not answer in time")
+    waiting.removeAll { $0.deadline <= now }
+    refused.removeAll { $0.deadline <= now }
+    for id in underWay.filter({ $0.value.call.deadline + Self.grace <= now }).keys.sorted() {
+      guard let (call, connection) = underWay.removeValue(forKey: id) else { continue }
+      let status = Status(.deadlineExceeded, "\(connection.remoteAddress) did not answer in time")
       fail(call, CallFailure(status, applied: .unknown))
-    }
-    // A node that lets a deadline pass in silence is not asked again before the others.
-    if isDead, case .ready(_, let connection) = state {
+      // A node that lets a deadline pass in silence is not asked again before the others.
       connection.closeNow(reason: .local("the node did not answer in time"))
     }
-    if waiting.isEmpty, underWay.isEmpty {
+    if waiting.isEmpty, refused.isEmpty, underWay.isEmpty {
       sweep?.stop()
       sweep = nil
     }
-  }
-}
-
-extension ClientCore: ConnectionDelegate {
-  func connectionOpened(_ connection: Connection) {
-    guard case .connecting(let link) = state else {
-      connection.closeNow(reason: .local("not wanted any more"))
-      return
-    }
-    codec.pack(clientHello: WireVersion.oldest...WireVersion.current)
-    _ = codec.packed.withUnsafeBytes {
-      connection.send(
-        kind: FrameKind.clientHello.rawValue, header: $0, body: UnsafeRawBufferPointer(start: nil, count: 0))
-    }
-    connection.flush()
-    handshake = eventLoop.assumeIsolated().scheduleTask(in: Self.handshakeTimeout) {
-      if case .connecting(let current) = self.state, current === link {
-        self.giveUp(link, "connected, but there was no answer within a second")
-      }
-    }
-  }
-
-  func connection(_ connection: Connection, received kind: UInt8, _ payload: UnsafeRawBufferPointer) {
-    do throws(WireError) { try receive(connection, FrameKind(rawValue: kind), payload) } catch {
-      connection.closeNow(reason: .local("not understood: \(error)"))
-    }
-  }
-
-  private func receive(
-    _ connection: Connection, _ kind: FrameKind?, _ payload: UnsafeRawBufferPointer
-  ) throws(WireError) {
-    switch kind {
-    case .clientWelcome:
-      let welcome = try codec.unpackClientWelcome(payload)
-      guard case .connecting(let link) = state else { return }
-      handshake?.cancel()
-      handshake = nil
-      maximumRequestBytes = Int(welcome.maximumRequestBytes)
-      failures.removeAll()
-      state = .ready(link, connection)
-      connection.established()
-      sendWaiting(connection)
-    case .refusal:
-      let reason = try codec.unpackRefusal(payload)
-      connection.closeNow(reason: .local("the node refused: \(reason)"))
-    case .callReply:
-      let reply = try codec.unpackReply(payload)
-      finish(reply.id, .reply(reply))
-    case .batchReply:
-      let reply = try codec.unpackBatchReply(payload)
-      finish(reply.id, .batch(reply))
-    case .describeReply:
-      let (id, services) = try codec.unpackDescribeReply(payload)
-      finish(id, .schemas(services))
-    case .statusReply:
-      let status = try codec.unpackStatus(payload)
-      finish(status.id, .status(status))
-    default: throw WireError("an unexpected frame")
-    }
-  }
-
-  private func finish(_ id: UInt64, _ outcome: Outcome) {
-    underWay.removeValue(forKey: id)?.operation.continuation.resume(returning: outcome)
-  }
-
-  func connectionReadCompleted(_ connection: Connection) {}
-  func connectionWritabilityChanged(_ connection: Connection) {}
-
-  func connectionClosed(_ connection: Connection, reason: CloseReason) {
-    switch state {
-    case .connecting(let link): giveUp(link, reason.description)
-    case .ready(let link, let current) where current === connection:
-      link.stop()
-      state = .idle
-      failUnderWay(Status(.unavailable, "the connection to \(endpoints[place]) was lost: \(reason)"))
-      place = (place + 1) % endpoints.count
-      if !waiting.isEmpty { connect() }
-    case .ready, .idle, .closed: break
-    }
-  }
-
-  func link(_ link: Link, dialFailed reason: String) {
-    guard case .connecting(let current) = state, current === link else { return }
-    giveUp(link, reason)
   }
 }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Dispatch
 import Glibc
 public import LockstepExecution
 import Logging
@@ -23,6 +22,8 @@ public enum NodeCommand {
       if code == .success {
         let codes = ExitCode.allCases.map { "  \($0.rawValue)\t\($0.meaning)" }
         text += "\nEXIT CODES:\n" + codes.joined(separator: "\n")
+      } else if let hint = DashHint.text(arguments) {
+        text += "\n" + hint
       }
       write(text + "\n", to: code == .success ? STDOUT_FILENO : STDERR_FILENO)
       exit(code == .success ? 0 : ExitCode.usage.rawValue)
@@ -56,9 +57,21 @@ public enum NodeCommand {
     ProcessMemory.keepFreed()
     ProcessFiles.raiseLimit()
     let server = try await Server.start(configuration, machine: machine, logger: logger)
-    let signals = StopSignals(logger: logger, watchesStandardInput: stopOnStdinClose) { server.stop() }
+    let signals = await StopSignals.watch { number in
+      logger.notice("stopping: signal \(number)")
+      server.stop()
+    }
+    let input = stopOnStdinClose ? EndOfInput { Self.inputHasEnded(logger, server) } : nil
+    defer {
+      signals.cancel()
+      input?.cancel()
+    }
     try await server.waitUntilStopped()
-    signals.cancel()
+  }
+
+  private static func inputHasEnded(_ logger: Logger, _ server: Server) {
+    logger.notice("stopping: standard input has ended")
+    server.stop()
   }
 
   private static func fail(_ code: ExitCode, _ message: String) -> Never {
@@ -77,37 +90,4 @@ public enum NodeCommand {
       }
     }
   }
-}
-
-/// SIGINT, SIGTERM, SIGHUP and, when asked for, the end of standard input.
-private final class StopSignals {
-  private var sources: [any DispatchSourceProtocol] = []
-
-  init(logger: Logger, watchesStandardInput: Bool, stop: @escaping @Sendable () -> Void) {
-    let queue = DispatchQueue(label: "lockstep-signals")
-    for number in [SIGINT, SIGTERM, SIGHUP] {
-      signal(number, SIG_IGN)
-      let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
-      source.setEventHandler {
-        logger.notice("stopping: signal \(number)")
-        stop()
-      }
-      source.resume()
-      sources.append(source)
-    }
-    guard watchesStandardInput else { return }
-    let source = DispatchSource.makeReadSource(fileDescriptor: STDIN_FILENO, queue: queue)
-    source.setEventHandler {
-      var byte: UInt8 = 0
-      if read(STDIN_FILENO, &byte, 1) == 0 {
-        source.cancel()
-        logger.notice("stopping: standard input has ended")
-        stop()
-      }
-    }
-    source.resume()
-    sources.append(source)
-  }
-
-  func cancel() { for source in sources { source.cancel() } }
 }

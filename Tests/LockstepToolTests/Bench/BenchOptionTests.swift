@@ -29,6 +29,8 @@ struct BenchOptionTests {
   func openLoop() throws {
     let load = try parse(["--rate", "5000", "--clients", "8", "--op", "get", "--read", "any"]).load
     #expect(load.pace == .open(rate: 5000) && load.window == 8192 && load.options.consistency == .any)
+    let bounded = try parse(["--rate", "5000", "--depth", "3"]).load
+    #expect(bounded.pace == .open(rate: 5000, depth: 3) && bounded.window == 3)
   }
 
   @Test("the cluster: what is named, else the environment, else one is started; --nodes asks for one to be started")
@@ -44,7 +46,8 @@ struct BenchOptionTests {
   @Test(
     "what makes no sense is bad usage",
     arguments: [
-      ["--rate", "10", "--depth", "2"], ["--rate", "0"], ["--depth", "0"], ["--clients", "0"], ["--keys", "0"],
+      ["--rate", "10", "--clients", "64", "--depth", "1025"], ["--rate", "0"], ["--depth", "0"], ["--clients", "0"],
+      ["--keys", "0"],
       ["--op", "get", "--ack", "quorum"], ["--read", "any"], ["--fill"], ["--op", "delete"], ["--nodes", "0"],
       ["--batch", "0"], ["--batch", "4097"], ["--batch", "2", "--op", "get"], ["--batch", "2", "--rate", "10"],
       ["--op", "get", "--explain"],

@@ -74,6 +74,64 @@ struct BenchReportTests {
     #expect(json["max_us"] == 3_000_000 && result.latencies.p50 == 3_000_000_000)
   }
 
+  /// A call of 1 ms each millisecond of two seconds, but for the time between 0.5 and 1.5 s.
+  private func outage(slots: Int?) -> LoadMeter {
+    var meter = LoadMeter(slots: slots)
+    meter.begin(at: 5_000_000_000)
+    for millisecond in 1...2000 as ClosedRange<UInt64> where !(501..<1500).contains(millisecond) {
+      meter.served(at: 5_000_000_000 + millisecond * 1_000_000)
+      meter.succeeded(latency: 1_000_000, isMissing: false, isInTime: true, isMeasured: true)
+    }
+    meter.end(at: 7_000_000_000)
+    return meter
+  }
+
+  @Test("an outage is said, and a closed loop counts what it would have done meanwhile")
+  func outage() {
+    var report = report(cluster: own, result: outage(slots: 4).result(lasting: 2))
+    let json = report.json
+    #expect(json["longest_gap_ms"] == 1000 && json["outages"] == [["from_ms": 500, "to_ms": 1500]])
+    // A thousand a second, less the four that waited.
+    #expect(json["missed"] == 996 || json["missed"] == 997, "\(json.text())")
+    #expect(json["answered"]?["max_us"] == 1000 && report.result.latencies.longest > 990_000_000)
+    #expect(abs(Double(report.result.latencies.p90) - 800e6) < 20e6)
+    #expect(report.text.contains("no call succeeded for 1.00 s from 0.50 s to 1.50 s. About 99"))
+    #expect(report.text.contains("without them: P99 1.00 ms, P99.9 1.00 ms, MAX 1.00 ms."))
+    // One that lasts to the end.
+    var meter = LoadMeter(slots: 1)
+    meter.begin(at: 0)
+    for millisecond in 1...500 as ClosedRange<UInt64> { meter.served(at: millisecond * 1_000_000) }
+    meter.end(at: 1_000_000_000)
+    report.result = meter.result(lasting: 1)
+    #expect(report.result.outages.gaps == [.init(from: 500_000_000, to: 1_000_000_000, failures: 0)])
+  }
+
+  @Test("an open loop that was not answered in an outage is not said to be too fast for the cluster")
+  func openLoopOutage() {
+    var meter = outage(slots: nil)
+    meter.unanswered(3, waited: 2_000_000_000)
+    let lost = report(.put, .open(rate: 1000, depth: 8), cluster: nil, result: meter.result(lasting: 2))
+    #expect(lost.text.contains("there was the time without service") && !lost.text.contains("cannot keep up"))
+    #expect(lost.text.contains("1,000 calls a second on schedule, 8 under way on each at most"))
+    #expect(lost.json["missed"] == 0 && lost.json["depth"] == 8 && lost.json["longest_gap_ms"] == 1000)
+    var slow = LoadMeter()
+    slow.unanswered(3, waited: 2_000_000_000)
+    let late = report(.put, .open(rate: 1000), cluster: nil, result: slow.result(lasting: 2))
+    #expect(late.text.contains("the cluster cannot keep up with this rate"))
+  }
+
+  @Test("few and slow calls are no outage")
+  func slowCalls() {
+    var meter = LoadMeter(slots: 1)
+    meter.begin(at: 0)
+    for call in 1...10 as ClosedRange<UInt64> {
+      meter.served(at: call * 200_000_000)
+      meter.succeeded(latency: 200_000_000, isMissing: false, isInTime: true, isMeasured: true)
+    }
+    let outages = meter.result(lasting: 2).outages
+    #expect(outages.gaps == [] && outages.missed == 0 && outages.longestGap == 200_000_000)
+  }
+
   @Test("batches: commands are counted, and the times are said to be those of batches")
   func batches() {
     var meter = LoadMeter()
@@ -96,7 +154,7 @@ struct BenchReportTests {
     #expect(lines.contains("durability  quorum of 3, fdatasync, on xfs in /data"))
     #expect(lines.contains("machine     Fast, 2 cores, 4 GiB, Linux 6.1"))
     #expect(lines.contains("version     \(LockstepVersion.current); nodes: 0.9"))
-    #expect(lines[6] == "CALLS/S  P50     P90     P99     P99.9   MAX      ERRORS")
+    #expect(lines[6] == "CALLS/S  P50     P90     P99     P99.9   MAX      GAP   ERRORS")
     #expect(lines.last == "errors: 1 DEADLINE_EXCEEDED, 1 UNAVAILABLE")
     let memory = OwnCluster(nodes: 3, place: "/dev/shm", fileSystem: "tmpfs", endpoints: [])
     #expect(report(cluster: memory).text.contains("on tmpfs a sync costs nothing"))

@@ -9,7 +9,7 @@ import Testing
 struct BenchTargetTests {
   private func answer(_ port: Int, _ role: String, term: UInt64 = 1, version: String = "1") -> StatusSurvey.Answer {
     var (status, group) = (NodeStatus(), GroupStatus())
-    (group.role, group.term, status.version) = (role, term, version)
+    (group.role, group.term, status.version, status.node) = (role, term, version, UInt64(port))
     status.groups = [group]
     return StatusSurvey.Answer(endpoint: Endpoint(host: "h", port: port), result: .success(status))
   }
@@ -25,6 +25,9 @@ struct BenchTargetTests {
     let answers = [answer(1, "leader"), answer(2, "follower"), answer(3, "leader", term: 2), silence(4)]
     let target = try BenchTarget.choose(.leader, answers)
     #expect(target.endpoints.map(\.port) == [3] && target.remark == nil)
+    // When it is gone the others are asked, also one that did not answer now.
+    #expect(target.targets.endpoints.map(\.port) == [3, 1, 2, 4] && target.targets.first == [0])
+    #expect(target.targets.place(ofLeader: 2) == 2 && target.targets.place(ofLeader: 4) == nil)
   }
 
   @Test("a leader that is not named cannot be found, and that is said")
@@ -37,6 +40,7 @@ struct BenchTargetTests {
   func all() throws {
     let target = try BenchTarget.choose(.all, [answer(1, "follower", version: "2"), answer(2, "leader")])
     #expect(target.endpoints.map(\.port) == [1, 2] && target.versions == ["1", "2"])
+    #expect(target.targets.first == [0, 1] && target.targets.place(ofLeader: 2) == nil)
   }
 
   @Test("all means all: one that does not answer is named")

@@ -20,8 +20,8 @@ struct BenchCommand: AsyncParsableCommand {
       Closed loop: each client has --depth calls under way on its connection, and sends the next when one is answered. \
       Open loop, with --rate: calls are sent on schedule, whether or not those before are answered, and a call's time is \
       counted from when it was due, not from when it could be sent (no coordinated omission). Beyond 10,000 a second they \
-      are due in batches, every 100 µs. At most \(Load.openLoopLimit) are under way on all connections together; what is due \
-      meanwhile is sent later. Of either loop, a call that is not answered a second after the end is counted with the \
+      are due in batches, every 100 µs. At most \(Load.openLoopLimit) are under way on all connections together, or --depth on \
+      each; what is due meanwhile is sent later. Of either loop, a call that is not answered a second after the end is counted with the \
       time that it has waited by then, and named.
 
       With --batch each call carries so many commands, in one message. Commands are counted, and errors of commands; times \
@@ -29,6 +29,17 @@ struct BenchCommand: AsyncParsableCommand {
 
       Commands go to the leader; for reads the clients are spread over all endpoints, as any node serves them; --target \
       says otherwise. A refusal of the level that is asked for ends the command with exit code 1.
+
+      A client whose node is gone goes on at the next endpoint, and with --target leader wherever an answer says that the \
+      leader is. A call that a node refuses with UNAVAILABLE, and that was certainly not carried out, is sent again until \
+      --timeout, and its time is counted from its beginning.
+
+      GAP is the longest time without any success. When nothing succeeds for 100 ms or more, and 20 times as long as a quick \
+      call takes, this is said as an outage, and a closed loop counts also the calls that it would have made meanwhile, each with \
+      its wait for the end ("missed" in JSON; "answered" has the times without them).
+
+      Exit code 0: every call of the measured time succeeded. 1: some failed or were not answered, or nothing could be \
+      measured. 2: bad usage.
 
       Times are those of calls that succeeded; what failed is counted by its code. A line a second goes to stderr, unless \
       --json or --quiet is given.
@@ -59,7 +70,7 @@ struct BenchCommand: AsyncParsableCommand {
   @Option(help: "Connections, spread over the nodes that get the load.")
   var clients = 64
 
-  @Option(help: "Calls under way on each connection. (default: 1)")
+  @Option(help: "Calls under way on each connection; with --rate at most. (default: 1, with --rate what a node takes)")
   var depth: Int?
 
   @Option(help: "Commands in each call, for --op put: they go in one message, and are answered in one.")
@@ -124,8 +135,10 @@ struct BenchCommand: AsyncParsableCommand {
     if nodes != nil, endpoints != nil {
       throw ValidationError("--nodes starts a cluster, and --endpoints names one that runs; leave out one")
     }
-    if rate != nil, depth != nil {
-      throw ValidationError("--depth is of a closed loop, and --rate makes an open one; leave out one")
+    if rate != nil, let depth, depth > max(1, Load.openLoopLimit / clients) {
+      throw ValidationError(
+        "--depth \(depth) with \(clients) clients are more calls under way than the \(Load.openLoopLimit) that a node takes"
+      )
     }
     if op == .get, ack != nil { throw ValidationError("--ack is of commands, and --op get makes none") }
     if op == .get, explain { throw ValidationError("--explain is of commands, and --op get makes none") }
@@ -141,7 +154,7 @@ struct BenchCommand: AsyncParsableCommand {
 
   var load: Load {
     Load(
-      operation: op, clients: clients, pace: rate.map { .open(rate: $0) } ?? .closed(depth: depth ?? 1),
+      operation: op, clients: clients, pace: rate.map { .open(rate: $0, depth: depth) } ?? .closed(depth: depth ?? 1),
       extent: .time(warmup: warmup, seconds: seconds), valueBytes: valueSize, keys: keys,
       options: CallOptions(acknowledgement: ack ?? .quorum, consistency: read ?? .linearizable, timeout: timeout),
       batch: batch)
@@ -158,9 +171,14 @@ struct BenchCommand: AsyncParsableCommand {
       report = try await OwnCluster.with(nodes: nodes ?? 3) { try await run.on($0.endpoints, $0) }
     }
     if json { Output.line(report.json) } else { Output.write(report.text) }
-    if let error = report.result.firstError {
-      Output.error("\(report.result.errorCount) errors while it was measured; the first of all: \(error)")
+    let result = report.result
+    if let error = result.firstError {
+      Output.error("\(result.errorCount) errors while it was measured; the first of all: \(error)")
     }
-    if report.result.succeeded == 0 { throw CommandFailure.failed("no call succeeded") }
+    if result.succeeded == 0 { throw CommandFailure.failed("no call succeeded") }
+    // The report has said what they were.
+    if result.errorCount > 0 || result.unanswered > 0 {
+      throw CommandFailure.failed("not every call of the measured time succeeded")
+    }
   }
 }

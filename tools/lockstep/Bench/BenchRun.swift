@@ -19,7 +19,7 @@ struct BenchRun: Sendable {
     if load.operation == .get, fills || cluster != nil { try await fill(endpoints, found) }
     let survey = explains ? await StageSurvey(endpoints) : nil
     let warmup = warmup
-    let result = try await measure(load, found.endpoints) { second in
+    let result = try await measure(load, found.targets) { second in
       if second.number == warmup { survey?.begin() }
       return second.text
     }
@@ -38,7 +38,7 @@ struct BenchRun: Sendable {
     fill.options = CallOptions()
     let leader = try await BenchTarget.find(.leader, among: endpoints)
     let keys = fill.keys
-    let result = try await measure(fill, leader.endpoints) { second in
+    let result = try await measure(fill, leader.targets) { second in
       "\(second.number) s: \(grouped(second.result.succeeded)) more of \(grouped(keys)) keys are written"
     }
     if result.errorCount > 0 || result.succeeded < keys {
@@ -52,14 +52,14 @@ struct BenchRun: Sendable {
   }
 
   private func measure(
-    _ load: Load, _ endpoints: [Endpoint], _ line: @escaping @Sendable (LoadGenerator.Second) -> String
+    _ load: Load, _ targets: LoadTargets, _ line: @escaping @Sendable (LoadGenerator.Second) -> String
   ) async throws -> LoadResult {
     let loop = MultiThreadedEventLoopGroup.singleton.next()
     let isQuiet = isQuiet
     let result = await withCheckedContinuation {
       (done: CheckedContinuation<Result<LoadResult, CommandFailure>, Never>) in
       loop.execute {
-        let generator = LoadGenerator(load, endpoints: endpoints, on: loop) { second in
+        let generator = LoadGenerator(load, targets, on: loop) { second in
           let text = line(second)
           if !isQuiet { Output.error(text) }
         } finished: {

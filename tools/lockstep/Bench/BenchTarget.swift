@@ -15,6 +15,24 @@ struct BenchTarget: Sendable, Equatable {
   var versions: [String]
   /// Something that the user did not ask for.
   var remark: String?
+  /// All that were named, and their numbers where they have said them: where clients go on when their node is gone.
+  var known: [Known] = []
+  var followsLeader = false
+
+  struct Known: Sendable, Equatable {
+    var endpoint: Endpoint
+    var node: UInt64?
+  }
+
+  var targets: LoadTargets {
+    let others = known.map(\.endpoint).filter { !endpoints.contains($0) }
+    let all = endpoints + others
+    let nodes = known.compactMap { known in
+      known.node.flatMap { node in all.firstIndex(of: known.endpoint).map { (node: node, place: $0) } }
+    }
+    return LoadTargets(
+      endpoints: all, first: Array(endpoints.indices), nodes: nodes, followsLeader: followsLeader)
+  }
 
   /// Asks the nodes who leads.
   static func find(_ choice: Choice, among endpoints: [Endpoint]) async throws(CommandFailure) -> BenchTarget {
@@ -34,14 +52,20 @@ struct BenchTarget: Sendable, Equatable {
       throw .failed("a node that is to get the load does not answer: \(failures.joined(separator: "; "))")
     }
     let versions = Array(Set(answered.map(\.status.version))).sorted()
-    guard choice == .leader else { return BenchTarget(endpoints: answered.map(\.endpoint), versions: versions) }
+    let known = answers.map { answer in
+      Known(endpoint: answer.endpoint, node: answer.status.flatMap { $0.node == 0 ? nil : $0.node })
+    }
+    guard choice == .leader else {
+      return BenchTarget(endpoints: answered.map(\.endpoint), versions: versions, known: known)
+    }
     // An older leader may not know yet that it leads no more.
     let leader = answered.filter { $0.status.groups.first?.role == "leader" }
       .max { ($0.status.groups.first?.term ?? 0) < ($1.status.groups.first?.term ?? 0) }
     let remark =
       leader == nil
       ? "the leader is none of the endpoints: the load goes to \(first.endpoint), which passes commands on" : nil
-    return BenchTarget(endpoints: [(leader ?? first).endpoint], versions: versions, remark: remark)
+    return BenchTarget(
+      endpoints: [(leader ?? first).endpoint], versions: versions, remark: remark, known: known, followsLeader: true)
   }
 
   /// Makes one call of the load at every node that is to get it. What is refused for good, a level that there is not or

@@ -18,8 +18,9 @@ struct Load: Sendable {
   enum Pace: Sendable, Equatable {
     /// A closed loop: each client has so many calls under way, and sends the next when one is answered.
     case closed(depth: Int)
-    /// An open loop: so many calls a second in all, on a schedule that waits for nobody.
-    case open(rate: Int)
+    /// An open loop: so many calls a second in all, on a schedule that waits for nobody. `depth`: so many may be under way
+    /// on each connection, and what is due meanwhile is sent later; nil: as many as a node takes.
+    case open(rate: Int, depth: Int? = nil)
   }
 
   enum Extent: Sendable, Equatable {
@@ -49,7 +50,7 @@ struct Load: Sendable {
   var window: Int {
     switch pace {
     case .closed(let depth): depth
-    case .open: max(1, Self.openLoopLimit / clients)
+    case .open(_, let depth): depth ?? max(1, Self.openLoopLimit / clients)
     }
   }
 

@@ -25,29 +25,33 @@ final class LoadGenerator {
 
   private static let connectPatience = TimeAmount.seconds(10)
   private static let drainPatience = TimeAmount.seconds(1)
+  static let shortestPause = TimeAmount.milliseconds(10)
+  static let longestPause = TimeAmount.milliseconds(160)
 
   let load: Load
   let eventLoop: any EventLoop
-  private let endpoints: [Endpoint]
+  let targets: LoadTargets
   private let template: CallTemplate
-  private let codec = Codec(maximumMessage: 8 << 20)
+  let codec = Codec(maximumMessage: 8 << 20)
   private let eachSecond: (Second) -> Void
   private let finished: (Result<LoadResult, CommandFailure>) -> Void
 
-  private var links: [Link] = []
   private(set) var phase = Phase.connecting
   private(set) var workers: [LoadWorker] = []
-  private var meter = LoadMeter()
-  private var keys: KeySequence
-  private var underWay = 0
-  private var answered = 0
+  var meter: LoadMeter
+  var keys: KeySequence
+  /// Calls without an answer, those that wait to be sent again among them.
+  var underWay = 0
+  /// Until what was refused is sent again; from the first refusal on it doubles, until something succeeds.
+  var pause = LoadGenerator.shortestPause
+  var isPausing = false
   /// In nanoseconds, as all times here. The measured time is that between the marks.
-  private var beginning: UInt64 = 0
+  private(set) var beginning: UInt64 = 0
   private var lastTick: UInt64 = 0
   private var marks: Range<UInt64> = 0..<0
 
   // Of an open loop.
-  private let schedule: OpenLoopSchedule?
+  let schedule: OpenLoopSchedule?
   private var nextCall: UInt64 = 0
   private var callsInAll: UInt64 = 0
   private var turn = 0
@@ -55,44 +59,44 @@ final class LoadGenerator {
 
   /// `finished` is called on the loop, once.
   init(
-    _ load: Load, endpoints: [Endpoint], on eventLoop: any EventLoop, eachSecond: @escaping (Second) -> Void,
+    _ load: Load, _ targets: LoadTargets, on eventLoop: any EventLoop, eachSecond: @escaping (Second) -> Void,
     finished: @escaping (Result<LoadResult, CommandFailure>) -> Void
   ) {
     self.load = load
-    self.endpoints = endpoints
+    self.targets = targets
     self.eventLoop = eventLoop
     self.eachSecond = eachSecond
     self.finished = finished
     template = CallTemplate(load)
     keys = KeySequence(count: UInt64(load.keys), isRandom: load.extent != .everyKey)
-    schedule = if case .open(let rate) = load.pace { OpenLoopSchedule(rate: rate) } else { nil }
+    schedule = if case .open(let rate, _) = load.pace { OpenLoopSchedule(rate: rate) } else { nil }
+    meter = LoadMeter(slots: schedule == nil ? load.clients * load.window : nil)
   }
 
-  private static func now() -> UInt64 { NIODeadline.now().uptimeNanoseconds }
+  static func now() -> UInt64 { NIODeadline.now().uptimeNanoseconds }
 
   // MARK: Phases
 
   func start() {
-    for number in 0..<load.clients {
-      let endpoint = endpoints[number % endpoints.count]
-      let link = Link(
-        host: endpoint.host, port: endpoint.port, on: eventLoop, limits: .client, seed: UInt64(number), delegate: self)
-      links.append(link)
-      link.start()
+    workers = (0..<load.clients).map {
+      LoadWorker(targets, number: $0, window: load.window, on: eventLoop, owner: self)
     }
+    for worker in workers { worker.start() }
     eventLoop.assumeIsolated().scheduleTask(in: Self.connectPatience) {
       guard self.phase == .connecting else { return }
       self.end(
         .failure(
           .failed(
-            "\(self.workers.count) of \(self.load.clients) connections were made within "
+            "\(self.connectedCount) of \(self.load.clients) connections were made within "
               + "\(Self.connectPatience.nanoseconds / 1_000_000_000) s; \(self.meter.firstError ?? "nothing is known")")
         ))
     }
   }
 
+  var connectedCount: Int { workers.count { $0.connection != nil } }
+
   /// All clients are connected.
-  private func begin() {
+  func begin() {
     beginning = Self.now()
     lastTick = beginning
     phase = .warmUp
@@ -104,6 +108,7 @@ final class LoadGenerator {
       // Of keys that are to be there, every failure counts.
       phase = .measured
     }
+    if phase == .measured { meter.begin(at: beginning) }
     tick(number: 1)
     if let schedule {
       callsInAll = schedule.count(before: marks.upperBound - beginning)
@@ -111,7 +116,7 @@ final class LoadGenerator {
     } else {
       for worker in workers {
         pump(worker, beginning)
-        worker.connection.flush()
+        worker.connection?.flush()
       }
     }
   }
@@ -130,7 +135,7 @@ final class LoadGenerator {
     lastTick = now
     eachSecond(Second(phase: phase, number: number, result: result))
     for worker in workers where worker.isSilent(longerThan: load.options.timeout) {
-      worker.connection.closeNow(reason: .local("nothing was answered for more than \(load.options.timeout)"))
+      worker.connection?.closeNow(reason: .local("nothing was answered for more than \(load.options.timeout)"))
     }
     guard case .time(let warmup, let seconds) = load.extent else {
       // It has failed, and may never end.
@@ -143,6 +148,7 @@ final class LoadGenerator {
         phase = .measured
         // A closed loop is measured by what this clock says; an open one by its schedule.
         if schedule == nil { marks = now..<max(now, marks.upperBound) }
+        meter.begin(at: now)
       }
       tick(number: number + 1)
     }
@@ -150,6 +156,7 @@ final class LoadGenerator {
 
   private func measuredTimeEnds(_ now: UInt64) {
     if schedule == nil { marks = marks.lowerBound..<now }
+    meter.end(at: now)
     phase = .draining
     finishIfDrained()
     eventLoop.assumeIsolated().scheduleTask(in: Self.drainPatience) {
@@ -157,19 +164,20 @@ final class LoadGenerator {
     }
   }
 
-  private func finishIfDrained() {
+  func finishIfDrained() {
     guard phase == .draining, underWay == 0, nextCall == callsInAll else { return }
     finish(lasting: marks.upperBound - marks.lowerBound)
   }
 
-  private func finish(lasting nanoseconds: UInt64) {
+  func finish(lasting nanoseconds: UInt64) {
     countUnanswered()
     end(.success(meter.result(lasting: Double(nanoseconds) / 1e9)))
   }
 
   private func end(_ result: Result<LoadResult, CommandFailure>) {
     phase = .over
-    for link in links { link.stop() }
+    for worker in workers { worker.stop() }
+    workers.removeAll()
     finished(result)
   }
 
@@ -194,25 +202,29 @@ final class LoadGenerator {
   // MARK: Calls
 
   /// Sends what the closed loop allows.
-  private func pump(_ worker: LoadWorker, _ now: UInt64) {
-    guard schedule == nil, phase == .warmUp || phase == .measured else { return }
+  func pump(_ worker: LoadWorker, _ now: UInt64) {
+    guard schedule == nil, phase == .warmUp || phase == .measured, worker.takesCalls else { return }
     while !keys.isOver, let slot = worker.free.popLast() {
       guard send(worker, slot, start: now) else { return }
     }
   }
 
   /// When the connection takes no more, the slot stays free until there is room.
-  private func send(_ worker: LoadWorker, _ slot: Int, start: UInt64) -> Bool {
-    let result = worker.connection.send(kind: template.kind.rawValue, count: template.bytes.count) {
-      template.write(id: slot, keys: &keys, to: $0)
-    }
-    guard case .queued = result else {
+  func send(_ worker: LoadWorker, _ slot: Int, start: UInt64) -> Bool {
+    guard write(worker, slot) else {
       worker.free.append(slot)
       return false
     }
     worker.starts[slot] = start
     underWay += 1
     return true
+  }
+
+  func write(_ worker: LoadWorker, _ slot: Int) -> Bool {
+    let result = worker.connection?.send(kind: template.kind.rawValue, count: template.bytes.count) {
+      template.write(id: slot, keys: &keys, to: $0)
+    }
+    return if case .queued? = result { true } else { false }
   }
 
   /// Sends what is due in an open loop, and comes back when more is. A call that no connection has room for goes out
@@ -231,7 +243,7 @@ final class LoadGenerator {
     }
     for worker in touched {
       worker.isTouched = false
-      worker.connection.flush()
+      worker.connection?.flush()
     }
     touched.removeAll(keepingCapacity: true)
     guard nextCall < callsInAll else { return }
@@ -243,155 +255,16 @@ final class LoadGenerator {
     for _ in 0..<workers.count {
       turn = turn + 1 < workers.count ? turn + 1 : 0
       let worker = workers[turn]
-      if !worker.free.isEmpty, worker.connection.isWritable { return worker }
+      if worker.takesCalls, !worker.free.isEmpty, worker.connection?.isWritable == true { return worker }
     }
     return nil
   }
 
-  private func take(_ payload: UnsafeRawBufferPointer, _ worker: LoadWorker) throws(WireError) {
-    let reply = try ReplyHead(payload)
-    let now = Self.now()
-    let (slot, start) = try ended(reply.id, worker)
-    if reply.code == 0 {
-      answered += 1
-      // A GetReply begins with `found`, unless that is false.
-      let isMissing = load.operation == .get && (reply.payload.isEmpty || payload[reply.payload.lowerBound] != 1 << 3)
-      meter.succeeded(
-        latency: now - start, isMissing: isMissing, isInTime: phase == .measured, isMeasured: isMeasured(start))
-    } else {
-      let code = Status.Code(rawValue: UInt8(truncatingIfNeeded: reply.code)) ?? .unknown
-      meter.failed(code, isMeasured: isCounted(start), (try? codec.unpackReply(payload).message) ?? "")
-    }
-    goOn(worker, slot, now)
-  }
-
-  private func takeBatch(_ payload: UnsafeRawBufferPointer, _ worker: LoadWorker) throws(WireError) {
-    let reply = try BatchReplyHead(payload)
-    let now = Self.now()
-    let (slot, start) = try ended(reply.id, worker)
-    if reply.succeeded > 0 {
-      answered += 1
-      meter.succeeded(
-        latency: now - start, commands: reply.succeeded, isMissing: false, isInTime: phase == .measured,
-        isMeasured: isMeasured(start))
-    }
-    if reply.code != 0 || reply.failed > 0 {
-      let whole = try codec.unpackBatchReply(payload)
-      let isCounted = isCounted(start)
-      if whole.code != 0 { failed(whole.code, load.batch, isCounted, whole.message) }
-      for result in whole.results where result.code != 0 { failed(result.code, 1, isCounted, result.message) }
-    }
-    goOn(worker, slot, now)
-  }
-
-  private func failed(_ code: UInt32, _ commands: Int, _ isCounted: Bool, _ message: String) {
-    let code = Status.Code(rawValue: UInt8(truncatingIfNeeded: code)) ?? .unknown
-    meter.failed(code, commands: commands, isMeasured: isCounted, message)
-  }
-
-  /// The call is answered: its slot, and when it began.
-  private func ended(_ id: UInt64, _ worker: LoadWorker) throws(WireError) -> (slot: Int, start: UInt64) {
-    guard id < UInt64(worker.starts.count), worker.starts[Int(id)] != 0 else {
-      throw WireError("an answer to call \(id), which is not under way")
-    }
-    let slot = Int(id)
-    let start = worker.starts[slot]
-    worker.starts[slot] = 0
-    worker.isHeard = true
-    underWay -= 1
-    return (slot, start)
-  }
-
-  private func goOn(_ worker: LoadWorker, _ slot: Int, _ now: UInt64) {
-    if schedule == nil, phase == .warmUp || phase == .measured, !keys.isOver {
-      _ = send(worker, slot, start: now)
-    } else {
-      worker.free.append(slot)
-      goOnAfterAnswer()
-    }
-  }
-
-  private func goOnAfterAnswer() {
-    if load.extent == .everyKey, underWay == 0, keys.isOver { return finish(lasting: Self.now() - beginning) }
-    finishIfDrained()
-  }
-
   /// Is a failed answer to this call one of the measured time? As many seconds as successes are counted in.
-  private func isCounted(_ start: UInt64) -> Bool { schedule == nil ? phase == .measured : marks.contains(start) }
+  func isCounted(_ start: UInt64) -> Bool { schedule == nil ? phase == .measured : marks.contains(start) }
 
   /// Does the latency of this call count? In a closed loop also of those that are waited for at the end.
-  private func isMeasured(_ start: UInt64) -> Bool {
+  func isMeasured(_ start: UInt64) -> Bool {
     isCounted(start) || schedule == nil && phase == .draining
-  }
-}
-
-extension LoadGenerator: ConnectionDelegate {
-  func connectionOpened(_ connection: Connection) {
-    codec.pack(clientHello: WireVersion.oldest...WireVersion.current)
-    _ = codec.packed.withUnsafeBytes {
-      connection.send(
-        kind: FrameKind.clientHello.rawValue, header: $0, body: UnsafeRawBufferPointer(start: nil, count: 0))
-    }
-    connection.flush()
-  }
-
-  func connection(_ connection: Connection, received kind: UInt8, _ payload: UnsafeRawBufferPointer) {
-    guard phase != .over else { return }
-    do throws(WireError) {
-      if kind == FrameKind.callReply.rawValue, let worker = connection.context as? LoadWorker {
-        try take(payload, worker)
-      } else if kind == FrameKind.batchReply.rawValue, let worker = connection.context as? LoadWorker {
-        try takeBatch(payload, worker)
-      } else if kind == FrameKind.clientWelcome.rawValue, connection.context == nil {
-        welcome(connection)
-      } else if kind == FrameKind.refusal.rawValue {
-        connection.closeNow(reason: .local("the node refused: \(try codec.unpackRefusal(payload))"))
-      } else {
-        throw WireError("a frame of kind \(kind)")
-      }
-    } catch {
-      connection.closeNow(reason: .local("not understood: \(error)"))
-    }
-  }
-
-  private func welcome(_ connection: Connection) {
-    connection.established()
-    let worker = LoadWorker(connection, window: load.window)
-    connection.context = worker
-    workers.append(worker)
-    if phase == .connecting {
-      if workers.count == load.clients { begin() }
-    } else {
-      pump(worker, Self.now())
-      connection.flush()
-    }
-  }
-
-  func connectionReadCompleted(_ connection: Connection) { connection.flush() }
-
-  func connectionWritabilityChanged(_ connection: Connection) {
-    guard let worker = connection.context as? LoadWorker else { return }
-    pump(worker, Self.now())
-    connection.flush()
-  }
-
-  func connectionClosed(_ connection: Connection, reason: CloseReason) {
-    guard phase != .over else { return }
-    let message = "the connection to \(connection.remoteAddress) was lost: \(reason)"
-    guard let worker = connection.context as? LoadWorker else {
-      return meter.connectionFailed(isMeasured: phase == .measured, message)
-    }
-    workers.removeAll { $0 === worker }
-    for start in worker.starts where start != 0 {
-      underWay -= 1
-      meter.failed(.unavailable, commands: load.batch, isMeasured: isMeasured(start), message)
-    }
-    goOnAfterAnswer()
-  }
-
-  func link(_ link: Link, dialFailed reason: String) {
-    guard phase != .over else { return }
-    meter.connectionFailed(
-      isMeasured: phase == .measured, "\(link.host):\(link.port) cannot be reached: \(reason)")
   }
 }

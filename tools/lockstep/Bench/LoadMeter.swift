@@ -35,7 +35,11 @@ struct LoadResult: Sendable {
   /// Calls that were under way, or of an open loop due, and had not been answered when there was no more waiting. The
   /// latencies contain them with what they had waited by then.
   var unanswered = 0
+  /// With the calls that were missed.
   var latencies = LatencySummary(LoadMeter.emptyLatencies())
+  /// Without them.
+  var answeredLatencies = LatencySummary(LoadMeter.emptyLatencies())
+  var outages = Outages()
 
   var errorCount: Int { errors.values.reduce(0, +) }
   var rate: Double { seconds > 0 ? Double(succeeded) / seconds : 0 }
@@ -52,8 +56,26 @@ struct LoadMeter {
   private var second = LoadResult()
   private var totalLatencies = LoadMeter.emptyLatencies()
   private var secondLatencies = LoadMeter.emptyLatencies()
+  private var gaps = ServiceGaps()
+  private var callsInTime = 0
+  private var failedCalls = 0
+  /// Calls that may be under way in a closed loop; nil: it is an open one.
+  private let slots: Int?
   private(set) var firstError: String?
+
+  init(slots: Int? = nil) { self.slots = slots }
+
   var isSound: Bool { total.errors.isEmpty && total.failedConnections == 0 }
+
+  /// The measured time begins, or has ended.
+  mutating func begin(at now: UInt64) { gaps.begin(at: now, failures: failedCalls) }
+  mutating func end(at now: UInt64) { gaps.end(at: now, failures: failedCalls) }
+
+  /// A call was answered in the measured time, and not all of it failed.
+  mutating func served(at now: UInt64) {
+    callsInTime += 1
+    gaps.end(at: now, failures: failedCalls)
+  }
 
   /// `commands`: of one call, whose latency counts once. `isInTime`: it was answered in the measured time. `isMeasured`:
   /// its latency counts; an open loop asks for calls that were due in the measured time, whenever they are answered.
@@ -72,6 +94,7 @@ struct LoadMeter {
   mutating func failed(
     _ code: Status.Code, commands: Int = 1, isMeasured: Bool, _ message: @autoclosure () -> String
   ) {
+    failedCalls += 1
     second.errors[code, default: 0] += commands
     if isMeasured { total.errors[code, default: 0] += commands }
     if firstError == nil { firstError = "\(code.name): \(message())" }
@@ -102,7 +125,12 @@ struct LoadMeter {
     var result = total
     result.seconds = seconds
     result.firstError = firstError
-    result.latencies = LatencySummary(totalLatencies)
+    result.answeredLatencies = LatencySummary(totalLatencies)
+    let usual = totalLatencies.totalCount > 0 ? totalLatencies.valueAtPercentile(1) : 0
+    result.outages = Outages(gaps, calls: callsInTime, seconds: seconds, usual: usual, slots: slots)
+    var corrected = totalLatencies
+    result.outages.forEachMissed { corrected.record($0, count: $1) }
+    result.latencies = LatencySummary(corrected)
     return result
   }
 }

@@ -10,7 +10,11 @@ struct StatusCommand: AsyncParsableCommand {
       leader's time: received (in the node's log), durable (on its disk), applied (in its state). What cannot be known is \
       shown as unknown, and is null in JSON: all lags when no leader answers, for instance.
 
-      Exit code 1 when no node answers.
+      What nodes say that cannot all be true is named on stderr, and in JSON under "problems": nodes of different clusters, \
+      two processes that are one node, two leaders, terms whose leader is said differently, different voters, states that \
+      differ at one index. Lags are unknown then, where there is no one history to be behind.
+
+      Exit code 1 when no node answers, or when there is a problem.
       """)
 
   @Flag(help: "Show it again every second.")
@@ -29,6 +33,7 @@ struct StatusCommand: AsyncParsableCommand {
       show(report, isColoured)
       // The table and the object have said why.
       if !report.isAnyReachable { throw CommandFailure.failed("no node can be reached") }
+      if !report.problems.isEmpty { throw CommandFailure.failed(Self.warnings(report)) }
       return
     }
     let clock = ContinuousClock()
@@ -37,10 +42,15 @@ struct StatusCommand: AsyncParsableCommand {
       let report = StatusReport(await survey.ask())
       if !json, Output.isTerminal { Output.write("\u{1b}[H\u{1b}[2J") }
       guard show(report, isColoured) else { return }
+      if !report.problems.isEmpty { Output.error(Self.warnings(report)) }
       if !json, !Output.isTerminal { Output.line("") }
       next = max(next + .seconds(1), clock.now)
       try await clock.sleep(until: next)
     }
+  }
+
+  private static func warnings(_ report: StatusReport) -> String {
+    report.problems.map { "problem: \($0)" }.joined(separator: "\n")
   }
 
   /// False when nobody reads it any more.

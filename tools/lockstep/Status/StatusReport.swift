@@ -28,20 +28,25 @@ struct StatusReport: Sendable {
   let rows: [Row]
   /// The node that says that it leads, in the newest term in which one does.
   let leader: UInt64?
+  /// What the nodes say that cannot all be true.
+  let problems: [String]
 
   init(_ answers: [StatusSurvey.Answer]) {
     let groups = answers.compactMap(\.status).compactMap { node in node.groups.first.map { (node: node, group: $0) } }
     let leading = groups.filter { $0.group.role == "leader" }.max { $0.group.term < $1.group.term }
     leader = leading?.node.node
+    let problems = StatusProblems(answers)
+    self.problems = problems.list
     rows = answers.map { answer in
       var error: String?
       if case .failure(let failure) = answer.result { error = failure.status.message }
       return Row(
         endpoint: answer.endpoint, status: answer.status, error: error,
-        // Indexes of two clusters have nothing to do with each other.
+        // Indexes of two clusters, or of two histories, have nothing to do with each other.
         lags: Self.lags(
           of: answer.status?.groups.first,
-          behind: answer.status?.cluster == leading?.node.cluster ? leading?.group : nil))
+          behind: answer.status?.cluster == leading?.node.cluster && !problems.isContradiction
+            ? leading?.group : nil))
     }
   }
 
@@ -74,7 +79,10 @@ struct StatusReport: Sendable {
 
 extension StatusReport {
   var json: JSONValue {
-    .object(["nodes": .array(rows.map(\.json)), "leader": leader.map { JSONValue($0) } ?? .null])
+    .object([
+      "nodes": .array(rows.map(\.json)), "leader": leader.map { JSONValue($0) } ?? .null,
+      "problems": .array(problems.map { JSONValue($0) }),
+    ])
   }
 }
 

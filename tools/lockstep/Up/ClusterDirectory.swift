@@ -18,8 +18,10 @@ struct ClusterDirectory {
   /// Opens the directory of a cluster, or founds one there. `nodes` nil: as many as it was founded with, else three.
   /// Not opened, and a new one not founded, when `check` has something against so many nodes.
   init(
-    path: String, nodes wanted: Int?, check: (Int) throws(CommandFailure) -> Void = { _ in }
+    path named: String, nodes wanted: Int?, check: (Int) throws(CommandFailure) -> Void = { _ in }
   ) throws(CommandFailure) {
+    // The nodes get it as a flag's value, which would else be taken for a flag.
+    let path = named.hasPrefix("-") ? "./" + named : named
     do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch {
       throw .failed("the directory '\(path)' cannot be made: \(Self.reason(error))")
     }

@@ -29,9 +29,9 @@ struct LaunchPlan: Equatable, Sendable {
 
   /// What is wrong with the ports, or nil.
   static func portProblem(basePort: Int, nodes: Int) -> String? {
-    let highest = basePort + peerPorts + nodes
-    guard basePort >= 1, highest <= 65_535 else {
-      return "--base-port \(basePort) with \(nodes) nodes needs ports from \(basePort + 1) to \(highest); "
+    let above = peerPorts + nodes
+    guard basePort >= 1, basePort <= 65_535 - above else {
+      return "--base-port \(basePort) with \(nodes) nodes needs ports up to \(above) above it; "
         + "there are those from 1 to 65535"
     }
     return nil

@@ -66,7 +66,8 @@ final class Launcher {
   @discardableResult
   func run() async throws(CommandFailure) -> Int32? {
     let report = report
-    try StopSignals.onSignal { report.yield(.stop(signal: $0)) }
+    let signals = await StopSignals.watch { report.yield(.stop(signal: $0)) }
+    defer { signals.cancel() }
     for node in 1...plan.nodes { start(node) }
     watchForLeader()
     after(Self.leaderIsLateAfter, .leaderIsLate)
