@@ -101,7 +101,8 @@ let package = Package(
     tests("LockstepTransportTests", nio + [.product(name: "NIOEmbedded", package: "swift-nio"), "LockstepTransport"]),
     tests("LockstepReflectionTests", ["LockstepReflection"]),
     tests(
-      "LockstepServicesTests", ["LockstepServices", "LockstepExecution", "LockstepConsensus", "bank", protobuf]),
+      "LockstepServicesTests",
+      ["LockstepServices", "LockstepExecution", "LockstepConsensus", "CMemory", "bank", protobuf]),
     tests("LockstepWireTests", ["LockstepWire", "LockstepConsensus", "CLockstepWire", "CProtobufC"]),
     tests(
       "LockstepDriverTests",

@@ -64,8 +64,23 @@ struct Tape: StateMachine {
     }
   }
 
-  func snapshot(_ write: ([UInt8]) -> Void) { for line in lines { write(line) } }
-  func restored(from snapshot: [UInt8]) throws(Status) -> Tape { Tape() }
+  let version: UInt32 = 1
+  func freeze() -> any Snapshot {
+    EncodedSnapshot(of: lines) { lines, buffer in
+      buffer.append(varint: UInt64(lines.count))
+      for line in lines {
+        buffer.append(varint: UInt64(line.count))
+        buffer.append(line)
+      }
+      return false
+    }
+  }
+
+  func restored(from snapshot: inout SnapshotReader) throws(Status) -> Tape {
+    var tape = Tape()
+    for _ in 0..<(try snapshot.varint()) { tape.lines.append(try snapshot.bytes(snapshot.varint())) }
+    return tape
+  }
 
   var digest: UInt64 {
     var sum: UInt64 = 14_695_981_039_346_656_037

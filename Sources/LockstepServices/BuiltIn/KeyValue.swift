@@ -22,8 +22,8 @@ public struct KeyValue: Service {
   private var map = TextMap<Versioned>()
 
   public init() {}
-  public init(restoring snapshot: [UInt8]) throws(Status) { map = try TextMap(restoring: snapshot) }
-  public func snapshot(_ write: ([UInt8]) -> Void) { map.snapshot(write) }
+  public init(restoring snapshot: inout SnapshotReader) throws(Status) { map = try TextMap(restoring: &snapshot) }
+  public func freeze() -> any Snapshot { map.freeze() }
   public var digest: UInt64 { map.digest }
 
   static func put(

@@ -8,8 +8,9 @@ protocol HostedService: Sendable {
   /// Carries out consecutive commands of one method, and answers each.
   mutating func apply(_ method: Int, _ commands: ArraySlice<CommandBatch.Command>, into replies: inout Replies)
   func query(_ method: Int, _ request: UnsafeRawBufferPointer, _ context: QueryContext) throws(Status) -> [UInt8]
-  func snapshot(_ write: ([UInt8]) -> Void)
-  func restored(from snapshot: [UInt8]) throws(Status) -> Self
+  var version: UInt32 { get }
+  func freeze() -> any Snapshot
+  func restored(from snapshot: inout SnapshotReader) throws(Status) -> Self
 }
 
 /// What is known of a method apart from the service's type.
@@ -56,9 +57,13 @@ struct Host<State: Service>: HostedService {
     return try body(state, request, context)
   }
 
-  func snapshot(_ write: ([UInt8]) -> Void) { state.snapshot(write) }
+  var version: UInt32 { State.version }
 
-  func restored(from snapshot: [UInt8]) throws(Status) -> Host { Host(try State(restoring: snapshot)) }
+  func freeze() -> any Snapshot { state.freeze() }
+
+  func restored(from snapshot: inout SnapshotReader) throws(Status) -> Host {
+    Host(try State(restoring: &snapshot))
+  }
 }
 
 /// The function of a method, as what it is: to look into an enum of both kinds would be to ask for the service's type.

@@ -96,20 +96,19 @@ package struct Registers: StateMachine {
     }
   }
 
-  package func snapshot(_ write: ([UInt8]) -> Void) {
-    for word in values + [carriedOut] { write(withUnsafeBytes(of: word.littleEndian) { Array($0) }) }
+  package let version: UInt32 = 1
+
+  package func freeze() -> any Snapshot {
+    EncodedSnapshot(of: values + [carriedOut]) { words, buffer in
+      for word in words { buffer.append(varint: word) }
+      return false
+    }
   }
 
-  package func restored(from snapshot: [UInt8]) throws(Status) -> Registers {
-    guard snapshot.count == 17 * 8 else { throw Status(.dataLoss, "not a snapshot") }
+  package func restored(from snapshot: inout SnapshotReader) throws(Status) -> Registers {
     var machine = Registers()
-    snapshot.withUnsafeBytes { bytes in
-      func word(_ place: Int) -> UInt64 {
-        UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 * place, as: UInt64.self))
-      }
-      for place in 0..<16 { machine.values[place] = word(place) }
-      machine.carriedOut = word(16)
-    }
+    for place in machine.values.indices { machine.values[place] = try snapshot.varint() }
+    machine.carriedOut = try snapshot.varint()
     return machine
   }
 
