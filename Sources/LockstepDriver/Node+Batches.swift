@@ -138,7 +138,7 @@ extension Node {
     _ method: UnsafeRawBufferPointer, _ payloads: BatchPayloads, _ group: Group
   ) throws(Status) {
     let machine = group.executor.machine
-    guard let kind = machine.kind(ofMethod: method) else {
+    guard let kind = machine.kind(ofMethod: method.bytes) else {
       throw Status(.unimplemented, "no service here has a method '\(Self.readable(method))'")
     }
     guard kind == .command else {

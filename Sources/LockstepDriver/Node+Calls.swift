@@ -92,8 +92,8 @@ extension Node {
     case .leader:
       noteArrival(group)
       callsUnderWay += 1
-      callBytesUnderWay += call.method.count + call.request.count
-      group.proposals.append(header, origin, deadline: deadline, method: call.method, payload: call.request)
+      callBytesUnderWay += call.methodBytes.count + call.requestBytes.count
+      group.proposals.append(header, origin, deadline: deadline, method: call.methodBytes, payload: call.requestBytes)
     case .follower, .preCandidate, .candidate: passOn(group, header, origin, deadline, call, isQuery: false)
     }
   }
@@ -131,7 +131,7 @@ extension Node {
     }
     var header = header
     header.timeoutMilliseconds = max(1, (deadline - min(deadline, now)) / 1_000_000)
-    codec.pack(header, method: call.method, payload: call.request)
+    codec.pack(header, method: call.methodBytes, payload: call.requestBytes)
     let packed = codec.packed
     nextDeadline = min(nextDeadline, deadline)
     let id = forwards.add(ForwardedCall(origin: origin, leader: leader, deadline: deadline, isQuery: isQuery))
@@ -170,7 +170,8 @@ extension Node {
           request: UnsafeRawBufferPointer(rebasing: bytes[pending.payload]))
         if refusal == .transferring {
           group.held.append(
-            pending.header, pending.origin, deadline: pending.deadline, method: call.method, payload: call.request)
+            pending.header, pending.origin, deadline: pending.deadline, method: call.methodBytes,
+            payload: call.requestBytes)
           continue
         }
         callsUnderWay -= 1

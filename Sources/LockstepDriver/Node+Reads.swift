@@ -16,11 +16,11 @@ extension Node {
       return
     }
     callsUnderWay += 1
-    callBytesUnderWay += call.method.count + call.request.count
+    callBytesUnderWay += call.methodBytes.count + call.requestBytes.count
     group.reads.append(
       PendingRead(
         header: header, level: level ?? .linearizable, origin: origin, deadline: deadline,
-        method: [UInt8](call.method), payload: [UInt8](call.request), index: LogIndex(header.readIndex)))
+        method: [UInt8](call.methodBytes), payload: [UInt8](call.requestBytes), index: LogIndex(header.readIndex)))
   }
 
   /// All linearizable reads of a turn share one request for an index; the others only wait for the machine.

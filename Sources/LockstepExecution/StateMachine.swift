@@ -18,7 +18,7 @@ public protocol StateMachine: Sendable {
   func validate(_ call: Call) throws(Status)
 
   /// Command, query, or no method of this machine.
-  func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind?
+  func kind(ofMethod method: RawSpan) -> MethodKind?
 
   /// The state as it is, to be read on another thread while commands go on. Called between two batches, so it may not
   /// take longer for a larger state: because machines are values, a copy is enough (copy-on-write collections make it
@@ -58,17 +58,4 @@ public struct Schema: Sendable, Hashable {
     self.name = name
     self.descriptorSet = descriptorSet
   }
-}
-
-/// A method, "package.Service/Method" in UTF-8, and its request. Borrowed: valid during the call that it is passed to.
-public struct Call {
-  public let method: UnsafeRawBufferPointer
-  public let request: UnsafeRawBufferPointer
-
-  public init(method: UnsafeRawBufferPointer, request: UnsafeRawBufferPointer) {
-    self.method = method
-    self.request = request
-  }
-
-  public var methodName: String { String(decoding: method, as: UTF8.self) }
 }

@@ -34,7 +34,7 @@ struct Tape: StateMachine {
 
   mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
     for place in 0..<batch.count {
-      let request = [UInt8](batch[place].call.request)
+      let request = [UInt8](batch[place].call.requestBytes)
       lines.append(request)
       times.append(batch[place].context.time)
       if request == [33] {
@@ -47,17 +47,17 @@ struct Tape: StateMachine {
   }
 
   func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] {
-    if call.request.first == 254 { return Self.tooLong }
-    if call.request.first == 33 { throw Status(.notFound, "as asked") }
+    if call.requestBytes.first == 254 { return Self.tooLong }
+    if call.requestBytes.first == 33 { throw Status(.notFound, "as asked") }
     return Array("\(lines.count) lines".utf8)
   }
 
   func validate(_ call: Call) throws(Status) {
-    if call.request.first == 255 { throw Status(.invalidArgument, "no request of this machine") }
+    if call.requestBytes.first == 255 { throw Status(.invalidArgument, "no request of this machine") }
   }
 
-  func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind? {
-    switch String(decoding: method, as: UTF8.self) {
+  func kind(ofMethod method: RawSpan) -> MethodKind? {
+    switch method.withUnsafeBytes({ String(decoding: $0, as: UTF8.self) }) {
     case "t/Add": .command
     case "t/Read": .query
     default: nil

@@ -37,7 +37,7 @@ struct Recorder: StateMachine {
   }
 
   func validate(_ call: Call) throws(Status) {}
-  func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind? { .command }
+  func kind(ofMethod method: RawSpan) -> MethodKind? { .command }
 
   let version: UInt32 = 1
 

@@ -104,10 +104,10 @@ private struct SeededGenerator: RandomNumberGenerator {
 extension [UInt8] {
   /// `withUnsafeBytes` for a body that throws a Status.
   fileprivate func borrow<Result>(
-    _ body: (UnsafeRawBufferPointer) throws(Status) -> Result
+    _ body: (RawSpan) throws(Status) -> Result
   ) throws(Status) -> Result {
     try withUnsafeBytes { bytes -> Swift.Result<Result, Status> in
-      do throws(Status) { return .success(try body(bytes)) } catch { return .failure(error) }
+      do throws(Status) { return .success(try body(bytes.bytes)) } catch { return .failure(error) }
     }.get()
   }
 }

@@ -65,7 +65,7 @@ struct Replica {
   }
 
   func kind(_ method: String) -> MethodKind? {
-    Array(method.utf8).withUnsafeBytes { machine.kind(ofMethod: $0) }
+    Array(method.utf8).withUnsafeBytes { machine.kind(ofMethod: $0.bytes) }
   }
 
   func snapshot() throws -> [UInt8] { try machine.freeze().bytes() }

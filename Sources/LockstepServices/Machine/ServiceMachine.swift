@@ -80,14 +80,14 @@ public struct ServiceMachine: StateMachine {
     var next = 0
     while next < batch.count {
       let first = next
-      let place = table.find(batch[first].call.method)
+      let place = table.find(batch.method(first))
       let limit = min(batch.count, first + Self.most)
-      repeat { next += 1 } while next < limit && table.find(batch[next].call.method) == place
-      let commands = batch.commands[first..<next]
+      repeat { next += 1 } while next < limit && table.find(batch.method(next)) == place
+      let commands = batch[first..<next]
       if let place {
         hosts[routes[place].host].apply(routes[place].method, commands, into: &replies)
       } else {
-        for command in commands { replies.fail(Self.unknown(command.call)) }
+        for place in 0..<commands.count { replies.fail(Self.unknown(commands[place].call)) }
       }
     }
   }
@@ -103,7 +103,7 @@ public struct ServiceMachine: StateMachine {
 
   public func validate(_ call: Call) throws(Status) {
     let route = try route(call)
-    if let plain = route.plain, plain.surelyDecodes(call.request) { return }
+    if let plain = route.plain, plain.surelyDecodes(call.requestBytes) { return }
     do throws(Status) {
       try route.types.check(call.request)
     } catch {
@@ -111,18 +111,18 @@ public struct ServiceMachine: StateMachine {
     }
   }
 
-  public func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind? {
-    table.find(method).map { routes[$0].kind }
+  public func kind(ofMethod method: RawSpan) -> MethodKind? {
+    method.withUnsafeBytes { table.find($0) }.map { routes[$0].kind }
   }
 
   private func route(_ call: Call) throws(Status) -> Route {
-    guard let place = table.find(call.method) else { throw Self.unknown(call) }
+    guard let place = table.find(call.methodBytes) else { throw Self.unknown(call) }
     return routes[place]
   }
 
   private static func unknown(_ call: Call) -> Status {
     // Not all of a name of any length: it ends up in replies and logs.
-    Status(.unimplemented, "there is no method \(String(decoding: call.method.prefix(256), as: UTF8.self))")
+    Status(.unimplemented, "there is no method \(String(decoding: call.methodBytes.prefix(256), as: UTF8.self))")
   }
 
   // MARK: Snapshots

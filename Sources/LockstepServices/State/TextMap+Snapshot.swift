@@ -62,7 +62,7 @@ extension TextMap {
       let key = TextKey(try snapshot.text())
       if let last, !(last < key) { throw snapshot.damage("keys are out of order") }
       last = key
-      update(key, try snapshot.borrow(snapshot.varint()) { bytes throws(Status) in try Value(decoding: bytes) })
+      update(key, try snapshot.borrow(snapshot.varint()) { bytes throws(Status) in try Value(decoding: bytes.bytes) })
     }
   }
 }

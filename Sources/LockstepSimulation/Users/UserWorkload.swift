@@ -30,7 +30,7 @@ package final class UserWorkload<Machine: StateMachine>: Workload {
   package func next(number: UInt64, _ random: inout SimulationRandom) -> PlannedCall {
     do {
       let call = try generate(&random)
-      let kind = Array(call.method.utf8).withUnsafeBytes { initial.kind(ofMethod: $0) }
+      let kind = Array(call.method.utf8).withUnsafeBytes { initial.kind(ofMethod: $0.bytes) }
       return PlannedCall(number: number, method: call.method, request: call.request, isQuery: kind == .query)
     } catch {
       if generatorError == nil { generatorError = error }

@@ -58,7 +58,7 @@ package struct Registers: StateMachine {
   package mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
     for place in 0..<batch.count {
       carriedOut += 1
-      guard let request = Request(batch[place].call.request) else {
+      guard let request = Request(batch[place].call.requestBytes) else {
         replies.fail(Status(.invalidArgument, "not a request"))
         continue
       }
@@ -80,16 +80,16 @@ package struct Registers: StateMachine {
   }
 
   package func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] {
-    guard let request = Request(call.request) else { throw Status(.invalidArgument, "not a request") }
+    guard let request = Request(call.requestBytes) else { throw Status(.invalidArgument, "not a request") }
     return Self.answer(true, values[Int(request.register)])
   }
 
   package func validate(_ call: Call) throws(Status) {
-    if Request(call.request) == nil { throw Status(.invalidArgument, "not a request") }
+    if Request(call.requestBytes) == nil { throw Status(.invalidArgument, "not a request") }
   }
 
-  package func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind? {
-    switch method.count {
+  package func kind(ofMethod method: RawSpan) -> MethodKind? {
+    switch method.byteCount {
     case 1: .command
     case 2: .query
     default: nil

@@ -20,7 +20,7 @@ struct NondeterminismTests {
 
     mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
       for place in 0..<batch.count {
-        let word = String(decoding: batch[place].call.request, as: UTF8.self)
+        let word = batch[place].call.request.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
         counts[word, default: 0] += 1
         switch sin {
         case .none, .forgetsInItsSnapshot: replies.succeed(Array(word.utf8))
@@ -37,7 +37,7 @@ struct NondeterminismTests {
 
     func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] { [] }
     func validate(_ call: Call) throws(Status) {}
-    func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind? { .command }
+    func kind(ofMethod method: RawSpan) -> MethodKind? { .command }
 
     let version: UInt32 = 1
 
