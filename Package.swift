@@ -10,6 +10,8 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
   .enableUpcomingFeature("InternalImportsByDefault"),
   .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  // Says of what is borrowed from whom; see Sources/LockstepExecution/Call.swift.
+  .enableExperimentalFeature("Lifetimes"),
   // Mistakes on purpose, for the simulator to find; see Sources/LockstepConsensus/PlantedBug.swift.
   .define("LOCKSTEP_PLANTED_BUGS", .when(configuration: .debug)),
   // Every test runs with the dynamic checks of exclusive access; in release they cost a fifth of all instructions.
@@ -113,7 +115,7 @@ let package = Package(
     tests("LockstepTransportTests", nio + [.product(name: "NIOEmbedded", package: "swift-nio"), "LockstepTransport"]),
     tests("LockstepReflectionTests", ["LockstepReflection"]),
     tests(
-      "LockstepServicesTests", ["LockstepServices", "LockstepExecution", "LockstepConsensus", "bank", protobuf]),
+      "LockstepServicesTests", ["LockstepServices", "LockstepExecution", "LockstepConsensus", "CMemory", "bank", protobuf]),
     tests(
       "LockstepWireTests", ["LockstepWire", "LockstepRequests", "LockstepConsensus", "CLockstepWire", "CProtobufC"]),
     tests(

@@ -1,50 +1,60 @@
-/// Consecutive committed commands. Valid during `apply`: the requests are borrowed from the log's own bytes.
-public struct CommandBatch {
-  public struct Command {
+/// Consecutive committed commands, to be carried out in order. It cannot be kept: the requests are borrowed from the log's
+/// own bytes, and valid during `apply`.
+public struct CommandBatch: ~Escapable {
+  public struct Command: ~Escapable {
     public var context: ApplyContext
     public let call: Call
 
+    @inlinable
+    @_lifetime(copy call)
     package init(context: ApplyContext, call: Call) {
       self.context = context
       self.call = call
     }
   }
 
-  package let commands: [Command]
+  /// A command where it waits: what may be kept in an array.
+  @usableFromInline
+  package struct Waiting {
+    @usableFromInline package let context: ApplyContext
+    @usableFromInline package let method: UnsafeRawBufferPointer
+    @usableFromInline package let request: UnsafeRawBufferPointer
 
-  package init(_ commands: [Command]) { self.commands = commands }
+    package init(context: ApplyContext, method: UnsafeRawBufferPointer, request: UnsafeRawBufferPointer) {
+      self.context = context
+      self.method = method
+      self.request = request
+    }
+  }
 
-  public var count: Int { commands.count }
+  @usableFromInline package let commands: ArraySlice<Waiting>
+
+  /// Whoever makes one sees to it that the bytes are there as long as it is.
+  @_lifetime(immortal)
+  package init(_ commands: ArraySlice<Waiting>) { self.commands = commands }
+
+  @inlinable public var count: Int { commands.count }
 
   /// The command at this place, counted from 0.
-  public subscript(_ place: Int) -> Command { commands[place] }
-}
-
-/// The answers of one batch, in the order of its commands.
-public struct Replies {
-  /// False where nobody waits for these: on followers, mostly. Each command is to be answered all the same, but the bytes
-  /// of a success are not looked at, and need not be made. Nothing else may depend on it: replicas differ here.
-  public let areWanted: Bool
-
-  package enum Reply: Sendable, Hashable {
-    case success([UInt8])
-    case failure(Status)
+  @inlinable
+  public subscript(_ place: Int) -> Command {
+    @_lifetime(copy self)
+    get {
+      let command = commands[commands.startIndex + place]
+      let call = _overrideLifetime(Call(method: command.method, request: command.request), copying: self)
+      return Command(context: command.context, call: call)
+    }
   }
 
-  package private(set) var all: [Reply] = []
+  package func method(_ place: Int) -> UnsafeRawBufferPointer { commands[commands.startIndex + place].method }
 
-  package init(areWanted: Bool = true, count: Int = 0) {
-    self.areWanted = areWanted
-    all.reserveCapacity(count)
-  }
-
-  /// Answers the next command.
-  public mutating func succeed(_ reply: [UInt8]) { all.append(.success(reply)) }
-
-  /// Answers the next command with a failure, which is recorded: the same on every replica.
-  public mutating func fail(_ status: Status) {
-    // A failure with the code of a success would be taken for one further on.
-    all.append(
-      .failure(status.code == .ok ? Status(.internal, "the machine failed with OK: \(status.message)") : status))
+  /// Some of them.
+  package subscript(_ places: Range<Int>) -> CommandBatch {
+    @_lifetime(copy self)
+    get {
+      let start = commands.startIndex
+      let some = commands[start + places.lowerBound..<start + places.upperBound]
+      return _overrideLifetime(CommandBatch(some), copying: self)
+    }
   }
 }

@@ -10,7 +10,8 @@ package struct Executor {
     package let timestamp: UInt64
     package let session: UInt64
     package let sequence: UInt64
-    package let call: Call
+    fileprivate let method: UnsafeRawBufferPointer
+    fileprivate let request: UnsafeRawBufferPointer
 
     package init(
       id: EntryID, kind: EntryKind, timestamp: UInt64, session: UInt64, sequence: UInt64, call: Call
@@ -20,7 +21,8 @@ package struct Executor {
       self.timestamp = timestamp
       self.session = session
       self.sequence = sequence
-      self.call = call
+      method = call.methodBytes
+      request = call.requestBytes
     }
   }
 
@@ -30,7 +32,7 @@ package struct Executor {
   package private(set) var applied: LogIndex = .zero
   package private(set) var appliedTerm: Term = .zero
   package private(set) var time: UInt64 = 0
-  private var batch: [CommandBatch.Command] = []
+  private var batch: [CommandBatch.Waiting] = []
   private var batchIDs: [EntryID] = []
 
   package init(group: GroupID, machine: any StateMachine) {
@@ -75,7 +77,7 @@ package struct Executor {
     let context = ApplyContext(
       group: group, index: entry.id.index, term: entry.id.term, time: time,
       session: entry.session == 0 ? nil : entry.session)
-    batch.append(CommandBatch.Command(context: context, call: entry.call))
+    batch.append(CommandBatch.Waiting(context: context, method: entry.method, request: entry.request))
     batchIDs.append(entry.id)
   }
 
@@ -93,7 +95,7 @@ package struct Executor {
   private mutating func carryOut(repliesAreWanted: Bool) -> [Replies.Reply] {
     var replies = Replies(areWanted: repliesAreWanted, count: batch.count)
     if planted(.appliesBatchesBackwards) { batch.reverse() }
-    machine.apply(CommandBatch(batch), into: &replies)
+    machine.apply(CommandBatch(batch[...]), into: &replies)
     precondition(
       replies.all.count == batch.count,
       "the state machine answered \(replies.all.count) of \(batch.count) commands: apply must answer each exactly once")

@@ -18,15 +18,21 @@ public protocol StateMachine: Sendable {
   func validate(_ call: Call) throws(Status)
 
   /// Command, query, or no method of this machine.
-  func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind?
+  func kind(ofMethod method: RawSpan) -> MethodKind?
 
-  /// The state as bytes, in pieces. Called on a copy of the machine, on another thread: because machines are values,
-  /// the copy is the snapshot (copy-on-write collections make it O(1)).
-  func snapshot(_ write: ([UInt8]) -> Void)
+  /// The state as it is, to be read on another thread while commands go on. Called between two batches, so it may not
+  /// take longer for a larger state: because machines are values, a copy is enough (copy-on-write collections make it
+  /// O(1)), and `EncodedSnapshot` makes a snapshot of one.
+  func freeze() -> any Snapshot
 
-  /// A machine of this kind whose state is the snapshot's and nothing else's: asked of the machine as it was before the
-  /// first command, and a new value, so that old state cannot leak into the new.
-  func restored(from snapshot: [UInt8]) throws(Status) -> Self
+  /// A machine of this kind whose state is what the snapshot says and nothing else: asked of the machine as it was
+  /// before the first command, and a new value, so that old state cannot leak into the new. Throws `dataLoss` when the
+  /// bytes are no snapshot; whoever calls sees to it that nothing follows them. `snapshot.version` is at most `version`.
+  func restored(from snapshot: inout SnapshotReader) throws(Status) -> Self
+
+  /// Of the rules by which commands change the state: to be raised when the same commands lead to another state, or the
+  /// snapshot has another form. A snapshot of a later version is refused before it is read.
+  var version: UInt32 { get }
 
   /// A number that is equal when, and for practical purposes only when, the state is. Replicas are compared by it.
   var digest: UInt64 { get }
@@ -52,17 +58,4 @@ public struct Schema: Sendable, Hashable {
     self.name = name
     self.descriptorSet = descriptorSet
   }
-}
-
-/// A method, "package.Service/Method" in UTF-8, and its request. Borrowed: valid during the call that it is passed to.
-public struct Call {
-  public let method: UnsafeRawBufferPointer
-  public let request: UnsafeRawBufferPointer
-
-  public init(method: UnsafeRawBufferPointer, request: UnsafeRawBufferPointer) {
-    self.method = method
-    self.request = request
-  }
-
-  public var methodName: String { String(decoding: method, as: UTF8.self) }
 }

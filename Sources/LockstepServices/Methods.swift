@@ -20,13 +20,14 @@ public struct Command<State: Service>: Sendable {
       var requests: [Request] = []
       if let ahead, commands.count > 1 {
         requests.reserveCapacity(commands.count)
-        for command in commands {
-          guard let request = try? decoded(Request.self, command.call.request) else { break }
+        for place in 0..<commands.count {
+          guard let request = try? decoded(Request.self, commands[place].call.request) else { break }
           requests.append(request)
         }
         ahead(state, requests)
       }
-      for (place, command) in commands.enumerated() {
+      for place in 0..<commands.count {
+        let command = commands[place]
         var context = command.context
         do throws(Status) {
           var request = Request()
@@ -51,7 +52,7 @@ public struct Command<State: Service>: Sendable {
 
 /// Carries out consecutive commands of one method, and answers each.
 @usableFromInline
-typealias CommandBody<State: Service> = @Sendable (inout State, ArraySlice<CommandBatch.Command>, inout Replies) -> Void
+typealias CommandBody<State: Service> = @Sendable (inout State, CommandBatch, inout Replies) -> Void
 
 /// A method that reads the state and changes nothing: it never goes through the log. The schema says so with
 /// `option idempotency_level = NO_SIDE_EFFECTS`.
@@ -75,7 +76,7 @@ public struct Query<State: Service>: Sendable {
   @usableFromInline
   init(
     _ name: String, _ types: MessageTypes,
-    body: @escaping @Sendable (borrowing State, UnsafeRawBufferPointer, QueryContext) throws(Status) -> [UInt8]
+    body: @escaping @Sendable (borrowing State, RawSpan, QueryContext) throws(Status) -> [UInt8]
   ) {
     method = Method(name: name, types: types, body: .query(body))
   }
@@ -99,7 +100,7 @@ public struct Methods<State: Service>: Sendable {
 public struct Method<State: Service>: Sendable {
   enum Body: Sendable {
     case command(CommandBody<State>)
-    case query(@Sendable (borrowing State, UnsafeRawBufferPointer, QueryContext) throws(Status) -> [UInt8])
+    case query(@Sendable (borrowing State, RawSpan, QueryContext) throws(Status) -> [UInt8])
   }
 
   let name: String
@@ -120,7 +121,7 @@ struct MessageTypes: Sendable {
   let request: String
   let reply: String
   /// Does this decode as the request?
-  let check: @Sendable (UnsafeRawBufferPointer) throws(Status) -> Void
+  let check: @Sendable (RawSpan) throws(Status) -> Void
 
   @inlinable
   init<Request: SwiftProtobuf.Message, Reply: SwiftProtobuf.Message>(_: Request.Type, _: Reply.Type) {
@@ -131,7 +132,7 @@ struct MessageTypes: Sendable {
 
   @usableFromInline
   init(
-    _ request: String, _ reply: String, _ check: @escaping @Sendable (UnsafeRawBufferPointer) throws(Status) -> Void
+    _ request: String, _ reply: String, _ check: @escaping @Sendable (RawSpan) throws(Status) -> Void
   ) {
     self.request = request
     self.reply = reply
@@ -142,13 +143,16 @@ struct MessageTypes: Sendable {
 /// The texts are this module's own: a reply is recorded, and must not change with the library's wording.
 @inlinable
 func decoded<Request: SwiftProtobuf.Message>(
-  _: Request.Type, _ bytes: UnsafeRawBufferPointer
+  _: Request.Type, _ bytes: RawSpan
 ) throws(Status) -> Request {
-  var decoder = PlainDecoder(bytes)
   var request = Request()
-  if (try? request.decodeMessage(decoder: &decoder)) != nil, request.isInitialized { return request }
+  let isDecoded = bytes.withUnsafeBytes { bytes in
+    var decoder = PlainDecoder(bytes)
+    return (try? request.decodeMessage(decoder: &decoder)) != nil
+  }
+  if isDecoded, request.isInitialized { return request }
   do {
-    return try Request(serializedBytes: bytes.bytes)
+    return try Request(serializedBytes: bytes)
   } catch {
     throw Status(.invalidArgument, "the request is not a \(Request.protoMessageName)")
   }

@@ -18,8 +18,8 @@ public import LockstepExecution
 ///
 ///   private var accounts = TextMap<Int64>()
 ///   init() {}
-///   init(restoring snapshot: [UInt8]) throws(Status) { accounts = try TextMap(restoring: snapshot) }
-///   func snapshot(_ write: ([UInt8]) -> Void) { accounts.snapshot(write) }
+///   init(restoring snapshot: inout SnapshotReader) throws(Status) { accounts = try TextMap(restoring: &snapshot) }
+///   func freeze() -> any Snapshot { accounts.freeze() }
 ///   var digest: UInt64 { accounts.digest }
 /// }
 /// ```
@@ -36,14 +36,24 @@ public protocol Service: Sendable {
   /// The state before the first command.
   init()
 
-  /// The state as bytes, in pieces of any length. Called on a copy and on another thread, while the original goes on:
-  /// hold the state in collections that copy in O(1), such as `TextMap`.
-  func snapshot(_ write: ([UInt8]) -> Void)
+  /// The state as it is, to be read on another thread while commands go on: hold it in collections that copy in O(1),
+  /// such as `TextMap`, and freeze those. `JoinedSnapshot` is of several, `EncodedSnapshot` of anything else.
+  func freeze() -> any Snapshot
 
-  /// The state from all the pieces that `snapshot` wrote, put together; `dataLoss` when they are no such bytes.
-  init(restoring snapshot: [UInt8]) throws(Status)
+  /// The state that was frozen, read in the order in which it was written; `dataLoss` when the bytes are no such state.
+  /// That nothing follows is looked after.
+  init(restoring snapshot: inout SnapshotReader) throws(Status)
+
+  /// To be raised when the same commands lead to another state, or the snapshot has another form: 1 unless you say so,
+  /// and never 0.
+  /// `init(restoring:)` is given snapshots of this version and, as `snapshot.version` says, of earlier ones.
+  static var version: UInt32 { get }
 
   /// A number that is equal when, and for practical purposes only when, the state is; read often, so keep it up to
   /// date rather than compute it (`TextMap.digest` is). `StableHasher` makes one of several.
   var digest: UInt64 { get }
+}
+
+extension Service {
+  public static var version: UInt32 { 1 }
 }

@@ -68,12 +68,12 @@ struct Bank: Service {
 
   init() {}
 
-  init(restoring snapshot: [UInt8]) throws(Status) {
-    accounts = try TextMap(restoring: snapshot)
+  init(restoring snapshot: inout SnapshotReader) throws(Status) {
+    accounts = try TextMap(restoring: &snapshot)
     accounts.forEach { total += $1 }
   }
 
-  func snapshot(_ write: ([UInt8]) -> Void) { accounts.snapshot(write) }
+  func freeze() -> any Snapshot { accounts.freeze() }
 
   var digest: UInt64 { accounts.digest }
 }

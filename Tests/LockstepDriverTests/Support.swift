@@ -35,7 +35,7 @@ struct Tape: StateMachine {
 
   mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
     for place in 0..<batch.count {
-      let request = [UInt8](batch[place].call.request)
+      let request = [UInt8](batch[place].call.requestBytes)
       lines.append(request)
       times.append(batch[place].context.time)
       if request == [33] {
@@ -48,25 +48,40 @@ struct Tape: StateMachine {
   }
 
   func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] {
-    if call.request.first == 254 { return Self.tooLong }
-    if call.request.first == 33 { throw Status(.notFound, "as asked") }
+    if call.requestBytes.first == 254 { return Self.tooLong }
+    if call.requestBytes.first == 33 { throw Status(.notFound, "as asked") }
     return Array("\(lines.count) lines".utf8)
   }
 
   func validate(_ call: Call) throws(Status) {
-    if call.request.first == 255 { throw Status(.invalidArgument, "no request of this machine") }
+    if call.requestBytes.first == 255 { throw Status(.invalidArgument, "no request of this machine") }
   }
 
-  func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind? {
-    switch String(decoding: method, as: UTF8.self) {
+  func kind(ofMethod method: RawSpan) -> MethodKind? {
+    switch method.withUnsafeBytes({ String(decoding: $0, as: UTF8.self) }) {
     case "t/Add": .command
     case "t/Read": .query
     default: nil
     }
   }
 
-  func snapshot(_ write: ([UInt8]) -> Void) { for line in lines { write(line) } }
-  func restored(from snapshot: [UInt8]) throws(Status) -> Tape { Tape() }
+  let version: UInt32 = 1
+  func freeze() -> any Snapshot {
+    EncodedSnapshot(of: lines) { lines, buffer in
+      buffer.append(varint: UInt64(lines.count))
+      for line in lines {
+        buffer.append(varint: UInt64(line.count))
+        buffer.append(line)
+      }
+      return false
+    }
+  }
+
+  func restored(from snapshot: inout SnapshotReader) throws(Status) -> Tape {
+    var tape = Tape()
+    for _ in 0..<(try snapshot.varint()) { tape.lines.append(try snapshot.bytes(snapshot.varint())) }
+    return tape
+  }
 
   var digest: UInt64 {
     var sum: UInt64 = 14_695_981_039_346_656_037

@@ -37,9 +37,32 @@ struct Recorder: StateMachine {
   }
 
   func validate(_ call: Call) throws(Status) {}
-  func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind? { .command }
-  func snapshot(_ write: ([UInt8]) -> Void) {}
-  func restored(from snapshot: [UInt8]) throws(Status) -> Recorder { Recorder() }
+  func kind(ofMethod method: RawSpan) -> MethodKind? { .command }
+
+  let version: UInt32 = 1
+
+  /// Of what was applied; batches are how it came.
+  func freeze() -> any Snapshot {
+    EncodedSnapshot(of: applied[...]) { rest, buffer in
+      guard let next = rest.popFirst() else { return false }
+      buffer.append(text: next.method)
+      for number in [next.index, next.session ?? 0, next.time, next.random] { buffer.append(varint: number) }
+      return true
+    }
+  }
+
+  func restored(from snapshot: inout SnapshotReader) throws(Status) -> Recorder {
+    var recorder = Recorder()
+    while try !snapshot.isAtEnd() {
+      let (method, index, session) = (try snapshot.text(), try snapshot.varint(), try snapshot.varint())
+      recorder.applied.append(
+        Applied(
+          method: method, index: index, session: session == 0 ? nil : session, time: try snapshot.varint(),
+          random: try snapshot.varint()))
+    }
+    return recorder
+  }
+
   var digest: UInt64 { UInt64(applied.count) }
   var schemas: [Schema] { [] }
 }

@@ -100,3 +100,14 @@ private struct SeededGenerator: RandomNumberGenerator {
     return StableHasher.mixed(state)
   }
 }
+
+extension [UInt8] {
+  /// `withUnsafeBytes` for a body that throws a Status.
+  fileprivate func borrow<Result>(
+    _ body: (RawSpan) throws(Status) -> Result
+  ) throws(Status) -> Result {
+    try withUnsafeBytes { bytes -> Swift.Result<Result, Status> in
+      do throws(Status) { return .success(try body(bytes.bytes)) } catch { return .failure(error) }
+    }.get()
+  }
+}

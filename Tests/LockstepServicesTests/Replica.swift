@@ -65,14 +65,10 @@ struct Replica {
   }
 
   func kind(_ method: String) -> MethodKind? {
-    Array(method.utf8).withUnsafeBytes { machine.kind(ofMethod: $0) }
+    Array(method.utf8).withUnsafeBytes { machine.kind(ofMethod: $0.bytes) }
   }
 
-  func snapshot() -> [UInt8] {
-    var bytes: [UInt8] = []
-    machine.snapshot { bytes += $0 }
-    return bytes
-  }
+  func snapshot() throws -> [UInt8] { try machine.freeze().bytes() }
 
   private func withCall<Result>(
     _ method: String, _ request: [UInt8], _ body: (Call) throws(Status) -> Result
@@ -84,6 +80,36 @@ struct Replica {
 }
 
 extension StateMachine {
-  /// The digest of what comes back from a snapshot.
-  func digestRestored(from snapshot: [UInt8]) throws(Status) -> UInt64 { try restored(from: snapshot).digest }
+  /// The digest of what comes back from a snapshot that arrives in pieces of this length.
+  func digestRestored(from snapshot: [UInt8], pieces: Int = 1000) throws(Status) -> UInt64 {
+    var reader = SnapshotReader(snapshot, pieces: pieces, version: version)
+    let restored = try restored(from: &reader)
+    try reader.end()
+    return restored.digest
+  }
+}
+
+extension Snapshot {
+  /// All of it, taken in pieces of at most this length.
+  func bytes(pieces: Int = 1000) throws(Status) -> [UInt8] {
+    var snapshot = self
+    var bytes: [UInt8] = []
+    while let piece = try snapshot.next(maximumBytes: pieces) {
+      guard (1...pieces).contains(piece.count) else { throw Status(.internal, "a piece of \(piece.count) bytes") }
+      bytes += piece
+    }
+    return bytes
+  }
+}
+
+extension SnapshotReader {
+  /// Bytes that arrive in pieces of this length.
+  init(_ bytes: [UInt8], pieces: Int, version: UInt32 = 1) {
+    var rest = bytes[...]
+    self.init("the snapshot", version: version) { () throws(Status) -> [UInt8]? in
+      let piece = Array(rest.prefix(pieces))
+      rest = rest.dropFirst(pieces)
+      return piece.isEmpty ? nil : piece
+    }
+  }
 }

@@ -7,8 +7,8 @@ import Testing
 private protocol Wrong: Service {}
 
 extension Wrong {
-  init(restoring snapshot: [UInt8]) throws(Status) { self.init() }
-  func snapshot(_ write: ([UInt8]) -> Void) {}
+  init(restoring snapshot: inout SnapshotReader) throws(Status) { self.init() }
+  func freeze() -> any Snapshot { JoinedSnapshot() }
   var digest: UInt64 { 0 }
 
   static var schema: Schema { schemaOfTest() }

@@ -1,4 +1,5 @@
 import LockstepConsensus
+import LockstepExecution
 import Testing
 
 @testable import LockstepServices
@@ -69,32 +70,35 @@ struct TextMapTests {
     var random = Generator(seed: 7)
     var map = TextMap<String>()
     for _ in 0..<5000 { map[Self.key(&random)] = String(repeating: "v", count: random.below(400)) }
-    let bytes = map.bytes
-    let restored = try TextMap<String>(restoring: bytes)
-    #expect(restored.digest == map.digest && restored.count == map.count && restored.bytes == bytes)
+    let bytes = try map.freeze().bytes()
+    for pieces in [1, 7, 4096, bytes.count] {
+      let restored = try TextMap<String>(of: bytes, pieces: pieces)
+      #expect(restored.digest == map.digest && restored.count == map.count)
+      #expect(try restored.freeze().bytes(pieces: pieces) == bytes)
+    }
   }
 
   @Test("restore: whatever is damaged is refused")
   func damaged() throws {
     var map = TextMap<UInt64>()
     for name in ["a", "b", "c"] { map[name] = 1 }
-    let bytes = map.bytes
+    let bytes = try map.freeze().bytes()
     for length in 0..<bytes.count {
-      #expect(throws: Status.self) { try TextMap<UInt64>(restoring: Array(bytes[..<length])) }
+      #expect(throws: Status.self) { try TextMap<UInt64>(of: Array(bytes[..<length])) }
     }
-    #expect(throws: Status.self) { try TextMap<UInt64>(restoring: bytes + [0]) }
+    #expect(throws: Status.self) { try TextMap<UInt64>(of: bytes + [0]) }
     for place in bytes.indices {
       for byte in UInt8.min...UInt8.max where byte != bytes[place] {
         var changed = bytes
         changed[place] = byte
         // Values may have changed; what is taken is a map in order all the same.
-        if let taken = try? TextMap<UInt64>(restoring: changed) { #expect(taken.bytes == changed) }
+        if let taken = try? TextMap<UInt64>(of: changed) { #expect(try taken.freeze().bytes() == changed) }
       }
     }
-    #expect(throws: Status.self) { try TextMap<UInt64>(restoring: [2, 1, 98, 0, 1, 97, 0]) }
-    #expect(throws: Status.self) { try TextMap<String>(restoring: [2, 1, 98, 0, 1, 97, 0]) }
-    #expect(throws: Status.self) { try TextMap<String>(restoring: [1, 1, 0xff, 0]) }
-    #expect(throws: Status.self) { try TextMap<String>(restoring: [UInt8](repeating: 0xff, count: 32)) }
+    #expect(throws: Status.self) { try TextMap<UInt64>(of: [2, 1, 98, 0, 1, 97, 0]) }
+    #expect(throws: Status.self) { try TextMap<String>(of: [2, 1, 98, 0, 1, 97, 0]) }
+    #expect(throws: Status.self) { try TextMap<String>(of: [1, 1, 0xff, 0]) }
+    #expect(throws: Status.self) { try TextMap<String>(of: [UInt8](repeating: 0xff, count: 32)) }
   }
 
   @Test("asking for memory ahead changes nothing: keys that are there and not, short and long, one and many")
@@ -211,9 +215,10 @@ extension TextMap where Value == UInt64 {
 }
 
 extension TextMap {
-  fileprivate var bytes: [UInt8] {
-    var bytes: [UInt8] = []
-    snapshot { bytes += $0 }
-    return bytes
+  /// From all of these bytes, which arrive in pieces of this length.
+  init(of bytes: [UInt8], pieces: Int = 3) throws(Status) {
+    var reader = SnapshotReader(bytes, pieces: pieces)
+    try self.init(restoring: &reader)
+    try reader.end()
   }
 }

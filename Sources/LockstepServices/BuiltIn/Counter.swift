@@ -14,8 +14,8 @@ public struct Counter: Service {
   private var values = TextMap<Int64>()
 
   public init() {}
-  public init(restoring snapshot: [UInt8]) throws(Status) { values = try TextMap(restoring: snapshot) }
-  public func snapshot(_ write: ([UInt8]) -> Void) { values.snapshot(write) }
+  public init(restoring snapshot: inout SnapshotReader) throws(Status) { values = try TextMap(restoring: &snapshot) }
+  public func freeze() -> any Snapshot { values.freeze() }
   public var digest: UInt64 { values.digest }
 
   static func add(

@@ -22,8 +22,8 @@ public struct KeyValue: Service {
   private var map = TextMap<Versioned>()
 
   public init() {}
-  public init(restoring snapshot: [UInt8]) throws(Status) { map = try TextMap(restoring: snapshot) }
-  public func snapshot(_ write: ([UInt8]) -> Void) { map.snapshot(write) }
+  public init(restoring snapshot: inout SnapshotReader) throws(Status) { map = try TextMap(restoring: &snapshot) }
+  public func freeze() -> any Snapshot { map.freeze() }
   public var digest: UInt64 { map.digest }
 
   static func put(
@@ -124,12 +124,12 @@ struct Versioned: StoredValue {
     self.revision = revision
   }
 
-  init(decoding bytes: UnsafeRawBufferPointer) throws(Status) {
-    guard bytes.count >= 8 else {
-      throw Status(.dataLoss, "a stored value has \(bytes.count) bytes, must have 8 or more")
+  init(decoding bytes: RawSpan) throws(Status) {
+    guard bytes.byteCount >= 8 else {
+      throw Status(.dataLoss, "a stored value has \(bytes.byteCount) bytes, must have 8 or more")
     }
-    revision = try UInt64(decoding: UnsafeRawBufferPointer(rebasing: bytes[..<8]))
-    text = try String(decoding: UnsafeRawBufferPointer(rebasing: bytes[8...]))
+    revision = try UInt64(decoding: bytes.extracting(first: 8))
+    text = try String(decoding: bytes.extracting(droppingFirst: 8))
   }
 
   func encode(into bytes: inout [UInt8]) {

@@ -6,10 +6,11 @@ protocol HostedService: Sendable {
   var methods: [HostedMethod] { get }
   var digest: UInt64 { get }
   /// Carries out consecutive commands of one method, and answers each.
-  mutating func apply(_ method: Int, _ commands: ArraySlice<CommandBatch.Command>, into replies: inout Replies)
-  func query(_ method: Int, _ request: UnsafeRawBufferPointer, _ context: QueryContext) throws(Status) -> [UInt8]
-  func snapshot(_ write: ([UInt8]) -> Void)
-  func restored(from snapshot: [UInt8]) throws(Status) -> Self
+  mutating func apply(_ method: Int, _ commands: CommandBatch, into replies: inout Replies)
+  func query(_ method: Int, _ request: RawSpan, _ context: QueryContext) throws(Status) -> [UInt8]
+  var version: UInt32 { get }
+  func freeze() -> any Snapshot
+  func restored(from snapshot: inout SnapshotReader) throws(Status) -> Self
 }
 
 /// What is known of a method apart from the service's type.
@@ -42,13 +43,13 @@ struct Host<State: Service>: HostedService {
   }
   var digest: UInt64 { state.digest }
 
-  mutating func apply(_ method: Int, _ commands: ArraySlice<CommandBatch.Command>, into replies: inout Replies) {
+  mutating func apply(_ method: Int, _ commands: CommandBatch, into replies: inout Replies) {
     if let body = box(method).command { return body(&state, commands, &replies) }
     let refusal = Status(.invalidArgument, "\(box(method).name) is a query, and is not carried out from the log")
-    for _ in commands { replies.fail(refusal) }
+    for _ in 0..<commands.count { replies.fail(refusal) }
   }
 
-  func query(_ method: Int, _ request: UnsafeRawBufferPointer, _ context: QueryContext) throws(Status) -> [UInt8] {
+  func query(_ method: Int, _ request: RawSpan, _ context: QueryContext) throws(Status) -> [UInt8] {
     guard let body = box(method).query else {
       throw Status(
         .invalidArgument, "\(box(method).name) is a command, and is carried out from the log alone")
@@ -56,16 +57,20 @@ struct Host<State: Service>: HostedService {
     return try body(state, request, context)
   }
 
-  func snapshot(_ write: ([UInt8]) -> Void) { state.snapshot(write) }
+  var version: UInt32 { State.version }
 
-  func restored(from snapshot: [UInt8]) throws(Status) -> Host { Host(try State(restoring: snapshot)) }
+  func freeze() -> any Snapshot { state.freeze() }
+
+  func restored(from snapshot: inout SnapshotReader) throws(Status) -> Host {
+    Host(try State(restoring: &snapshot))
+  }
 }
 
 /// The function of a method, as what it is: to look into an enum of both kinds would be to ask for the service's type.
 private final class MethodBox<State: Service>: Sendable {
   let name: String
   let command: CommandBody<State>?
-  let query: (@Sendable (borrowing State, UnsafeRawBufferPointer, QueryContext) throws(Status) -> [UInt8])?
+  let query: (@Sendable (borrowing State, RawSpan, QueryContext) throws(Status) -> [UInt8])?
 
   init(_ method: Method<State>) {
     name = method.name

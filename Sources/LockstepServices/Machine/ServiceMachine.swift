@@ -80,14 +80,14 @@ public struct ServiceMachine: StateMachine {
     var next = 0
     while next < batch.count {
       let first = next
-      let place = table.find(batch[first].call.method)
+      let place = table.find(batch.method(first))
       let limit = min(batch.count, first + Self.most)
-      repeat { next += 1 } while next < limit && table.find(batch[next].call.method) == place
-      let commands = batch.commands[first..<next]
+      repeat { next += 1 } while next < limit && table.find(batch.method(next)) == place
+      let commands = batch[first..<next]
       if let place {
         hosts[routes[place].host].apply(routes[place].method, commands, into: &replies)
       } else {
-        for command in commands { replies.fail(Self.unknown(command.call)) }
+        for place in 0..<commands.count { replies.fail(Self.unknown(commands[place].call)) }
       }
     }
   }
@@ -103,7 +103,7 @@ public struct ServiceMachine: StateMachine {
 
   public func validate(_ call: Call) throws(Status) {
     let route = try route(call)
-    if let plain = route.plain, plain.surelyDecodes(call.request) { return }
+    if let plain = route.plain, plain.surelyDecodes(call.requestBytes) { return }
     do throws(Status) {
       try route.types.check(call.request)
     } catch {
@@ -111,46 +111,62 @@ public struct ServiceMachine: StateMachine {
     }
   }
 
-  public func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind? {
-    table.find(method).map { routes[$0].kind }
+  public func kind(ofMethod method: RawSpan) -> MethodKind? {
+    method.withUnsafeBytes { table.find($0) }.map { routes[$0].kind }
   }
 
   private func route(_ call: Call) throws(Status) -> Route {
-    guard let place = table.find(call.method) else { throw Self.unknown(call) }
+    guard let place = table.find(call.methodBytes) else { throw Self.unknown(call) }
     return routes[place]
   }
 
   private static func unknown(_ call: Call) -> Status {
     // Not all of a name of any length: it ends up in replies and logs.
-    Status(.unimplemented, "there is no method \(String(decoding: call.method.prefix(256), as: UTF8.self))")
+    Status(.unimplemented, "there is no method \(String(decoding: call.methodBytes.prefix(256), as: UTF8.self))")
   }
 
   // MARK: Snapshots
 
-  public func snapshot(_ write: ([UInt8]) -> Void) {
-    ServiceSnapshot.begin(write)
-    for (name, host) in zip(names, hosts) { ServiceSnapshot.part(name, of: host, write) }
+  /// Grows when that of one of the services does.
+  public var version: UInt32 { hosts.reduce(0) { $0 &+ $1.version } }
+
+  public func freeze() -> any Snapshot {
+    ServiceSnapshot(zip(names, hosts).map { ServicePart(name: $0, version: $1.version, state: $1.freeze()) })
   }
 
-  public func restored(from snapshot: [UInt8]) throws(Status) -> ServiceMachine {
-    let parts = try ServiceSnapshot.parts(of: snapshot)
-    guard parts.map(\.name) == names else {
+  public func restored(from snapshot: inout SnapshotReader) throws(Status) -> ServiceMachine {
+    let contents = try ServiceSnapshot.contents(&snapshot)
+    guard contents.map(\.name) == names else {
       throw Status(
         .failedPrecondition,
-        "the snapshot is of \(Self.list(parts.map(\.name))), and this node hosts \(Self.list(names))")
+        "the snapshot is of \(Self.list(contents.map(\.name))), and this node hosts \(Self.list(names))")
     }
     var machine = self
-    for (place, part) in parts.enumerated() {
+    for place in hosts.indices {
+      let (name, written) = contents[place]
       do throws(Status) {
-        machine.hosts[place] = try hosts[place].restored(from: part.bytes)
+        guard written <= hosts[place].version else {
+          throw Status(
+            .failedPrecondition, "the snapshot is of version \(written), and this node runs \(hosts[place].version)")
+        }
+        let part = ServicePartSource(snapshot)
+        var reader = SnapshotReader("the state of the service", version: written) { () throws(Status) -> [UInt8]? in
+          try part.next()
+        }
+        machine.hosts[place] = try hosts[place].restored(from: &reader)
+        try reader.end()
+        snapshot = part.snapshot
       } catch {
-        throw Status(error.code, "\(part.name): \(error.message)")
+        throw Status(error.code, "\(name): \(error.message)")
       }
     }
     return machine
   }
 
+  /// Names of a snapshot may be any: not all of them, of any length, end up in a log.
   private static func list(_ names: [String]) -> String {
-    names.isEmpty ? "no service" : names.joined(separator: ", ")
+    guard !names.isEmpty else { return "no service" }
+    let shown = names.prefix(16).map { String(decoding: $0.utf8.prefix(256), as: UTF8.self) }
+    return shown.joined(separator: ", ") + (names.count > shown.count ? " and others" : "")
   }
 }

@@ -17,7 +17,9 @@ public struct StableHasher: Sendable {
   }
 
   /// The bytes and their number, so that "ab", "c" differs from "a", "bc".
-  public mutating func combine(bytes: UnsafeRawBufferPointer) {
+  public mutating func combine(bytes: RawSpan) { bytes.withUnsafeBytes { combine(bytes: $0) } }
+
+  mutating func combine(bytes: UnsafeRawBufferPointer) {
     var place = 0
     func word(_ offset: Int) -> UInt64 {
       UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: place &+ offset, as: UInt64.self))

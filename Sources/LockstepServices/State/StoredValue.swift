@@ -12,7 +12,7 @@ public protocol StoredValue: Sendable {
   func encode(into bytes: inout [UInt8])
 
   /// The value from exactly the bytes that `encode` appended, or `dataLoss` when they are no such value.
-  init(decoding bytes: UnsafeRawBufferPointer) throws(Status)
+  init(decoding bytes: RawSpan) throws(Status)
 
   /// Feeds what makes this value differ from another; by default its bytes.
   func hash(into hasher: inout StableHasher)
@@ -22,7 +22,7 @@ extension StoredValue {
   public func hash(into hasher: inout StableHasher) {
     var bytes: [UInt8] = []
     encode(into: &bytes)
-    bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+    hasher.combine(bytes: bytes.span.bytes)
   }
 }
 
@@ -31,11 +31,11 @@ extension StoredValue where Self: FixedWidthInteger {
     withUnsafeBytes(of: littleEndian) { bytes.append(contentsOf: $0) }
   }
 
-  public init(decoding bytes: UnsafeRawBufferPointer) throws(Status) {
-    guard bytes.count == MemoryLayout<Self>.size else {
-      throw Status(.dataLoss, "a stored number has \(bytes.count) bytes, must have \(MemoryLayout<Self>.size)")
+  public init(decoding bytes: RawSpan) throws(Status) {
+    guard bytes.byteCount == MemoryLayout<Self>.size else {
+      throw Status(.dataLoss, "a stored number has \(bytes.byteCount) bytes, must have \(MemoryLayout<Self>.size)")
     }
-    self.init(littleEndian: bytes.loadUnaligned(as: Self.self))
+    self.init(littleEndian: bytes.withUnsafeBytes { $0.loadUnaligned(as: Self.self) })
   }
 
   public func hash(into hasher: inout StableHasher) { hasher.combine(UInt64(truncatingIfNeeded: self)) }
@@ -47,8 +47,8 @@ extension UInt64: StoredValue {}
 extension String: StoredValue {
   public func encode(into bytes: inout [UInt8]) { bytes.append(contentsOf: utf8) }
 
-  public init(decoding bytes: UnsafeRawBufferPointer) throws(Status) {
-    guard let text = String(validating: bytes, as: UTF8.self) else {
+  public init(decoding bytes: RawSpan) throws(Status) {
+    guard let text = bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else {
       throw Status(.dataLoss, "a stored text is not UTF-8")
     }
     self = text
@@ -68,9 +68,9 @@ extension StoredValue where Self: SwiftProtobuf.Message {
     bytes.append(contentsOf: encoded)
   }
 
-  public init(decoding bytes: UnsafeRawBufferPointer) throws(Status) {
+  public init(decoding bytes: RawSpan) throws(Status) {
     do {
-      try self.init(serializedBytes: bytes.bytes, partial: true)
+      try self.init(serializedBytes: bytes, partial: true)
     } catch {
       throw Status(.dataLoss, "a stored \(Self.protoMessageName) does not decode")
     }

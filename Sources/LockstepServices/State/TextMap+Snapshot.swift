@@ -5,52 +5,64 @@ public import LockstepExecution
 //     number of keys
 //     for each key, in order:  length of the key, the key (UTF-8), length of the value, the value (`StoredValue.encode`)
 //
-// Each key is greater than the one before, and nothing follows the last value: equal maps have equal bytes.
+// Each key is greater than the one before: equal maps have equal bytes. Another collection's bytes may follow.
 
 extension TextMap {
-  /// Pieces are about this long, unless a single value is longer.
-  private static var pieceBytes: Int { 256 * 1024 }
+  /// The map as it is, in the time that a copy takes: none.
+  public func freeze() -> some Snapshot {
+    EncodedSnapshot(of: Frozen(map: self)) { frozen, buffer in frozen.encode(into: &buffer) }
+  }
 
-  /// The map as bytes, in pieces that are to be put one after the other.
-  public func snapshot(_ write: ([UInt8]) -> Void) {
-    var piece: [UInt8] = []
-    var encoded: [UInt8] = []
-    piece.appendVarint(UInt64(count))
-    scan(from: TextKey("")) { key, value in
-      key.withBytes { bytes in
-        piece.appendVarint(UInt64(bytes.count))
-        piece.append(contentsOf: bytes)
+  /// A map that does not change, and how far it has been written.
+  private struct Frozen: Sendable {
+    let map: TextMap
+    /// Nil: not even the number of keys.
+    private var last: TextKey?
+
+    /// Entries that are written at once, unless one alone is longer.
+    private static var bytesAtOnce: Int { 4096 }
+
+    init(map: TextMap) { self.map = map }
+
+    /// False when these were the last.
+    mutating func encode(into buffer: inout SnapshotBuffer) -> Bool {
+      let end = buffer.count + Self.bytesAtOnce
+      let before = last
+      if before == nil { buffer.append(varint: UInt64(map.count)) }
+      var encoded: [UInt8] = []
+      var isLast = true
+      map.scan(from: before ?? TextKey("")) { key, value in
+        // The scan begins with the key itself.
+        if let before, key == before { return true }
+        guard buffer.count < end else {
+          isLast = false
+          return false
+        }
+        key.withBytes { bytes in
+          buffer.append(varint: UInt64(bytes.count))
+          buffer.append(bytes)
+        }
+        encoded.removeAll(keepingCapacity: true)
+        value.encode(into: &encoded)
+        buffer.append(varint: UInt64(encoded.count))
+        buffer.append(encoded)
+        last = key
+        return true
       }
-      encoded.removeAll(keepingCapacity: true)
-      value.encode(into: &encoded)
-      piece.appendVarint(UInt64(encoded.count))
-      piece.append(contentsOf: encoded)
-      if piece.count >= Self.pieceBytes {
-        write(piece)
-        piece.removeAll(keepingCapacity: true)
-      }
-      return true
+      return !isLast
     }
-    if !piece.isEmpty { write(piece) }
   }
 
-  /// The map from the bytes that `snapshot` wrote, all pieces together; `dataLoss`, with the place, when they are no
-  /// such bytes.
-  public init(restoring snapshot: [UInt8]) throws(Status) {
-    self = try snapshot.borrow { bytes throws(Status) in try TextMap(restoring: bytes) }
-  }
-
-  private init(restoring bytes: UnsafeRawBufferPointer) throws(Status) {
+  /// The map that was frozen; `dataLoss`, with the place, when the bytes are no map.
+  public init(restoring snapshot: inout SnapshotReader) throws(Status) {
     self.init()
-    var reader = ByteReader(bytes, "the snapshot of a map")
-    let expected = try reader.varint()
+    let expected = try snapshot.varint()
     var last: TextKey?
     for _ in 0..<expected {
-      let key = TextKey(try reader.text())
-      if let last, !(last < key) { throw reader.damage("keys are out of order") }
+      let key = TextKey(try snapshot.text())
+      if let last, !(last < key) { throw snapshot.damage("keys are out of order") }
       last = key
-      update(key, try Value(decoding: reader.take(reader.varint())))
+      update(key, try snapshot.borrow(snapshot.varint()) { bytes throws(Status) in try Value(decoding: bytes.bytes) })
     }
-    guard reader.isAtEnd else { throw reader.damage("more follows the last value") }
   }
 }

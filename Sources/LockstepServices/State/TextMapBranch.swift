@@ -2,8 +2,8 @@
 /// branches, and between each two of them a key: all keys to its left are less, all to its right are not. All leaves
 /// lie equally deep.
 ///
-/// Unchecked: a branch is changed only where `isKnownUniquelyReferenced` has said that no other map holds it, and copied
-/// before otherwise.
+/// Unchecked: a branch or a leaf is changed only where `isKnownUniquelyReferenced` has said that no other map holds it,
+/// and copied before otherwise.
 final class TextMapBranch<Value: StoredValue>: @unchecked Sendable {
   typealias Leaf = TextMapLeaf<Value>
   typealias Slot = TextMapSlot<Value>

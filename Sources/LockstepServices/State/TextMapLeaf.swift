@@ -19,11 +19,9 @@ struct TextMapLeafHeader: Sendable {
   fileprivate var bytes: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0, 0)
 }
 
-/// A leaf of a `TextMap`: slots in the order of their keys, in one piece of memory.
-///
-/// Unchecked: a leaf is changed only where `isKnownUniquelyReferenced` has said that no other map holds it, and copied
-/// before otherwise.
-final class TextMapLeaf<Value: StoredValue>: ManagedBuffer<TextMapLeafHeader, TextMapSlot<Value>>, @unchecked Sendable {
+/// A leaf of a `TextMap`: slots in the order of their keys, in one piece of memory. Not Sendable by itself, which no
+/// ManagedBuffer may be: branches hold it, and answer for it.
+final class TextMapLeaf<Value: StoredValue>: ManagedBuffer<TextMapLeafHeader, TextMapSlot<Value>> {
   typealias Slot = TextMapSlot<Value>
   typealias Split = (key: TextKey, right: TextMapLeaf)
 

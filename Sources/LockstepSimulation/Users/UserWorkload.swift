@@ -13,6 +13,8 @@ package final class UserWorkload<Machine: StateMachine>: Workload {
   private var recent: [(index: LogIndex, machine: Machine)] = []
   private var newest: Machine
   private static var remembered: Int { 64 }
+  /// Short, so that values lie in more than one piece of a snapshot.
+  private static var pieceBytes: Int { 100 }
 
   init(
     machine: Machine, next: @escaping (inout SimulationRandom) throws -> SimulatedCall,
@@ -28,7 +30,7 @@ package final class UserWorkload<Machine: StateMachine>: Workload {
   package func next(number: UInt64, _ random: inout SimulationRandom) -> PlannedCall {
     do {
       let call = try generate(&random)
-      let kind = Array(call.method.utf8).withUnsafeBytes { initial.kind(ofMethod: $0) }
+      let kind = Array(call.method.utf8).withUnsafeBytes { initial.kind(ofMethod: $0.bytes) }
       return PlannedCall(number: number, method: call.method, request: call.request, isQuery: kind == .query)
     } catch {
       if generatorError == nil { generatorError = error }
@@ -75,12 +77,12 @@ package final class UserWorkload<Machine: StateMachine>: Workload {
 
   /// A snapshot that is restored must be the state again.
   package func verdict() -> String? {
-    var snapshot: [UInt8] = []
-    newest.snapshot { snapshot += $0 }
+    var reader = SnapshotReader(newest.freeze(), version: newest.version, maximumBytes: Self.pieceBytes)
     do throws(Status) {
-      let restored = try initial.restored(from: snapshot)
+      let restored = try initial.restored(from: &reader)
+      try reader.end()
       return restored.digest == newest.digest
         ? nil : "a state that was restored from its snapshot differs from what it was"
-    } catch { return "a snapshot of \(snapshot.count) bytes cannot be restored: \(error.message)" }
+    } catch { return "a snapshot cannot be restored: \(error.message)" }
   }
 }

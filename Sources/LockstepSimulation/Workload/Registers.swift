@@ -58,7 +58,7 @@ package struct Registers: StateMachine {
   package mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
     for place in 0..<batch.count {
       carriedOut += 1
-      guard let request = Request(batch[place].call.request) else {
+      guard let request = Request(batch[place].call.requestBytes) else {
         replies.fail(Status(.invalidArgument, "not a request"))
         continue
       }
@@ -80,36 +80,35 @@ package struct Registers: StateMachine {
   }
 
   package func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] {
-    guard let request = Request(call.request) else { throw Status(.invalidArgument, "not a request") }
+    guard let request = Request(call.requestBytes) else { throw Status(.invalidArgument, "not a request") }
     return Self.answer(true, values[Int(request.register)])
   }
 
   package func validate(_ call: Call) throws(Status) {
-    if Request(call.request) == nil { throw Status(.invalidArgument, "not a request") }
+    if Request(call.requestBytes) == nil { throw Status(.invalidArgument, "not a request") }
   }
 
-  package func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind? {
-    switch method.count {
+  package func kind(ofMethod method: RawSpan) -> MethodKind? {
+    switch method.byteCount {
     case 1: .command
     case 2: .query
     default: nil
     }
   }
 
-  package func snapshot(_ write: ([UInt8]) -> Void) {
-    for word in values + [carriedOut] { write(withUnsafeBytes(of: word.littleEndian) { Array($0) }) }
+  package let version: UInt32 = 1
+
+  package func freeze() -> any Snapshot {
+    EncodedSnapshot(of: values + [carriedOut]) { words, buffer in
+      for word in words { buffer.append(varint: word) }
+      return false
+    }
   }
 
-  package func restored(from snapshot: [UInt8]) throws(Status) -> Registers {
-    guard snapshot.count == 17 * 8 else { throw Status(.dataLoss, "not a snapshot") }
+  package func restored(from snapshot: inout SnapshotReader) throws(Status) -> Registers {
     var machine = Registers()
-    snapshot.withUnsafeBytes { bytes in
-      func word(_ place: Int) -> UInt64 {
-        UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 * place, as: UInt64.self))
-      }
-      for place in 0..<16 { machine.values[place] = word(place) }
-      machine.carriedOut = word(16)
-    }
+    for place in machine.values.indices { machine.values[place] = try snapshot.varint() }
+    machine.carriedOut = try snapshot.varint()
     return machine
   }
 

@@ -20,7 +20,7 @@ struct NondeterminismTests {
 
     mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
       for place in 0..<batch.count {
-        let word = String(decoding: batch[place].call.request, as: UTF8.self)
+        let word = batch[place].call.request.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
         counts[word, default: 0] += 1
         switch sin {
         case .none, .forgetsInItsSnapshot: replies.succeed(Array(word.utf8))
@@ -37,17 +37,25 @@ struct NondeterminismTests {
 
     func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] { [] }
     func validate(_ call: Call) throws(Status) {}
-    func kind(ofMethod method: UnsafeRawBufferPointer) -> MethodKind? { .command }
+    func kind(ofMethod method: RawSpan) -> MethodKind? { .command }
 
-    func snapshot(_ write: ([UInt8]) -> Void) {
-      for (word, count) in counts.sorted(by: { $0.key < $1.key }) { write(Array("\(word)=\(count)\n".utf8)) }
+    let version: UInt32 = 1
+
+    func freeze() -> any Snapshot {
+      EncodedSnapshot(of: counts) { counts, buffer in
+        for (word, count) in counts.sorted(by: { $0.key < $1.key }) {
+          buffer.append(text: word)
+          buffer.append(varint: UInt64(count))
+        }
+        return false
+      }
     }
 
-    func restored(from snapshot: [UInt8]) throws(Status) -> Words {
+    func restored(from snapshot: inout SnapshotReader) throws(Status) -> Words {
       var words = Words(sin: sin)
-      for line in String(decoding: snapshot, as: UTF8.self).split(separator: "\n") {
-        let parts = line.split(separator: "=")
-        words.counts[String(parts[0])] = sin == .forgetsInItsSnapshot ? 1 : Int(parts[1])
+      while try !snapshot.isAtEnd() {
+        let (word, count) = (try snapshot.text(), try snapshot.varint())
+        words.counts[word] = sin == .forgetsInItsSnapshot ? 1 : Int(count)
       }
       return words
     }

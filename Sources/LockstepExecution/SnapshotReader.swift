@@ -1,0 +1,115 @@
+/// A snapshot's bytes from the front, whatever pieces they come in. They may be damaged or hostile: reading ends with a
+/// value or with `dataLoss`, which names the place, and never holds more than what has come.
+public struct SnapshotReader {
+  /// What the bytes should be, for the errors.
+  private let what: String
+  private let pull: () throws(Status) -> [UInt8]?
+  /// The piece that is being read.
+  private var piece: [UInt8] = []
+  /// Those before it are read; at most `piece.count`.
+  private var place = 0
+  /// Bytes of all pieces before this one.
+  private var before: UInt64 = 0
+  private var hasEnded = false
+
+  /// The version of the machine, or of the service, that wrote the snapshot: at most the reader's own.
+  public let version: UInt32
+
+  /// - Parameters:
+  ///   - what: as errors name it: "the snapshot of the services".
+  ///   - next: the next piece of any length, nil after the last.
+  public init(_ what: String, version: UInt32, next: @escaping () throws(Status) -> [UInt8]?) {
+    self.what = what
+    self.version = version
+    pull = next
+  }
+
+  /// Reads what was frozen, in pieces of at most this length.
+  public init(_ snapshot: any Snapshot, version: UInt32, maximumBytes: Int = 64 * 1024) {
+    var snapshot = snapshot
+    self.init("the snapshot", version: version) { () throws(Status) -> [UInt8]? in
+      try snapshot.next(maximumBytes: maximumBytes)
+    }
+  }
+
+  public func damage(_ reason: String) -> Status {
+    Status(.dataLoss, "\(what) is damaged at byte \(before + UInt64(place)): \(reason)")
+  }
+
+  /// Is a byte there to be read?
+  private mutating func fill() throws(Status) -> Bool {
+    while place == piece.count, !hasEnded {
+      before += UInt64(piece.count)
+      place = 0
+      piece = []
+      if let next = try pull() { piece = next } else { hasEnded = true }
+    }
+    return place < piece.count
+  }
+
+  public mutating func isAtEnd() throws(Status) -> Bool { try !fill() }
+
+  /// Refuses bytes after the last one.
+  public mutating func end() throws(Status) {
+    if try fill() { throw damage("more follows after its end") }
+  }
+
+  /// A number as `SnapshotBuffer` writes it, in no more bytes than it needs.
+  public mutating func varint() throws(Status) -> UInt64 {
+    var number: UInt64 = 0
+    for shift in stride(from: UInt64(0), to: 64, by: 7) {
+      guard try fill() else { throw damage("it ends within a number") }
+      let byte = piece[place]
+      place += 1
+      guard shift < 63 || byte <= 1 else { break }
+      number |= UInt64(byte & 0x7f) << shift
+      guard byte < 0x80 else { continue }
+      guard byte > 0 || shift == 0 else { throw damage("a number has more bytes than it needs") }
+      return number
+    }
+    throw damage("a number does not fit in 64 bits")
+  }
+
+  /// So many bytes.
+  public mutating func bytes(_ count: UInt64) throws(Status) -> [UInt8] {
+    // Grows with what has come, and not by what is announced.
+    var bytes: [UInt8] = []
+    while UInt64(bytes.count) < count { bytes += try some(atMost: count - UInt64(bytes.count)) }
+    return bytes
+  }
+
+  /// UTF-8 with its length before it.
+  public mutating func text() throws(Status) -> String {
+    let bytes = try bytes(varint())
+    guard let text = String(validating: bytes, as: UTF8.self) else { throw damage("a text is not UTF-8") }
+    return text
+  }
+
+  /// One byte or more, up to the end of the piece.
+  package mutating func some(atMost count: UInt64) throws(Status) -> [UInt8] {
+    guard try fill() else { throw damage("it ends, and \(count) bytes more are announced") }
+    let start = place
+    place += Int(min(count, UInt64(piece.count - place)))
+    return Array(piece[start..<place])
+  }
+
+  /// Calls `body` with so many bytes, which are valid during the call: where they lie, when one piece has them all.
+  package mutating func borrow<Result>(
+    _ count: UInt64, _ body: (UnsafeRawBufferPointer) throws(Status) -> Result
+  ) throws(Status) -> Result {
+    if try fill(), count > UInt64(piece.count - place) { return try Self.borrow(bytes(count)[...], body) }
+    guard count == 0 || place < piece.count else { throw damage("it ends, and \(count) bytes more are announced") }
+    let start = place
+    place += Int(count)
+    return try Self.borrow(piece[start..<place], body)
+  }
+
+  /// `withUnsafeBytes` for a body that throws a Status.
+  private static func borrow<Result>(
+    _ bytes: ArraySlice<UInt8>, _ body: (UnsafeRawBufferPointer) throws(Status) -> Result
+  ) throws(Status) -> Result {
+    try bytes.withUnsafeBytes { bytes -> Swift.Result<Result, Status> in
+      do throws(Status) { return .success(try body(bytes)) } catch { return .failure(error) }
+    }.get()
+  }
+}
