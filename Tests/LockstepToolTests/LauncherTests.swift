@@ -138,7 +138,7 @@ struct LaunchPlanTests {
   ]
 
   @Test("ports that do not exist are refused, however large the number")
-  func ports() {
+  func absurdPorts() {
     for port in [0, -1, .min, 65_434, .max] {
       #expect(LaunchPlan.portProblem(basePort: port, nodes: 3)?.hasPrefix("--base-port \(port) with 3 nodes") == true)
     }
