@@ -1,4 +1,5 @@
 import Lockstep
+import LockstepReflection
 import LockstepWire
 import Testing
 
