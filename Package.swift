@@ -128,6 +128,7 @@ let package = Package(
       "LockstepTests",
       nio + [
         logging, arguments, "Lockstep", "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepExecution",
+        "LockstepRequests",
         "LockstepStorage", "LockstepTransport", "LockstepWire", protobuf,
       ]),
     tests(

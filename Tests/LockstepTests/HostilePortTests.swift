@@ -85,21 +85,18 @@ extension Servers {
       }
     }
 
-    @Test("a client that never reads its answers is cut off, and costs the others nothing")
+    @Test("a client that never reads its answers is slowed down, and costs the others nothing")
     func neverReads() async throws {
       try await Cluster.with(1) { cluster in
         let client = cluster.client()
         _ = try await client.add("c", 1)
         let rude = try RawSocket(port: cluster.ports[0].client)
         rude.send(frame(.clientHello) { $0.pack(clientHello: 1...1) })
-        // Small questions with large answers.
+        // Small questions with large answers: more than a connection may have waiting, and no more than sockets hold.
         let question = frame(.describe) { $0.pack(describe: 1) }
-        let flood = Task.detached { for _ in 0..<30_000 { rude.send(question) } }
-        try await eventually("it is cut off: \(cluster.logs.text)") {
-          _ = try? await client.add("c", 1)
-          return cluster.logs.contains("does not read its answers")
-        }
-        await flood.value
+        for _ in 0..<3_000 { rude.send(question) }
+        for _ in 0..<50 { _ = try await client.add("c", 1) }
+        #expect(!cluster.logs.contains("does not read its answers"), "\(cluster.logs.text)")
         rude.close()
         #expect(try await client.add("c", 0) > 0)
       }

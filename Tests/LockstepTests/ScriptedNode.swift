@@ -1,4 +1,5 @@
 import LockstepTransport
+import LockstepRequests
 import LockstepWire
 import NIOCore
 import NIOPosix
@@ -147,7 +148,13 @@ final class ScriptedNode: Sendable {
     ) {
       var reply = BatchReply(id: id)
       (reply.code, reply.applied, reply.leader, reply.node) = (code, applied, leader, number)
-      if code == 0 { reply.results = Array(repeating: BatchResult(), count: batch) }
+      if code == 0 {
+        for index in 1...UInt64(batch) {
+          var result = BatchResult()
+          (result.index, result.term, result.applied) = (index, 1, .yes)
+          reply.results.append(result)
+        }
+      }
       codec.pack(reply)
       send(.batchReply, connection)
     }

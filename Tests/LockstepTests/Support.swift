@@ -117,6 +117,7 @@ final class Cluster {
     configuration.tickMilliseconds = 5
     // Twice the default: a busy machine is not to bring about elections that no test is about.
     configuration.limits.electionTicks = 120
+    configuration.limits.diskTicks = 240
     configuration.limits.preferredLeaderTicks = 20
     configuration.limits.transferPauseTicks = 180
     return configuration
@@ -222,7 +223,12 @@ final class Cluster {
   /// One whose leader does not give up the lead for at least two seconds after its followers have gone.
   static func patient(_ count: UInt64, _ body: (Cluster) async throws -> Void) async throws {
     // Named, the first leader need not wait that long.
-    try await with(count, preferredLeader: 1, { $0.limits.electionTicks = 400 }, body)
+    try await with(
+      count, preferredLeader: 1,
+      {
+        $0.limits.electionTicks = 400
+        $0.limits.diskTicks = 800
+      }, body)
   }
 }
 
