@@ -280,18 +280,19 @@ final class Books {
     }
     let count = Int(state.last.index.rawValue)
     let match = candidates.last {
-      $0.log.count == count && (count == 0 || $0.log.last == found) && $0.state.term == state.hardState.term
-        && $0.state.vote == state.hardState.vote
+      $0.log.count == count && (count == 0 || $0.log.last == found) && $0.state == state.hardState
     }
-    checks += 1
+    check(
+      .recovery, state.hardState.commit.rawValue <= UInt64(committed.count),
+      "\(Self.name(place)) recovers commit index \(state.hardState.commit), and nobody has committed that much")
     if let match {
       nodes[place].stored = match.log
       nodes[place].storedState = match.state
     } else if !unreliable[place] {
-      let expected = candidates.map { "\($0.log.count) entries, term \($0.state.term)" }.joined(separator: " or ")
+      let expected = candidates.map { Self.words($0.log.count, $0.state) }.joined(separator: " or ")
       fail(
         .recovery,
-        "\(Self.name(place)) recovers \(count) entries, term \(state.hardState.term); its disk was told \(expected)")
+        "\(Self.name(place)) recovers \(Self.words(count, state.hardState)); its disk was told \(expected)")
     } else {
       // It may have lost entries, or have older ones again: what counts from here on is what it has.
       nodes[place].stored = entries()
@@ -301,6 +302,10 @@ final class Books {
     nodes[place].log = nodes[place].stored
     nodes[place].commit = state.hardState.commit
     nodes[place].applied = state.applied
+  }
+
+  private static func words(_ entries: Int, _ state: HardState) -> String {
+    "\(entries) entries, term \(state.term), commit index \(state.commit)"
   }
 
   // MARK: What is sent

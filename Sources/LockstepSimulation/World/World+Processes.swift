@@ -112,8 +112,10 @@ extension World {
     if job.mayRunAtOnce, options.runsAtOnce, !simulated.isDiskBusy, simulated.jobs.isEmpty,
       simulated.diskSlowness == 1, simulated.diskStalledUntil <= now, processRandom.oneIn(2)
     {
-      let result = run(job, place)
-      return result
+      // The process may die in this write, within the event in which it has come to know what it writes: that it calls
+      // entries committed, above all. Who keeps the books learns it first.
+      if let node = simulated.node { books.look(at: place, node) }
+      return run(job, place)
     }
     simulated.jobs.append(job)
     if !simulated.isDiskBusy { beginJob(place) }

@@ -195,8 +195,9 @@ package final class World {
     let simulated = nodes[place]
     guard let node = simulated.node else { return }
     let commitBefore = books.nodes[place].commit
+    // A disk that failed does not make what the process knew by then less true.
+    if node.failure.map(Self.keepsItsWord) ?? true { books.look(at: place, node) }
     if node.failure == nil {
-      books.look(at: place, node)
       let queues = node.underWay
       books.check(
         .boundedQueues,
@@ -211,6 +212,14 @@ package final class World {
       simulated.doom = .crashAtCommit
     }
     endIfDue(place)
+  }
+
+  /// What it held is right, although it must not go on.
+  private static func keepsItsWord(_ failure: NodeFailure) -> Bool {
+    switch failure {
+    case .storage: true
+    case .diverged, .corrupted: false
+    }
   }
 
   func observe(_ event: NodeEvent, _ place: Int) {
