@@ -77,7 +77,8 @@ let package = Package(
     module(
       "Lockstep",
       nio + [
-        logging, arguments, deque, signals, "LockstepConsensus", "LockstepRequests", "LockstepExecution", "LockstepWire",
+        logging, arguments, deque, signals, "LockstepConsensus", "LockstepRequests", "LockstepExecution",
+        "LockstepWire",
         "LockstepStorage",
         "LockstepTransport", "LockstepDriver", "CMemory",
       ]),
@@ -115,7 +116,8 @@ let package = Package(
     tests("LockstepTransportTests", nio + [.product(name: "NIOEmbedded", package: "swift-nio"), "LockstepTransport"]),
     tests("LockstepReflectionTests", ["LockstepReflection"]),
     tests(
-      "LockstepServicesTests", ["LockstepServices", "LockstepExecution", "LockstepConsensus", "CMemory", "bank", protobuf]),
+      "LockstepServicesTests",
+      ["LockstepServices", "LockstepExecution", "LockstepConsensus", "CMemory", "bank", protobuf]),
     tests(
       "LockstepWireTests", ["LockstepWire", "LockstepRequests", "LockstepConsensus", "CLockstepWire", "CProtobufC"]),
     tests(

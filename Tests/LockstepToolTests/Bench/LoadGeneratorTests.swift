@@ -61,7 +61,7 @@ struct LoadGeneratorTests {
     var load = Self.load
     load.extent = .time(warmup: 0, seconds: 2)
     let named = try await run(load, at: .refuses(leader: 2), .answers)
-    #expect(named.errorCount == 0 && named.succeeded > 100)
+    #expect(named.errorCount == 0 && named.succeeded > 20)
     // Refusals that name nobody, for a time: the load asks here and there, and no call fails.
     let waited = try await run(load, at: .refusesAtFirst(.milliseconds(500)), .refusesAtFirst(.milliseconds(500)))
     #expect(waited.errorCount == 0 && waited.succeeded > 20 && waited.answeredLatencies.longest > 300_000_000)
