@@ -78,4 +78,23 @@ struct LongReplyTests {
       #expect(sink.reply(2)?.code == 0)
     }
   }
+
+  @Test("passed on: a client of a follower that does not read keeps its connection, and hears what was carried out")
+  func passedOnToSlowReader() throws {
+    let world = try World(3)
+    try world.elect(1)
+    let sink = FakeSink()
+    sink.hasRoom = false
+    try world[2].call(sink, 1, [253])
+    try world[2].call(sink, 2)
+    try world[2].batch(sink, 3, [[253], [5]])
+    try world.tick(2)
+    let long = try #require(sink.reply(1))
+    #expect(long.code == 8 && long.applied == .yes && long.payload.isEmpty && long.index > 0)
+    #expect(long.message.contains("earlier answers still wait to be read"))
+    #expect(sink.reply(2)?.code == 0)
+    let batch = try #require(sink.batches.first)
+    #expect(batch.id == 3 && batch.results.map(\.code) == [8, 0] && batch.results.allSatisfy { $0.applied == .yes })
+    #expect(sink.bytes < 10_000)
+  }
 }

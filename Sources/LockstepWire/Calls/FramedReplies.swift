@@ -19,6 +19,9 @@ package final class FramedReplies: ReplyWriter {
     case forwarded
   }
 
+  /// Longer answers that the leader has given are left out too, where much waits to be read.
+  static let longBytes = 4 * 1024
+
   package var isFlushDue = false
   private let channel: any ReplyChannel
   private let codec: Codec
@@ -45,7 +48,14 @@ package final class FramedReplies: ReplyWriter {
     sendPacked(.callReply, to: call)
   }
 
-  package func pass(_ answer: UnsafeRawBufferPointer, to call: UInt64) { send(.callReply, answer, to: call) }
+  package func pass(_ answer: UnsafeRawBufferPointer, to call: UInt64) {
+    guard answer.count > Self.longBytes, !hasRoom, let reply = try? codec.unpackReply(answer) else {
+      send(.callReply, answer, to: call)
+      return
+    }
+    codec.pack(reply.withoutItsPayload)
+    sendPacked(.callReply, to: call)
+  }
 
   package func flush() { channel.flush() }
 
@@ -60,6 +70,17 @@ package final class FramedReplies: ReplyWriter {
 
   fileprivate func send(_ reply: BatchReply, _ results: PackedResults, to call: UInt64) {
     codec.pack(reply, results)
+    sendPacked(.batchReply, to: call)
+  }
+
+  fileprivate func pass(batch answer: UnsafeRawBufferPointer, to call: UInt64) {
+    guard answer.count > Self.longBytes, !hasRoom, var reply = try? codec.unpackBatchReply(answer) else {
+      send(.batchReply, answer, to: call)
+      return
+    }
+    reply.id = 0
+    reply.results = reply.results.map { $0.payload.count > 64 ? $0.withoutItsPayload : $0 }
+    codec.pack(reply)
     sendPacked(.batchReply, to: call)
   }
 
@@ -144,7 +165,7 @@ package final class BatchReplies: ReplyWriter {
     replies.send(refusal, PackedResults(), to: call)
   }
 
-  package func pass(_ answer: UnsafeRawBufferPointer, to call: UInt64) { replies.send(.batchReply, answer, to: call) }
+  package func pass(_ answer: UnsafeRawBufferPointer, to call: UInt64) { replies.pass(batch: answer, to: call) }
 
   package func flush() { replies.flush() }
 
@@ -204,4 +225,33 @@ extension BatchResult {
     }
     (index, term, applied) = (outcome.index.rawValue, outcome.term.rawValue, outcome.applied)
   }
+}
+
+extension CallReply {
+  /// The same, said without the reply that its client has no room for.
+  fileprivate var withoutItsPayload: CallReply {
+    guard code == 0 else { return self }
+    var reply = self
+    reply.id = 0
+    reply.code = UInt32(Status.Code.resourceExhausted.rawValue)
+    reply.message = leftOut(payload.count)
+    reply.payload = []
+    return reply
+  }
+}
+
+extension BatchResult {
+  fileprivate var withoutItsPayload: BatchResult {
+    guard code == 0 else { return self }
+    var result = self
+    result.code = UInt32(Status.Code.resourceExhausted.rawValue)
+    result.message = leftOut(payload.count)
+    result.payload = []
+    return result
+  }
+}
+
+/// Only commands are passed on: what has a reply was carried out.
+private func leftOut(_ bytes: Int) -> String {
+  "carried out; the reply has \(bytes) bytes, and earlier answers still wait to be read: it is left out"
 }

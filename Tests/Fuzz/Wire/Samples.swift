@@ -1,4 +1,5 @@
 import LockstepConsensus
+import LockstepRequests
 import LockstepWire
 
 /// Honest values, from which the seeds are made.
