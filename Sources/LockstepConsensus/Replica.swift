@@ -110,6 +110,8 @@ package struct Replica: Sendable {
   var isLeadOffered = false
   var reads = ReadRounds()
 
+  /// It is about to be stopped: the lead goes to another, and is not taken again. Never unset.
+  var isStopping = false
   /// Where a leader was found to lack what is committed here: this node has stopped.
   package internal(set) var divergence: LogIndex?
 
@@ -146,6 +148,7 @@ package struct Replica: Sendable {
     case .linkLost(let node): linkChanged(node, isUp: false)
     case .linkRestored(let node): linkChanged(node, isUp: true)
     case .transferRequested(let node): beginTransfer(to: node)
+    case .stopRequested: stopLeading()
     case .turnEnded: endTurn(&effects)
     }
     checkInvariants()
@@ -184,7 +187,7 @@ package struct Replica: Sendable {
     case .follower, .preCandidate, .candidate:
       retryForwardedReads(&effects)
       guard elapsed >= timeout else { return }
-      if members.isVoter(id), !disk.isSlow { startPreVote(&effects) } else { loseLeader(&effects) }
+      if members.isVoter(id), !disk.isSlow, !isStopping { startPreVote(&effects) } else { loseLeader(&effects) }
     }
   }
 

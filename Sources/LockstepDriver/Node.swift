@@ -76,7 +76,7 @@ package final class Node {
     touchAll { $0.tick() }
     guard context.deadlines.areOver(context.now) else { return }
     touchAll { $0.expire(context.now) }
-    context.forwarder.expire(context.now)
+    context.forwarder.expire(context.now, as: context.lateness)
   }
 
   package func advanceClock(now: UInt64, wall: UInt64) { context.advance(now: now, wall: wall) }
@@ -118,6 +118,25 @@ package final class Node {
     touch(position) { $0.transferRequested(to: node) }
   }
 
+  /// The node is to be stopped in good order, which takes turns and ticks until `isStopped`.
+  package func stop() {
+    guard context.failure == nil else { return }
+    context.stop.begin(context.now)
+    touchAll { $0.stopRequested() }
+  }
+
+  /// Nothing that was asked of the node is unanswered, and nothing is taken any more.
+  package var isStopped: Bool { context.stop.isOver }
+
+  private func advanceStop() {
+    context.stop.advance(
+      context.now, isHandingOver: groups.contains { $0.isHandingOver }, isIdle: context.ledger.calls == 0)
+    guard context.stop.isOver else { return }
+    touchAll { $0.expire(.max) }
+    context.forwarder.expire(.max, as: context.lateness)
+    context.answers.flush()
+  }
+
   // MARK: A turn
 
   /// Carries out all that the events since the last turn have led to. Returns true when there is more to do at once.
@@ -142,6 +161,7 @@ package final class Node {
     guard context.failure == nil else { return false }
     flushLinks()
     context.answers.flush()
+    if context.stop.isUnderWay { advanceStop() }
     if isChecking { check() }
     return !ready.isEmpty
   }

@@ -24,6 +24,7 @@ final class ServerLoop {
   private let started = NIODeadline.now()
   /// Called once, when the node cannot go on.
   private let failed: (ServerFailure) -> Void
+  private var isStopping = false
   private var isStopped = false
   /// The node cannot go on; its directory and ports are held until `stop`.
   private var hasFailed = false
@@ -58,7 +59,17 @@ final class ServerLoop {
     scheduleTurn()
   }
 
+  /// In good order: the lead is handed over, and what is under way is answered, before the ports are closed. At once
+  /// when that is asked for a second time, or there is nothing that could be put in order.
   func stop() {
+    guard !isStopped else { return }
+    guard ticks != nil, !hasFailed, !isStopping else { return close() }
+    isStopping = true
+    node.stop()
+    scheduleTurn()
+  }
+
+  private func close() {
     guard !isStopped else { return }
     isStopped = true
     ticks?.stop()
@@ -83,6 +94,7 @@ final class ServerLoop {
       eventLoop.assumeIsolated().scheduleTask(in: Self.breath) { self.takeTurn() }
     }
     checkFailure()
+    if isStopping, node.isStopped { close() }
   }
 
   func diskFinished(_ result: DiskResult) {
@@ -104,6 +116,7 @@ final class ServerLoop {
     guard let failure = node.failure, !hasFailed else { return }
     hasFailed = true
     ticks?.stop()
+    if isStopping { close() }
     failed(ServerFailure(failure))
   }
 

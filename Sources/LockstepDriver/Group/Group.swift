@@ -71,6 +71,7 @@ final class Group {
     request.group = id
     let (calls, bytes) = (request.payloads.count, CallLedger.bytes(request))
     do throws(Status) {
+      try context.stop.check(context.now)
       kind = try admission.check(request, lane)
       if kind == .command, !isLeading { _ = try context.forwarder.check(leader) }
       try context.ledger.take(calls: calls, bytes: bytes)
@@ -113,6 +114,9 @@ final class Group {
 
   func stored(_ write: WriteID) { step(.stored(write)) }
   func transferRequested(to peer: NodeID) { step(.transferRequested(peer)) }
+  func stopRequested() { step(.stopRequested) }
+  /// The lead is about to go to another node.
+  var isHandingOver: Bool { replica.isHandingOver }
 
   /// A message of this peer, and what came with it.
   func receive(_ received: ReceivedMessage, from peer: NodeID) {

@@ -190,7 +190,7 @@ final class ReadQueue {
       late.append(read)
       return true
     }
-    for read in late { refuse(read, Status(.deadlineExceeded, reason(read)), leader) }
+    for read in late { refuse(read, Status(context.lateness, reason(read)), leader) }
   }
 
   // MARK: Invariants
