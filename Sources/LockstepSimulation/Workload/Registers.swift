@@ -1,7 +1,7 @@
 package import LockstepExecution
 
-/// The simulator's own machine: sixteen registers of 64 bits. A request is operation, register, number, two arguments,
-/// and padding.
+/// The simulator's own machine: sixteen registers of 64 bits, each with a content of any length beside it. A request is
+/// operation, register, number, two arguments, flags, and padding.
 package struct Registers: StateMachine {
   package enum Operation: UInt8, CaseIterable {
     case get
@@ -18,7 +18,13 @@ package struct Registers: StateMachine {
     package var number: UInt64
     package var first: UInt64
     package var second: UInt64
-    package static let bytes = 26
+    /// A put keeps its padding as the register's content.
+    package var setsContent = false
+    /// The answer is followed by the register's content, as it was before.
+    package var wantsContent = false
+    package static let bytes = 27
+    /// What padding, and so contents, are made of.
+    package static let filler: UInt8 = 0x5a
 
     package init(operation: Operation, register: UInt8, number: UInt64, first: UInt64, second: UInt64) {
       self.operation = operation
@@ -35,24 +41,33 @@ package struct Registers: StateMachine {
       number = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt64.self))
       first = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 10, as: UInt64.self))
       second = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 18, as: UInt64.self))
+      setsContent = bytes[26] & 1 != 0
+      wantsContent = bytes[26] & 2 != 0
     }
 
     package func encoded(padding: Int) -> [UInt8] {
       var bytes = [operation.rawValue, register]
       bytes.reserveCapacity(Self.bytes + padding)
       for word in [number, first, second] { withUnsafeBytes(of: word.littleEndian) { bytes.append(contentsOf: $0) } }
-      bytes.append(contentsOf: repeatElement(0x5a, count: padding))
+      bytes.append((setsContent ? 1 : 0) | (wantsContent ? 2 : 0))
+      bytes.append(contentsOf: repeatElement(Self.filler, count: padding))
       return bytes
     }
   }
 
   package private(set) var values = [UInt64](repeating: 0, count: 16)
+  private var contents = [[UInt8]](repeating: [], count: 16)
   private var carriedOut: UInt64 = 0
 
   package init() {}
 
   package static func answer(_ flag: Bool, _ value: UInt64) -> [UInt8] {
     [flag ? 1 : 0] + withUnsafeBytes(of: value.littleEndian) { Array($0) }
+  }
+
+  private func answer(_ request: Request, _ flag: Bool, _ value: UInt64) -> [UInt8] {
+    let answer = Self.answer(flag, value)
+    return request.wantsContent ? answer + contents[Int(request.register)] : answer
   }
 
   package mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
@@ -66,22 +81,23 @@ package struct Registers: StateMachine {
       switch request.operation {
       case .get, .fail: replies.fail(Status(.aborted, "as asked"))
       case .put:
-        replies.succeed(Self.answer(true, values[register]))
+        replies.succeed(answer(request, true, values[register]))
         values[register] = request.first
+        if request.setsContent { contents[register] = [UInt8](batch[place].call.request[Request.bytes...]) }
       case .compareAndSet:
         let isEqual = values[register] == request.first
         if isEqual { values[register] = request.second }
-        replies.succeed(Self.answer(isEqual, values[register]))
+        replies.succeed(answer(request, isEqual, values[register]))
       case .add:
         values[register] &+= request.first
-        replies.succeed(Self.answer(true, values[register]))
+        replies.succeed(answer(request, true, values[register]))
       }
     }
   }
 
   package func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] {
     guard let request = Request(call.request) else { throw Status(.invalidArgument, "not a request") }
-    return Self.answer(true, values[Int(request.register)])
+    return answer(request, true, values[Int(request.register)])
   }
 
   package func validate(_ call: Call) throws(Status) {
@@ -97,11 +113,14 @@ package struct Registers: StateMachine {
   }
 
   package func snapshot(_ write: ([UInt8]) -> Void) {
-    for word in values + [carriedOut] { write(withUnsafeBytes(of: word.littleEndian) { Array($0) }) }
+    for word in values + [carriedOut] + contents.map({ UInt64($0.count) }) {
+      write(withUnsafeBytes(of: word.littleEndian) { Array($0) })
+    }
+    for content in contents where !content.isEmpty { write(content) }
   }
 
   package func restored(from snapshot: [UInt8]) throws(Status) -> Registers {
-    guard snapshot.count == 17 * 8 else { throw Status(.dataLoss, "not a snapshot") }
+    guard snapshot.count >= Self.snapshotHeader else { throw Status(.dataLoss, "not a snapshot") }
     var machine = Registers()
     snapshot.withUnsafeBytes { bytes in
       func word(_ place: Int) -> UInt64 {
@@ -110,12 +129,29 @@ package struct Registers: StateMachine {
       for place in 0..<16 { machine.values[place] = word(place) }
       machine.carriedOut = word(16)
     }
+    var rest = snapshot[Self.snapshotHeader...]
+    for place in 0..<16 {
+      let length = snapshot.withUnsafeBytes { bytes in
+        UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 * (17 + place), as: UInt64.self))
+      }
+      guard length <= UInt64(rest.count) else { throw Status(.dataLoss, "the content of register \(place) is cut off") }
+      machine.contents[place] = [UInt8](rest.prefix(Int(length)))
+      rest = rest.dropFirst(Int(length))
+    }
+    guard rest.isEmpty else { throw Status(.dataLoss, "more bytes than a snapshot has") }
     return machine
   }
+
+  /// Sixteen values, the count of commands, and the lengths of sixteen contents.
+  private static let snapshotHeader = 33 * 8
 
   package var digest: UInt64 {
     var sum = carriedOut &* 0x9e37_79b9_7f4a_7c15
     for value in values { sum = (sum ^ value) &* 0x100_0000_01b3 ^ sum >> 29 }
+    // Contents are all of one byte: their lengths and ends tell them apart.
+    for content in contents where !content.isEmpty {
+      sum = (sum ^ UInt64(content.count) << 8 ^ UInt64(content[content.count - 1])) &* 0x100_0000_01b3 ^ sum >> 29
+    }
     return sum
   }
 

@@ -34,7 +34,7 @@ struct ClusterCrashSweepTests {
     for place in 0..<3 { story.world.disk(of: place + 1).dies = nil }
     #expect(answered == 400)
     // At least two disks have each answered write: what is stored is what the books say, and those count.
-    #expect(story.world.books.nodes.count { $0.stored.count >= story.world.committed } >= 2)
+    #expect(story.world.books.nodes.count { Int($0.stored.last.rawValue) >= story.world.committed } >= 2)
     #expect(sweeps.reduce(0) { $0 + $1.images } > 10_000)
     for (place, sweep) in sweeps.enumerated() { sweep.report("node \(place + 1) of three") }
     story.nothingIsBroken()
@@ -47,15 +47,17 @@ extension World {
     let book = books.nodes[place]
     var found = [state(book.stored, book.storedState)]
     if let writing = book.writing {
-      found.append(state(Array(book.stored.prefix(writing.kept)) + writing.entries, writing.state))
+      var log = book.stored.prefix(through: writing.kept)
+      log.append(contentsOf: writing.entries)
+      found.append(state(log, writing.state))
     }
     return found.map { [$0] }
   }
 
-  private func state(_ log: [Books.Place], _ hardState: HardState) -> GroupState {
+  private func state(_ log: Indexed<Books.Entry>, _ hardState: HardState) -> GroupState {
     GroupState(
       group: group, hardState: hardState,
-      last: log.last.map { EntryID(term: $0.term, index: LogIndex(UInt64(log.count))) } ?? .zero,
-      lastChain: log.last?.chain ?? Checksum.chainOrigin(cluster: cluster, group: group.rawValue))
+      last: log.lastElement.map { EntryID(term: $0.term, index: log.last) } ?? .zero,
+      lastChain: log.lastElement?.chain ?? Checksum.chainOrigin(cluster: cluster, group: group.rawValue))
   }
 }
