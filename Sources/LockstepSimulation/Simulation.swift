@@ -35,10 +35,11 @@ package struct Simulation {
     seed: UInt64, nodes: Int? = nil, without disabled: Set<FaultKind> = [], quietAfter: UInt64? = nil,
     workload: (any Workload)? = nil, story: ((UInt64, String) -> Void)? = nil
   ) {
-    swarm = Swarm(seed: seed, without: disabled, nodes: nodes)
+    swarm = Swarm(seed: seed, without: disabled, nodes: nodes, isPressed: workload == nil)
     self.workload =
       workload
-      ?? RegisterWorkload(registers: swarm.registers, padding: swarm.padding, queriesIn: swarm.queriesIn)
+      ?? RegisterWorkload(
+        registers: swarm.registers, padding: swarm.padding, queriesIn: swarm.queriesIn, contents: swarm.contents)
     self.story = story
     self.quietAfter = quietAfter
   }

@@ -23,12 +23,16 @@ package final class World {
 
   var nodes: [SimulatedNode] = []
   var clients: [SimulatedClient] = []
+  /// The processes of the clients.
+  var readers: [SimulatedReader] = []
   let books: Books
   var agenda = Agenda()
   var network = NetworkFaults()
   var connections: [SimulatedConnection] = []
   /// From row to column nothing gets through.
   var blocked: [Bool]
+  /// So many bytes a second get through from row to column; 0: all.
+  var bandwidth: [UInt64]
   var connectionsMade = 0
   var networkRandom: SimulationRandom
   var processRandom: SimulationRandom
@@ -67,12 +71,13 @@ package final class World {
     processRandom = random.stream("process")
     clientRandom = random.stream("client")
     blocked = Array(repeating: false, count: options.nodes * options.nodes)
+    bandwidth = Array(repeating: 0, count: options.nodes * options.nodes)
     oldFrames = Array(repeating: [], count: options.nodes * options.nodes)
     codec = Codec(maximumMessage: Node.frameBytes(requestBytes: options.driver.requestBytes))
     network.latency = options.latency
     books = Books(
-      count: options.nodes, group: group,
-      replay: Replay(group: group, machine: workload.machine, workload: workload))
+      count: options.nodes, group: group, replay: Replay(group: group, machine: workload.machine, workload: workload),
+      base: Books.Base(chain: Checksum.chainOrigin(cluster: cluster, group: group.rawValue)))
     var diskRandom = random.stream("disks")
     for place in 0..<options.nodes {
       let disk = SimulatedDisk(random: SimulationRandom(seed: diskRandom.next()))
@@ -80,7 +85,12 @@ package final class World {
       nodes.append(SimulatedNode(place: place, disk: disk, links: links))
       disk.dies = { [unowned self] operation, _ in self.death(at: operation, place) }
     }
-    for place in 0..<options.clients { clients.append(SimulatedClient(place: place)) }
+    for place in 0..<options.clients {
+      if place.isMultiple(of: options.callsAtOnce) { readers.append(SimulatedReader(index: readers.count)) }
+      clients.append(SimulatedClient(place: place, reader: readers[place / options.callsAtOnce]))
+    }
+    guard options.hasFavorites else { return }
+    for reader in readers { reader.favorite = clientRandom.below(options.nodes) }
   }
 
   package var failure: InvariantFailure? { books.failure }
@@ -146,11 +156,14 @@ package final class World {
     case .tireOf(let connection): tireOf(connection, event)
     case .arrive(let call, let place, let life): arrive(call, place, life, event)
     case .reply(let client, let call, let bytes): receive(bytes, call, client)
+    case .read(let sink, let number): read(sink, number)
     case .giveUp(let client, let call): giveUp(client, call)
     case .act(let client): act(client)
     case .fault: onFault?()
     case .heal(let pairs):
       for pair in pairs { unblock(pair / nodes.count, pair % nodes.count) }
+    case .widen(let pairs):
+      for pair in pairs { bandwidth[pair] = 0 }
     }
   }
 
