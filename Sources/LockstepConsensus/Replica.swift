@@ -227,7 +227,6 @@ package struct Replica: Sendable {
       readRoundHeard = 0
       isAcknowledgementDue = false
     }
-    if planted(.forgetsItsVoteWhenItFollows) { hardState.vote = nil }
     let wasLeader = role == .leader
     let before = role
     role = .follower(leader: leader)
@@ -259,7 +258,7 @@ package struct Replica: Sendable {
   /// Votes and acknowledgements are "updated on stable storage before responding to RPCs" (figure 2). One rule for
   /// all: no message leaves in a term that is not on the disk.
   mutating func send(_ message: Message, to node: NodeID, _ effects: inout [Effect]) {
-    if isHardStateStored || planted(.votesBeforeItIsStored) {
+    if isHardStateStored {
       effects.append(.send(message, to: node))
       return
     }

@@ -73,7 +73,6 @@ package struct Executor {
   }
 
   private mutating func add(_ entry: Entry) {
-    if planted(.skipsACommandAfterAFailure), batch.count == 2 { return }
     let context = ApplyContext(
       group: group, index: entry.id.index, term: entry.id.term, time: time,
       session: entry.session == 0 ? nil : entry.session)
@@ -94,13 +93,12 @@ package struct Executor {
 
   private mutating func carryOut(repliesAreWanted: Bool) -> [Replies.Reply] {
     var replies = Replies(areWanted: repliesAreWanted, count: batch.count)
-    if planted(.appliesBatchesBackwards) { batch.reverse() }
     machine.apply(CommandBatch(batch[...]), into: &replies)
     precondition(
       replies.all.count == batch.count,
       "the state machine answered \(replies.all.count) of \(batch.count) commands: apply must answer each exactly once")
     batch.removeAll(keepingCapacity: true)
-    return planted(.answersBatchesBackwards) ? replies.all.reversed() : replies.all
+    return replies.all
   }
 
   private mutating func applyInSession(_ entry: Entry, _ answer: (EntryID, Replies.Reply?) -> Void) {

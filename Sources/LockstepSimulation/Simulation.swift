@@ -45,9 +45,6 @@ package struct Simulation {
   }
 
   package func run() -> SimulationReport {
-    #if LOCKSTEP_PLANTED_BUGS
-      PlantedBug.tripped = nil
-    #endif
     let world = World(swarm.options, workload: workload)
     world.story = story
     let driver = FaultDriver(world, swarm)
@@ -57,9 +54,6 @@ package struct Simulation {
     world.run(until: min(swarm.duration, quietAfter ?? .max))
     if world.failure == nil { Healing(world, swarm).run() }
     if world.failure == nil, let verdict = workload.verdict() { world.books.fail(.linearizability, verdict) }
-    #if LOCKSTEP_PLANTED_BUGS
-      if let assertion = PlantedBug.tripped { world.books.fail(.assertion, assertion) }
-    #endif
     world.books.now = world.now
     return report(world)
   }
