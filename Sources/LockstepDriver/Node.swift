@@ -21,10 +21,10 @@ package final class Node {
   /// Whether the invariants of all parts are checked after each turn.
   private let isChecking: Bool
 
-  /// A node as its disk has it. `machines`: the state machine of each group, in its first state. `clock`: monotonic, in
+  /// A node as its disk has it. `appliers`: one for each group, in its first state. `clock`: monotonic, in
   /// nanoseconds; without one, what is counted has no times.
   package init(
-    _ configuration: Configuration, recovered: [RecoveredGroup], machines: [(GroupID, any StateMachine)],
+    _ configuration: Configuration, recovered: [RecoveredGroup], appliers: [any Applier],
     links: any PeerLinks, disk: any DiskQueue, observe: @escaping (NodeEvent) -> Void,
     clock: @escaping () -> UInt64 = { 0 }, isChecking: Bool = false
   ) throws(WireError) {
@@ -32,11 +32,11 @@ package final class Node {
     self.isChecking = isChecking
     context = NodeContext(configuration, links: links, disk: disk, observe: observe, clock: clock)
     var groups: [Group] = []
-    for (id, machine) in machines.sorted(by: { $0.0 < $1.0 }) {
+    for applier in appliers.sorted(by: { $0.group < $1.group }) {
       groups.append(
         try Group(
-          id: id, context: context, configuration: configuration, recovered: recovered.first { $0.group == id },
-          machine: machine))
+          context: context, configuration: configuration, recovered: recovered.first { $0.group == applier.group },
+          applier: applier))
     }
     self.groups = groups
     ready = ReadySet(count: groups.count)
@@ -107,6 +107,12 @@ package final class Node {
   private func entriesRead(_ job: DiskJob, _ blocks: [EntryBlock]) {
     guard let position = position(of: job.group) else { return }
     touch(position) { $0.entriesRead(job.purpose, blocks) }
+  }
+
+  /// The applier of this group, which had answers to come, has some, or cannot go on.
+  package func applierReady(_ id: GroupID) {
+    guard context.failure == nil, let position = position(of: id) else { return }
+    ready.insert(position)
   }
 
   /// What this node remembers beside its log could not be stored.

@@ -96,6 +96,8 @@ package enum NodeFailure: Error, Sendable {
   case diverged(GroupID, LogIndex)
   /// Bytes that were checked when they were stored do not make sense now.
   case corrupted(GroupID, LogIndex, String)
+  /// The machine of this group cannot go on, because of its own disk for one.
+  case machine(GroupID, ApplierFailure)
 }
 
 extension ProtocolViolation {

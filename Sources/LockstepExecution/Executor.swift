@@ -10,8 +10,9 @@ package struct Executor {
     package let timestamp: UInt64
     package let session: UInt64
     package let sequence: UInt64
-    fileprivate let method: UnsafeRawBufferPointer
-    fileprivate let request: UnsafeRawBufferPointer
+    /// Borrowed, as the call that they were taken from.
+    package let method: UnsafeRawBufferPointer
+    package let request: UnsafeRawBufferPointer
 
     package init(
       id: EntryID, kind: EntryKind, timestamp: UInt64, session: UInt64, sequence: UInt64, call: Call

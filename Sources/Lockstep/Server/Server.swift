@@ -138,7 +138,7 @@ public final class Server: Sendable {
     do throws(WireError) {
       let node = try Node(
         configuration.node(cluster: stored.identity.cluster, incarnation: stored.identity.incarnation),
-        recovered: stored.groups, machines: [(.first, machine)], links: peers, disk: disk,
+        recovered: stored.groups, appliers: [ImmediateApplier(group: .first, machine: machine)], links: peers, disk: disk,
         observe: { log($0, logger) }, clock: { NIODeadline.now().uptimeNanoseconds })
       let running = Running(
         ServerLoop(

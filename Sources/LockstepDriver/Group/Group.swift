@@ -20,10 +20,9 @@ final class Group {
   private var spareEffects: [Effect] = []
 
   init(
-    id: GroupID, context: NodeContext, configuration: Node.Configuration, recovered: RecoveredGroup?,
-    machine: any StateMachine
+    context: NodeContext, configuration: Node.Configuration, recovered: RecoveredGroup?, applier: any Applier
   ) throws(WireError) {
-    self.id = id
+    id = applier.group
     self.context = context
     var configurations: [(index: LogIndex, members: Members)] = []
     for entry in recovered?.configurations ?? [] {
@@ -41,7 +40,7 @@ final class Group {
       lastChain: recovered?.lastChain ?? Checksum.chainOrigin(cluster: configuration.cluster, group: id.rawValue),
       // A clock that was set back while this node was down must not show in the log.
       lastTimestamp: recovered?.tail.last.flatMap { $0.header(at: $0.last) }?.timestamp ?? 0)
-    lane = ApplyLane(group: id, context: context, machine: machine, commit: replica.hardState.commit)
+    lane = ApplyLane(group: id, context: context, applier: applier, commit: replica.hardState.commit)
     lane.replay(through: last)
     proposals = Proposals(group: id, context: context)
     reads = ReadQueue(context: context, firstID: Node.firstID(seed: configuration.seed))

@@ -46,6 +46,7 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case processStarved
   case secondProcessOnDirectory
   case wipedDisk
+  case machineFailed
   // Disks
   case unsyncedWriteLost
   case unsyncedWriteKept

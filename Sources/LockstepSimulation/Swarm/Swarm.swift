@@ -104,6 +104,8 @@ struct Swarm {
     crashes.commit = odds(.crashAtCommit, 300, 3000, in: 5)
     crashes.write = odds(.crashAtWrite, 100, 2000)
     crashes.sync = odds(.crashAtSync, 100, 2000)
+    options.appliesLate = random.oneIn(4)
+    if options.appliesLate { crashes.machine = odds(.machineFailed, 50, 2000, in: 2) }
     crashes.recovery = odds(.crashDuringRecovery, 5, 60, in: 4)
     self.crashes = crashes
 
@@ -163,6 +165,7 @@ struct Swarm {
       (.writeFailed, disk.writeFailed), (.shortWrite, disk.shortWrite), (.syncFailed, disk.syncFailed),
       (.crashAtSend, crashes.send), (.crashAtReply, crashes.reply), (.crashAtCommit, crashes.commit),
       (.crashAtWrite, crashes.write), (.crashAtSync, crashes.sync), (.crashDuringRecovery, crashes.recovery),
+      (.machineFailed, crashes.machine),
     ]
     return events + rates.filter { $0.1 > 0 }.map(\.0)
   }

@@ -68,6 +68,7 @@ enum Event {
   case tick(node: Int, life: Int)
   case turn(node: Int, life: Int)
   case disk(node: Int, life: Int)
+  case applied(node: Int, life: Int)
   case start(node: Int)
   case resume(node: Int)
   case dial(from: Int, to: Int, life: Int)

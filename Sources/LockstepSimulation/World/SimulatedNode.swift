@@ -33,6 +33,8 @@ final class SimulatedNode {
   var jobs: [DiskJob] = []
   var peerReplies: [(peer: NodeID, replies: FramedReplies)] = []
   var isDiskBusy = false
+  /// Its machine has said that it cannot go on.
+  var machineHasFailed = false
   /// It was told to stop in order.
   var isStopping = false
   /// The process dies as soon as the event is over, and nothing that it says from here on leaves it.

@@ -43,7 +43,7 @@ extension World {
     let node: Node
     do throws(WireError) {
       node = try Node(
-        configuration, recovered: groups, machines: [(group, workload.machine)], links: simulated.links,
+        configuration, recovered: groups, appliers: [applier(place)], links: simulated.links,
         disk: SimulatedQueue(world: self, place: place), observe: { [unowned self] in self.observe($0, place) },
         isChecking: true)
     } catch {
@@ -58,6 +58,23 @@ extension World {
     plan(.tick(node: place, life: simulated.life), in: UInt64(processRandom.below(Int(options.tick))))
     for peer in nodes.indices where peer != place { planDial(from: place, to: peer, at: 1_000_000) }
     planTurn(place)
+  }
+
+  /// The machine of a process that begins, which answers at once, or as one with a disk of its own does.
+  private func applier(_ place: Int) -> any Applier {
+    guard options.appliesLate else { return ImmediateApplier(group: group, machine: workload.machine) }
+    let life = nodes[place].life
+    return SimulatedApplier(
+      group: group, machine: workload.machine, atOnce: 1 + processRandom.below(40),
+      isWanted: { [unowned self] in
+        plan(.applied(node: place, life: life), in: 10_000 + UInt64(processRandom.below(300_000)))
+      },
+      fails: { [unowned self] in
+        guard crashOdds.machine > 0, processRandom.oneIn(crashOdds.machine) else { return false }
+        faults.count(.machineFailed)
+        nodes[place].machineHasFailed = true
+        return true
+      })
   }
 
   /// All entries that a disk has, read back. Who keeps the books reads without faults.
@@ -232,6 +249,7 @@ extension World {
       switch failure {
       case .storage(.disk), .storage(.outOfSpace), .storage(.stopped):
         simulated.diskFaults > simulated.diskFaultsBefore || isDamaged
+      case .machine: simulated.machineHasFailed
       case .storage, .diverged, .corrupted: isDamaged
       }
     books.check(.explainedEnd, isExplained, "node \(place + 1) ends although nothing was wrong: \(failure)")
@@ -273,6 +291,7 @@ extension World {
     simulated.peerReplies = []
     simulated.isDiskBusy = false
     simulated.isStopping = false
+    simulated.machineHasFailed = false
     simulated.isTurnPlanned = false
     simulated.isPaused = false
     simulated.deferred = []

@@ -61,6 +61,7 @@ package final class World {
     var write = 0
     var sync = 0
     var recovery = 0
+    var machine = 0
   }
 
   package init(_ options: WorldOptions, workload: any Workload) {
@@ -146,6 +147,10 @@ package final class World {
       turn(place)
     case .disk(let place, let life):
       if isRunning(place, life, event) { runNextJob(place) }
+    case .applied(let place, let life):
+      guard isRunning(place, life, event) else { return }
+      nodes[place].node?.applierReady(group)
+      planTurn(place)
     case .start(let place): start(place)
     case .resume(let place): resume(place)
     case .dial(let from, let to, let life):
@@ -231,6 +236,7 @@ package final class World {
   private static func keepsItsWord(_ failure: NodeFailure) -> Bool {
     switch failure {
     case .storage: true
+    case .machine: true
     case .diverged, .corrupted: false
     }
   }

@@ -30,6 +30,8 @@ package struct WorldOptions: Sendable {
   package var batchReplies = BatchReplyLimits()
   /// In which a frame that was begun must be whole.
   package var frameDeadline: UInt64 = 1_000_000_000
+  /// Machines answer some time after they were given commands.
+  package var appliesLate = false
   /// A short append may run at once, as on a real server.
   package var runsAtOnce = true
 
