@@ -105,8 +105,8 @@ let package = Package(
     .executableTarget(
       name: "command-cost",
       dependencies: [
-        arguments, "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepRequests", "LockstepStorage",
-        "LockstepWire",
+        arguments, "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepExecution", "LockstepRequests",
+        "LockstepStorage", "LockstepWire",
       ], path: "Tests/CommandCost", swiftSettings: settings),
     tests("LockstepConsensusTests", ["LockstepConsensus"]),
     tests("LockstepExecutionTests", ["LockstepExecution", "LockstepConsensus"]),

@@ -206,8 +206,8 @@ package final class Node {
   }
 
   /// What this node knows of itself, for `lockstep status`.
-  package func status() -> NodeStatus {
-    var status = NodeStatus()
+  package func status() -> NodeReport {
+    var status = NodeReport()
     status.node = configuration.id.rawValue
     status.cluster = configuration.cluster
     status.groups = groups.map { $0.status() }

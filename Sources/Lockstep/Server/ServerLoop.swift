@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepRequests
 import LockstepStorage
 import LockstepTransport
 import LockstepWire
@@ -120,7 +121,7 @@ final class ServerLoop {
     failed(ServerFailure(failure))
   }
 
-  func status(id: UInt64) -> NodeStatus {
+  func status(id: UInt64) -> NodeReport {
     var status = node.status()
     status.id = id
     status.incarnation = identity.incarnation

@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepExecution
 import LockstepTransport
 import LockstepWire
 
