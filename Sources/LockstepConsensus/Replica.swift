@@ -290,6 +290,14 @@ package struct Replica: Sendable {
     }
   }
 
+  /// Whether `turnEnded` may have something to write, send or acknowledge.
+  package var isTurnDue: Bool {
+    switch role {
+    case .leader: true
+    case .follower, .preCandidate, .candidate: isHardStateDirty || unstoredFrom != nil || isAcknowledgementDue
+    }
+  }
+
   private mutating func endTurn(_ effects: inout [Effect]) {
     storeWhatIsNew(&effects)
     switch role {

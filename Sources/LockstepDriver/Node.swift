@@ -73,7 +73,11 @@ package final class Node {
   package func tick(now: UInt64, wall: UInt64) {
     guard context.failure == nil else { return }
     context.advance(now: now, wall: wall)
-    touchAll { $0.tick() }
+    // Of many groups most have nothing to do, but to count the tick.
+    for position in groups.indices where groups[position].tick() {
+      ready.insert(position)
+      if groups[position].areWritesDue { appends.insert(position) }
+    }
     guard context.deadlines.areOver(context.now) else { return }
     touchAll { $0.expire(context.now) }
     context.forwarder.expire(context.now, as: context.lateness)
@@ -242,8 +246,9 @@ package final class Node {
     var (calls, bytes) = context.forwarder.permits
     for group in groups {
       group.check()
-      calls += group.permits.calls
-      bytes += group.permits.bytes
+      let permits = group.permits
+      calls += permits.calls
+      bytes += permits.bytes
     }
     context.ledger.check()
     precondition(

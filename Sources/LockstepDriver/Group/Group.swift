@@ -101,9 +101,10 @@ final class Group {
 
   // MARK: Events
 
-  func tick() {
-    step(.tick)
-    reads.retryStalled()
+  /// Returns whether something follows from it that belongs to a turn.
+  func tick() -> Bool {
+    let hasHappened = step(.tick)
+    return reads.retryStalled() || hasHappened || replica.isTurnDue
   }
 
   func linkChanged(_ peer: NodeID, isUp: Bool) {
@@ -199,15 +200,20 @@ final class Group {
 
   // MARK: The core
 
-  private func step(_ event: LocalEvent) { withEffects { replica.step(event, into: &$0) } }
+  @discardableResult
+  private func step(_ event: LocalEvent) -> Bool { withEffects { replica.step(event, into: &$0) } }
 
-  private func withEffects(_ body: (inout [Effect]) -> Void) {
+  /// Returns whether there were any.
+  @discardableResult
+  private func withEffects(_ body: (inout [Effect]) -> Void) -> Bool {
     var list: [Effect] = []
     swap(&list, &spareEffects)
     body(&list)
     for effect in list { carryOut(effect) }
+    let wereAny = !list.isEmpty
     list.removeAll(keepingCapacity: true)
     swap(&list, &spareEffects)
+    return wereAny
   }
 
   private func carryOut(_ effect: Effect) {
