@@ -139,9 +139,9 @@ package final class Node {
   package var isStopped: Bool { context.stop.isOver }
 
   private func advanceStop() {
-    context.stop.advance(
+    let isOver = context.stop.advance(
       context.now, isHandingOver: groups.contains { $0.isHandingOver }, isIdle: context.ledger.calls == 0)
-    guard context.stop.isOver else { return }
+    guard isOver else { return }
     touchAll { $0.expire(.max) }
     context.forwarder.expire(.max, as: context.lateness)
     context.answers.flush()

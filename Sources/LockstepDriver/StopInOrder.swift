@@ -30,16 +30,19 @@ final class StopInOrder {
     phase = .handingOver(until: now + limits.handOverTime * 1_000_000)
   }
 
-  /// `isHandingOver`: a group's lead is about to go to another node. `isIdle`: no call is under way.
-  func advance(_ now: UInt64, isHandingOver: Bool, isIdle: Bool) {
+  /// `isHandingOver`: a group's lead is about to go to another node. `isIdle`: no call is under way. Returns true once,
+  /// when it is over: what is not answered by then is to be told so.
+  func advance(_ now: UInt64, isHandingOver: Bool, isIdle: Bool) -> Bool {
     if case .handingOver(let until) = phase, !isHandingOver || now >= until {
       phase = .answering(quietSince: now, until: now + limits.answeringTime * 1_000_000)
     }
-    guard case .answering(let quietSince, let until) = phase else { return }
+    guard case .answering(let quietSince, let until) = phase else { return false }
     // Whoever was refused goes elsewhere; who has not asked yet, but is about to, should be refused too, and not find a
     // closed connection, after which it could not know whether its command is carried out.
     let isQuiet = now >= quietSince + limits.quietTime * 1_000_000
-    if isIdle && isQuiet || now >= until { phase = .over }
+    guard isIdle && isQuiet || now >= until else { return false }
+    phase = .over
+    return true
   }
 
   /// Throws what a call is refused with that comes now.

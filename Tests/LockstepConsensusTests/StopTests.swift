@@ -12,7 +12,8 @@ import Testing
     leader.receive(.accepted(1, last), from: 3)
     let effects = leader.step(.stopRequested)
     #expect(leader.replica.transferee == NodeID(3) && leader.replica.isHandingOver)
-    #expect(effects.sent(to: 3).contains(.timeoutNow(term: Term(1))) || leader.tick().sent(to: 3).contains(.timeoutNow(term: Term(1))))
+    let offer = Message.timeoutNow(term: Term(1))
+    #expect(effects.sent(to: 3).contains(offer) || leader.tick().sent(to: 3).contains(offer))
     // "The prior leader stops accepting new client requests."
     #expect(leader.step(.proposed(sizes: [1])).contains(.proposalRefused(.transferring)))
     leader.receive(.ask(2, last: (last, 1), isTransfer: true), from: 3)
@@ -25,6 +26,7 @@ import Testing
     leader.step(.stopRequested)
     var offers = 0
     for _ in 0..<3 * limits.electionTicks {
+      leader.store()
       let effects = leader.tick()
       for peer in 2...3 as ClosedRange<UInt64> {
         if effects.sent(to: peer).contains(.timeoutNow(term: Term(1))) { offers += 1 }
