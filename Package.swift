@@ -60,14 +60,15 @@ let package = Package(
     module("LockstepConsensus", []),
     module("LockstepExecution", ["LockstepConsensus"]),
     module("LockstepWire", ["LockstepConsensus", "CLockstepWire", "CProtobufC", "CXXHash"]),
+    module("LockstepPeers", ["LockstepConsensus", "LockstepWire"]),
     module("LockstepStorage", ["LockstepConsensus", "LockstepWire"]),
     module("LockstepTransport", nio + ["CXXHash"]),
     module("LockstepDriver", ["LockstepConsensus", "LockstepExecution", "LockstepWire", "LockstepStorage"]),
     module(
       "Lockstep",
       nio + [
-        logging, arguments, "LockstepConsensus", "LockstepExecution", "LockstepWire", "LockstepStorage",
-        "LockstepTransport", "LockstepDriver", "CMemory",
+        logging, arguments, "LockstepConsensus", "LockstepExecution", "LockstepWire", "LockstepPeers",
+        "LockstepStorage", "LockstepTransport", "LockstepDriver", "CMemory",
       ]),
     module(
       "LockstepServices", ["Lockstep", "LockstepConsensus", "LockstepExecution", "CMemory", protobuf],
@@ -76,8 +77,8 @@ let package = Package(
     module(
       "LockstepSimulation",
       [
-        "LockstepConsensus", "LockstepExecution", "LockstepWire", "LockstepStorage", "LockstepTransport",
-        "LockstepDriver",
+        "LockstepConsensus", "LockstepExecution", "LockstepWire", "LockstepPeers", "LockstepStorage",
+        "LockstepTransport", "LockstepDriver",
       ]),
     .executableTarget(
       name: "LockstepTool",
@@ -97,6 +98,7 @@ let package = Package(
       ], path: "Tests/CommandCost", swiftSettings: settings),
     tests("LockstepConsensusTests", ["LockstepConsensus"]),
     tests("LockstepExecutionTests", ["LockstepExecution", "LockstepConsensus"]),
+    tests("LockstepPeersTests", ["LockstepPeers", "LockstepConsensus", "LockstepWire"]),
     tests("LockstepStorageTests", ["LockstepStorage", "LockstepConsensus", "LockstepWire"]),
     tests("LockstepTransportTests", nio + [.product(name: "NIOEmbedded", package: "swift-nio"), "LockstepTransport"]),
     tests("LockstepReflectionTests", ["LockstepReflection"]),

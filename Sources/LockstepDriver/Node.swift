@@ -72,7 +72,7 @@ package final class Node {
     self.disk = disk
     self.observe = observe
     self.clock = clock
-    codec = Codec(maximumMessage: Self.frameBytes(requestBytes: configuration.driver.requestBytes))
+    codec = Codec(maximumMessage: PeerFrame.maximumLength)
     groups = []
     let firstID = Self.firstID(seed: configuration.seed)
     forwards = GrowingTable(firstID: firstID)

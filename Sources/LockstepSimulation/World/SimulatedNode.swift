@@ -1,5 +1,6 @@
 import LockstepDriver
 import LockstepExecution
+import LockstepPeers
 import LockstepStorage
 import LockstepWire
 
@@ -28,7 +29,9 @@ final class SimulatedNode {
   var worker: DiskWorker?
   var directory: NodeDirectory?
   var identity: PeerIdentity?
+  var memory = PeerMemory()
   var isTurnPlanned = false
+  var ticks = 0
   var jobs: [DiskJob] = []
   var isDiskBusy = false
   /// The process dies as soon as the event is over, and nothing that it says from here on leaves it.
