@@ -67,6 +67,7 @@ let package = Package(
     module("LockstepRequests", ["LockstepConsensus"]),
     module("LockstepExecution", ["LockstepConsensus", "LockstepRequests"]),
     module("LockstepWire", ["LockstepConsensus", "LockstepRequests", "CLockstepWire", "CProtobufC", "CXXHash"]),
+    module("LockstepPeers", ["LockstepConsensus", "LockstepWire"]),
     module("LockstepStorage", ["LockstepConsensus", "LockstepWire"]),
     module("LockstepTransport", nio + ["CXXHash"]),
     module(
@@ -78,9 +79,7 @@ let package = Package(
       "Lockstep",
       nio + [
         logging, arguments, deque, signals, "LockstepConsensus", "LockstepRequests", "LockstepExecution",
-        "LockstepWire",
-        "LockstepStorage",
-        "LockstepTransport", "LockstepDriver", "CMemory",
+        "LockstepWire", "LockstepPeers", "LockstepStorage", "LockstepTransport", "LockstepDriver", "CMemory",
       ]),
     module(
       "LockstepServices", ["Lockstep", "LockstepConsensus", "LockstepExecution", "CMemory", protobuf],
@@ -89,7 +88,8 @@ let package = Package(
     module(
       "LockstepSimulation",
       [
-        "LockstepConsensus", "LockstepRequests", "LockstepExecution", "LockstepWire", "LockstepStorage",
+        "LockstepConsensus", "LockstepRequests", "LockstepExecution", "LockstepWire", "LockstepPeers",
+        "LockstepStorage",
         "LockstepTransport", "LockstepDriver",
       ]),
     .executableTarget(
@@ -112,6 +112,7 @@ let package = Package(
       ], path: "Tests/CommandCost", swiftSettings: settings),
     tests("LockstepConsensusTests", ["LockstepConsensus"]),
     tests("LockstepExecutionTests", ["LockstepExecution", "LockstepConsensus"]),
+    tests("LockstepPeersTests", ["LockstepPeers", "LockstepConsensus", "LockstepWire"]),
     tests("LockstepStorageTests", ["LockstepStorage", "LockstepConsensus", "LockstepWire"]),
     tests("LockstepTransportTests", nio + [.product(name: "NIOEmbedded", package: "swift-nio"), "LockstepTransport"]),
     tests("LockstepReflectionTests", ["LockstepReflection"]),

@@ -21,6 +21,9 @@ final class ServerLoop {
   private static let breath = TimeAmount.microseconds(50)
   private var isTurnScheduled = false
   private var ticks: RepeatingTimer?
+  /// How far the others have acknowledged is looked at so seldom: it costs a write when it has changed.
+  private static let noteEvery = TimeAmount.seconds(1)
+  private var notes: RepeatingTimer?
   private let started = NIODeadline.now()
   /// Called once, when the node cannot go on.
   private let failed: (ServerFailure) -> Void
@@ -55,13 +58,16 @@ final class ServerLoop {
       self.clients.tick()
       self.scheduleTurn()
     }
+    notes = RepeatingTimer(on: eventLoop, every: Self.noteEvery) { self.peers.noteAcknowledged() }
     scheduleTurn()
   }
 
   func stop() {
     guard !isStopped else { return }
+    peers.noteAcknowledged()
     isStopped = true
     ticks?.stop()
+    notes?.stop()
     // The disk last: when it has closed, the node has stopped, and another may take its ports.
     peers.stop { self.clients.stop { self.disk.stop() } }
   }

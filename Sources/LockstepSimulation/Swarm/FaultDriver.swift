@@ -153,8 +153,8 @@ final class FaultDriver {
   /// A stranger connects and says anything.
   private func sendGarbage(to place: Int) {
     let stranger = SimulatedConnection(
-      from: place, to: place, fromLife: -1, toLife: world.nodes[place].life, number: -1, maximumFrameLength: 1 << 20,
-      memory: world.memory, receive: { [unowned world] _, _, _ in world.note(1) })
+      from: place, to: place, fromLife: -1, toLife: world.nodes[place].life, number: -1, dialer: nil,
+      maximumFrameLength: 1 << 20, memory: world.memory, receive: { [unowned world] _, _, _ in world.note(1) })
     var bytes = (0..<random.below(200)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
     if random.oneIn(2) {
       var frame: [UInt8] = []

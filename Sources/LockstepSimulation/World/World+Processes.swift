@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepPeers
 import LockstepStorage
 import LockstepWire
 
@@ -27,7 +28,9 @@ extension World {
       simulated.worker = DiskWorker(log: log)
       simulated.identity = PeerIdentity(
         cluster: directory.cluster, node: directory.node, disk: directory.diskID, incarnation: directory.incarnation,
-        fingerprint: "simulated")
+        fingerprint: "simulated", start: directory.start, members: members.map(\.node),
+        standings: groups.map { Standing(group: $0.group, term: $0.hardState.term, last: $0.last) })
+      simulated.memory = PeerMemory(peers: directory.peers, acknowledged: try directory.acknowledged())
       try assemble(place, groups)
     } catch {
       startFailed(place, error)
