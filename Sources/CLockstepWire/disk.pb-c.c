@@ -658,7 +658,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__log_batch__descriptor =
   (ProtobufCMessageInit) lockstep__wire__v1__log_batch__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__identity__field_descriptors[8] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__identity__field_descriptors[9] =
 {
   {
     "format",
@@ -756,8 +756,21 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__identity__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "birth",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__Identity, birth),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__identity__field_indices_by_name[] = {
+  8,   /* field[8] = birth */
   1,   /* field[1] = cluster */
   3,   /* field[3] = disk */
   0,   /* field[0] = format */
@@ -770,7 +783,7 @@ static const unsigned lockstep__wire__v1__identity__field_indices_by_name[] = {
 static const ProtobufCIntRange lockstep__wire__v1__identity__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__identity__descriptor =
 {
@@ -780,7 +793,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__identity__descriptor =
   "Lockstep__Wire__V1__Identity",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__Identity),
-  8,
+  9,
   lockstep__wire__v1__identity__field_descriptors,
   lockstep__wire__v1__identity__field_indices_by_name,
   1,  lockstep__wire__v1__identity__number_ranges,

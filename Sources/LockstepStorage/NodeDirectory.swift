@@ -51,9 +51,10 @@ package final class NodeDirectory {
   ///   - members: those that the cluster began with. Their addresses may change from start to start, their ids not.
   ///   - newDiskID: 16 random bytes. Those of a new directory tell the peers, under an old node id, of a lost disk; by
   ///     those of each start the peers tell two copies of one directory apart, which count their starts alike.
+  ///   - isMoved: a copy of a directory is taken, this once: whoever says so knows that it is the latest.
   package static func open(
     disk: any Disk, path: String, cluster: [UInt8]?, node: NodeID, members: [DiskIdentity.Member],
-    newDiskID: () -> [UInt8], options: LogOptions = LogOptions()
+    newDiskID: () -> [UInt8], isMoved: Bool = false, options: LogOptions = LogOptions()
   ) throws(StorageError) -> NodeDirectory {
     let members = members.sorted { $0.node < $1.node }
     if try onDisk({ () throws(DiskError) in try disk.list(path) }) == nil {
@@ -70,6 +71,13 @@ package final class NodeDirectory {
       if names.contains(IdentityFile.name) {
         identity = try file.read()
         try admit(identity, path: path, cluster: cluster, node: node, members: members, names: names)
+        if !isMoved, try file.isCopy(identity) {
+          throw .refused(
+            path: "\(path)/\(IdentityFile.name)",
+            reason:
+              "the directory is a copy, and what node \(node) has promised since it was made may be missing in it; start the node with its own directory, or, if this one was moved here while the node was stopped and is its latest, once with --moved-directory"
+          )
+        }
       } else {
         try clear(disk: disk, path: path, names: names)
         identity = DiskIdentity(

@@ -75,10 +75,12 @@ package struct DiskIdentity: Sendable, Equatable {
   package var peers: [Peer]
   /// The random id of the start with this incarnation; 0: it was one of a version that drew none.
   package var start: UInt64
+  /// When the file that this is in was made; nil: not known.
+  package var birth: UInt64?
 
   package init(
     cluster: [UInt8], node: NodeID, disk: [UInt8], incarnation: UInt64, initialMembers: [Member], peers: [Peer],
-    start: UInt64 = 0
+    start: UInt64 = 0, birth: UInt64? = nil
   ) {
     self.cluster = cluster
     self.node = node
@@ -87,6 +89,7 @@ package struct DiskIdentity: Sendable, Equatable {
     self.initialMembers = initialMembers
     self.peers = peers
     self.start = start
+    self.birth = birth
   }
 }
 
@@ -155,6 +158,7 @@ extension DiskIdentity {
     message.node = node.rawValue
     message.incarnation = incarnation
     message.start = start
+    message.birth = birth ?? 0
     withMembers(initialMembers) { members in
       message.n_initial_members = members.count
       message.initial_members = members.baseAddress
@@ -191,7 +195,7 @@ extension DiskIdentity {
         },
         peers: elements(message.peers, message.n_peers).map {
           Peer(node: NodeID($0.node), disk: $0.disk.array, incarnation: $0.incarnation, start: $0.start)
-        }, start: message.start)
+        }, start: message.start, birth: message.birth == 0 ? nil : message.birth)
     }
   }
 }

@@ -7,13 +7,13 @@ import Testing
 struct NodeDirectoryTests {
   private func open(
     _ disk: MemoryDisk, cluster: [UInt8]? = Fixture.cluster, node: UInt64 = 1,
-    members: [DiskIdentity.Member] = Fixture.members
+    members: [DiskIdentity.Member] = Fixture.members, isMoved: Bool = false
   ) throws -> NodeDirectory {
     var options = LogOptions()
     options.firstSegmentBytes = 1024
     return try NodeDirectory.open(
       disk: disk, path: Fixture.path, cluster: cluster, node: NodeID(node), members: members,
-      newDiskID: { [UInt8](repeating: 9, count: 16) }, options: options)
+      newDiskID: { [UInt8](repeating: 9, count: 16) }, isMoved: isMoved, options: options)
   }
 
   private func refusal(_ disk: MemoryDisk, _ body: () throws -> NodeDirectory) -> String {
@@ -50,6 +50,43 @@ struct NodeDirectoryTests {
       DiskIdentity.Member(node: NodeID(2), address: "c:3"), DiskIdentity.Member(node: NodeID(1), address: "d:4"),
     ]
     #expect(try open(disk, members: moved).identity.initialMembers.map(\.address) == ["d:4", "c:3"])
+  }
+
+  @Test("a copy is refused, until it is said to have replaced the original; the original and a snapshot of it are not")
+  func copies() throws {
+    let disk = MemoryDisk()
+    try open(disk).close()
+    let (copy, snapshot) = (disk.copy(asSnapshot: false), disk.copy())
+    #expect(refusal(copy) { try open(copy) }.contains("the directory is a copy"))
+    try open(copy, isMoved: true).close()
+    for disk in [copy, disk, snapshot] {
+      // Also after a crash at any time: the identity is replaced as a whole.
+      let directory = try open(disk)
+      disk.powerCut(.lost)
+      _ = directory
+      try open(disk).close()
+    }
+  }
+
+  @Test("a copy into the files of a directory is found too, once that has started since")
+  func copiedInPlace() throws {
+    let disk = MemoryDisk()
+    try open(disk).close()
+    let old = disk.copy(asSnapshot: false)
+    try open(disk).close()
+    for path in old.names.keys.sorted() { disk[path] = old[path] }
+    #expect(refusal(disk) { try open(disk) }.contains("the directory is a copy"))
+  }
+
+  @Test("a directory of a version that did not record births is taken as it is, and records its own")
+  func withoutBirth() throws {
+    let disk = MemoryDisk()
+    disk.knowsBirths = false
+    try open(disk).close()
+    let copy = disk.copy(asSnapshot: false)
+    try open(copy).close()
+    let second = copy.copy(asSnapshot: false)
+    #expect(refusal(second) { try open(second) }.contains("the directory is a copy"))
   }
 
   @Test("without a cluster's id: the same for the same members, then the directory's own")

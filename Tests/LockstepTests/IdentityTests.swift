@@ -65,7 +65,7 @@ extension Servers {
         }
         try FileManager.default.removeItem(atPath: cluster.directory(old))
         try FileManager.default.moveItem(atPath: copy, toPath: cluster.directory(old))
-        try await cluster.start(old)
+        try await cluster.start(old) { $0.isDirectoryMoved = true }
         try await eventually("the refusal is logged") {
           cluster.logs.contains("node \(old) comes with an older copy of its disk")
         }

@@ -31,7 +31,7 @@ extension Servers {
         try await eventually("it takes part") { try await cluster.client(old).get("k", .any) == "1" }
         try await cluster.stop(old)
         try putBack(cluster, old, copy)
-        try await cluster.start(old)
+        try await cluster.start(old) { $0.isDirectoryMoved = true }
         try await eventually("the refusal is logged by both: \(cluster.logs.text)") {
           cluster.logs.contains("is refused: two processes run under the number of node \(old)")
             && cluster.logs.contains("node\(old) error: node \(leader) refuses this node")
@@ -51,7 +51,7 @@ extension Servers {
         try await cluster.client(1).put("a", "new")
         try await cluster.stop(2)
         try putBack(cluster, 2, copy)
-        try await cluster.start(2)
+        try await cluster.start(2) { $0.isDirectoryMoved = true }
         try await eventually("it is refused: \(cluster.logs.text)") {
           cluster.logs.contains("is refused: node 2 comes back with a log up to entry")
         }
@@ -66,6 +66,46 @@ extension Servers {
         try await eventually("the majority that has it serves it") {
           (try? await cluster.client(1).get("a")) == "new"
         }
+      }
+    }
+
+    @Test("a directory rolled back is refused also where no other node has seen what it lacks")
+    func rolledBackUnseen() async throws {
+      try await Cluster.with(3, preferredLeader: 1) { cluster in
+        try await cluster.waitForLeader(is: 1)
+        try await cluster.client(1).put("a", "old")
+        try await eventually("all have it") { try await cluster.client(2).get("a", .any) == "old" }
+        let copy = try copy(cluster, 2)
+        try await cluster.stop(3)
+        // Nodes 1 and 2 have this, and node 3 has never heard of it.
+        try await cluster.client(1).put("a", "new")
+        try await cluster.stop(1)
+        try await cluster.stop(2)
+        try putBack(cluster, 2, copy)
+        let refused = try await startFailure { try await cluster.start(2) }
+        #expect(refused.exitCode == .identity && refused.message.contains("the directory is a copy"))
+        try await cluster.start(3)
+        try await cluster.start(1)
+        try await eventually("the majority that has it serves it") {
+          (try? await cluster.client(1).get("a")) == "new"
+        }
+      }
+    }
+
+    @Test("a directory that was moved is taken when it is said to be, and is the node's own from then on")
+    func moved() async throws {
+      try await Cluster.with(3) { cluster in
+        let other = try await cluster.waitForLeader() % 3 + 1
+        try await cluster.client().put("a", "1")
+        try await cluster.stop(other)
+        try putBack(cluster, other, try copy(cluster, other))
+        let refused = try await startFailure { try await cluster.start(other) }
+        #expect(refused.exitCode == .identity && refused.message.contains("--moved-directory"))
+        try await cluster.start(other) { $0.isDirectoryMoved = true }
+        try await eventually("it takes part") { try await cluster.client(other).get("a") == "1" }
+        try await cluster.stop(other)
+        try await cluster.start(other)
+        try await eventually("and again") { try await cluster.client(other).get("a") == "1" }
       }
     }
 

@@ -148,6 +148,10 @@ struct LaunchPlanTests {
   @Test("this program is told to be a node")
   func own() {
     #expect(plan().arguments(of: 2) == ["node"] + flags + ["--cluster", "c", "--stop-on-stdin-close"])
+    var moved = plan()
+    moved.isDirectoryMoved = true
+    #expect(moved.arguments(of: 2, isFirstStart: true).contains("--moved-directory"))
+    #expect(moved.arguments(of: 2) == plan().arguments(of: 2))
   }
 
   @Test("a user's program gets the flags alone")

@@ -132,10 +132,14 @@ struct  Lockstep__Wire__V1__Identity
    * drawn at random with each incarnation; 0: the incarnation is of a version without
    */
   uint64_t start;
+  /*
+   * when this very file was made, in nanoseconds: no copy has it; 0: not known
+   */
+  uint64_t birth;
 };
 #define LOCKSTEP__WIRE__V1__IDENTITY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__identity__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, 0,NULL, 0,NULL, 0 }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, 0,NULL, 0,NULL, 0, 0 }
 
 
 /*

@@ -25,6 +25,9 @@ public struct ServerConfiguration: Sendable {
   public var segmentBytes: Int
   /// One unit of the core's time, in milliseconds.
   public var tickMilliseconds: Int
+  /// The directory is a copy of the node's latest one, and replaces it; without this word a copy is refused, as it may be
+  /// an older one. For one start.
+  public var isDirectoryMoved = false
 
   package var limits = Limits()
   package var driver: DriverLimits {

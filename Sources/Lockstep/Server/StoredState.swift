@@ -31,7 +31,7 @@ struct StoredState {
         newDiskID: {
           var generator = SystemRandomNumberGenerator()
           return (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
-        }, options: options)
+        }, isMoved: configuration.isDirectoryMoved, options: options)
       let (log, groups, report) = try DurableLog.open(directory, options: options)
       for notice in report.notices { logger.notice("recovery: \(notice)") }
       for group in groups {

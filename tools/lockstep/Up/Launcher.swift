@@ -18,6 +18,7 @@ final class Launcher {
   private struct Node {
     var process: ChildProcess?
     var startedAt = ContinuousClock.now
+    var wasStarted = false
     /// Where in its log this life's lines begin.
     var logOffset = 0
     var policy: RestartPolicy
@@ -119,7 +120,9 @@ final class Launcher {
     do {
       let (log, offset) = try directory.openLog(of: number)
       defer { close(log) }
-      let process = try ChildProcess.start(plan.program, arguments: plan.arguments(of: number), log: log)
+      let arguments = plan.arguments(of: number, isFirstStart: !node.wasStarted)
+      let process = try ChildProcess.start(plan.program, arguments: arguments, log: log)
+      node.wasStarted = true
       (node.process, node.startedAt, node.logOffset) = (process, .now, offset)
       nodes[number] = node
       running.started(UInt64(number), at: node.startedAt)

@@ -45,6 +45,9 @@ struct UpCommand: AsyncParsableCommand {
   @Flag(help: "Keep the data in a temporary directory, which is removed at the end.")
   var ephemeral = false
 
+  @Flag(help: "The directory is a copy, as one is that was moved to another disk; for the first start of each node.")
+  var movedDirectory = false
+
   @Flag(help: "Leave a node that ends where it is.")
   var noRestart = false
 
@@ -90,7 +93,7 @@ struct UpCommand: AsyncParsableCommand {
   private func launcher(_ program: String, _ directory: ClusterDirectory) -> Launcher {
     let plan = LaunchPlan(
       nodes: directory.nodes, basePort: basePort, program: program, isOwnProgram: binary == nil,
-      directory: directory.path, cluster: directory.name, leader: leader)
+      directory: directory.path, cluster: directory.name, leader: leader, isDirectoryMoved: movedDirectory)
     let json = json
     return Launcher(plan: plan, directory: directory, restarts: !noRestart) { event in
       // When nobody reads the events any more, the cluster runs on.
