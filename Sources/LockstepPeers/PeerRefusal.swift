@@ -45,7 +45,7 @@ extension PeerRefusal: CustomStringConvertible {
     case .otherDisk(let node):
       "node \(node) comes with another disk than it had: what its old disk has promised is lost, so it must not take part under its old number; start it with the directory it had"
     case .olderIncarnation(let node, let incarnation, let seen):
-      "node \(node) comes with an older copy of its disk (start \(incarnation), start \(seen) was seen already): what it has promised since may be lost; start it with its latest directory"
+      "node \(node) comes with an older copy of its disk (start \(incarnation), start \(seen) was seen already), or two processes run under the number of node \(node): what the later one has promised may be missing here; stop the other one, and start the node with its latest directory"
     case .otherStart(let node, let incarnation):
       "two processes run under the number of node \(node), or did: start \(incarnation) of its disk was seen already, and it was another one. Its directory was copied; stop the copy, and start it with its latest directory"
     case .lostEntries(let node, let last, let acknowledged):

@@ -1,5 +1,6 @@
 import Foundation
 import LockstepExecution
+import LockstepServices
 import LockstepWire
 import Testing
 
@@ -106,6 +107,31 @@ extension Servers {
         try await cluster.stop(other)
         try await cluster.start(other)
         try await eventually("and again") { try await cluster.client(other).get("a") == "1" }
+      }
+    }
+
+    @Test("a second process under a number, on a copy of the directory, is named as such; one of them takes part")
+    func clone() async throws {
+      try await Cluster.with(3) { cluster in
+        let leader = try await cluster.waitForLeader()
+        let double = leader % 3 + 1
+        let copy = try copy(cluster, double)
+        var configuration = cluster.configuration(double)
+        configuration.directory = copy
+        configuration.isDirectoryMoved = true
+        configuration.listen = Endpoint(host: "127.0.0.1", port: FreePorts.next())
+        configuration.peerListen = Endpoint(host: "127.0.0.1", port: FreePorts.next())
+        let clone = try await Server.start(
+          configuration, machine: ServiceMachine(services: [KeyValue.self, Counter.self]),
+          logger: cluster.logs.logger("clone"))
+        try await eventually("both are told: \(cluster.logs.text)") {
+          cluster.logs.contains("or two processes run under the number of node \(double)")
+            && cluster.logs.contains("node\(double) error: node \(leader) refuses this node")
+        }
+        for number in 0..<20 { try await cluster.client(leader).put("k", "\(number)") }
+        clone.stop()
+        try await clone.waitUntilStopped()
+        #expect(try await cluster.client(leader).get("k") == "19")
       }
     }
 

@@ -21,7 +21,8 @@ struct UpCommand: AsyncParsableCommand {
       A node that ends is started again after 100 ms, doubling up to 5 s and back to 100 ms after 10 s of life, unless \
       its exit code says that this would not help. Ctrl-C or SIGTERM stops all nodes and exits with 0; a node that takes \
       longer than 10 s is killed, and so are all when asked twice. The nodes stop too when the launcher is killed. When \
-      no node can run, the exit code is 1.
+      no node can run, the exit code is 1. What a node logs as an error, that others refuse it for one, is repeated on \
+      stderr.
       """)
 
   @Option(help: "How many nodes. (default: as many as the directory's cluster has, else 3)")
