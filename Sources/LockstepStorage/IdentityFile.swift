@@ -66,7 +66,7 @@ struct IdentityFile {
       var buffer = RecordBuffer(capacity: length)
       _ = buffer.fill(&header, body: body, salt: Self.salt)
       try file.write(buffer.bytes(length), at: 0)
-      if !planted(.doesNotSyncTheIdentity) { try file.sync() }
+      try file.sync()
       try disk.rename(new, to: path)
       try disk.syncDirectory(directory)
     } catch { throw StorageError(error) }

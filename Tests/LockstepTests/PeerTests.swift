@@ -1,4 +1,5 @@
 import Foundation
+import LockstepConsensus
 import LockstepExecution
 import LockstepServices
 import LockstepWire
@@ -59,7 +60,7 @@ extension Servers {
         try await cluster.stop(1)
         try await cluster.start(1)
         try await eventually("it is refused by what was stored: \(cluster.logs.text)") {
-          await cluster.status(1)?.role != "leader"
+          await cluster.status(1)?.role != .leader
             && cluster.logs.text.components(separatedBy: "is refused: node 2 comes back").count > 2
         }
         // With the third node the acknowledged value is still there.

@@ -108,7 +108,7 @@ final class PeerPort {
     for group in groups {
       let id = GroupID(group.group)
       memory.noteNotLeading(id)
-      guard group.role == RoleKind.leader.rawValue else { continue }
+      guard group.role == .leader else { continue }
       for peer in group.peers {
         isNews =
           memory.noteAcknowledged(
