@@ -8,15 +8,16 @@ import LockstepWire
 // Processes: how they start, what they ask of their disks, how they end.
 
 extension World {
+  var members: [DiskIdentity.Member] {
+    nodes.indices.map { DiskIdentity.Member(node: NodeID(UInt64($0 + 1)), address: "node\($0 + 1)") }
+  }
+
   /// The process of a node begins, as that of a real one does: directory, recovery, driver, links.
   func start(_ place: Int) {
     let simulated = nodes[place]
     guard simulated.state == .down, simulated.mayStart else { return }
     simulated.life += 1
     simulated.diskFaultsBefore = simulated.diskFaults
-    let members = (0..<nodes.count).map {
-      DiskIdentity.Member(node: NodeID(UInt64($0 + 1)), address: "node\($0 + 1)")
-    }
     do throws(StorageError) {
       let directory = try NodeDirectory.open(
         disk: simulated.disk, path: "data", cluster: cluster, node: NodeID(UInt64(place + 1)), members: members,
