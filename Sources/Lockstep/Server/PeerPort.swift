@@ -103,17 +103,15 @@ final class PeerPort {
 
   /// Takes note of how far the others have acknowledged; to be called now and then.
   func noteAcknowledged() {
-    guard let groups = server?.node.status().groups else { return }
+    guard let known = server?.node.leaderKnowledge else { return }
     var isNews = false
-    for group in groups {
-      let id = GroupID(group.group)
-      memory.noteNotLeading(id)
-      guard group.role == .leader else { continue }
-      for peer in group.peers {
+    for (group, knowledge) in known {
+      memory.noteNotLeading(group)
+      guard let knowledge else { continue }
+      for match in knowledge.matches {
         isNews =
           memory.noteAcknowledged(
-            NodeID(peer.node), group: id, term: Term(group.term), match: LogIndex(peer.matchIndex),
-            commit: LogIndex(group.commitIndex)) || isNews
+            match.node, group: group, term: knowledge.term, match: match.index, commit: knowledge.commit) || isNews
       }
     }
     guard isNews else { return }

@@ -1,7 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
 import LockstepPeers
-import LockstepRequests
 import LockstepStorage
 import LockstepTransport
 import LockstepWire
@@ -159,15 +158,14 @@ extension World {
   /// As a real node does now and then: the write is not synced, and nothing depends on its coming about.
   func noteAcknowledged(_ place: Int) {
     let simulated = nodes[place]
-    guard let node = simulated.node, node.failure == nil, let state = node.inspect(group) else { return }
+    guard let node = simulated.node, node.failure == nil else { return }
     simulated.memory.noteNotLeading(group)
-    guard state.isLeader, let peers = node.status().groups.first?.peers else { return }
+    guard let known = node.leaderKnowledge.first?.knowledge else { return }
     var isNews = false
-    for peer in peers {
+    for match in known.matches {
       isNews =
         simulated.memory.noteAcknowledged(
-          NodeID(peer.node), group: group, term: state.hardState.term, match: LogIndex(peer.matchIndex),
-          commit: state.hardState.commit) || isNews
+          match.node, group: group, term: known.term, match: match.index, commit: known.commit) || isNews
     }
     guard isNews else { return }
     do throws(StorageError) { try simulated.directory?.store(acknowledged: simulated.memory.acknowledged) } catch {
