@@ -60,12 +60,14 @@ let package = Package(
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
     .systemLibrary(name: "CXXHash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(name: "CMemory"),
+    .systemLibrary(name: "CFiles"),
     .target(name: "CLockstepWire", dependencies: ["CProtobufC"]),
     module("LockstepConsensus", []),
     module("LockstepRequests", ["LockstepConsensus"]),
     module("LockstepExecution", ["LockstepConsensus", "LockstepRequests"]),
     module("LockstepWire", ["LockstepConsensus", "LockstepRequests", "CLockstepWire", "CProtobufC", "CXXHash"]),
-    module("LockstepStorage", ["LockstepConsensus", "LockstepWire"]),
+    module("LockstepPeers", ["LockstepConsensus", "LockstepWire"]),
+    module("LockstepStorage", ["LockstepConsensus", "LockstepWire", "CFiles"]),
     module("LockstepTransport", nio + ["CXXHash"]),
     module(
       "LockstepDriver",
@@ -76,9 +78,7 @@ let package = Package(
       "Lockstep",
       nio + [
         logging, arguments, deque, signals, "LockstepConsensus", "LockstepRequests", "LockstepExecution",
-        "LockstepWire",
-        "LockstepStorage",
-        "LockstepTransport", "LockstepDriver", "CMemory",
+        "LockstepWire", "LockstepPeers", "LockstepStorage", "LockstepTransport", "LockstepDriver", "CMemory",
       ]),
     module(
       "LockstepServices", ["Lockstep", "LockstepConsensus", "LockstepExecution", "CMemory", protobuf],
@@ -87,7 +87,8 @@ let package = Package(
     module(
       "LockstepSimulation",
       [
-        "LockstepConsensus", "LockstepRequests", "LockstepExecution", "LockstepWire", "LockstepStorage",
+        "LockstepConsensus", "LockstepRequests", "LockstepExecution", "LockstepWire", "LockstepPeers",
+        "LockstepStorage",
         "LockstepTransport", "LockstepDriver",
       ]),
     .executableTarget(
@@ -110,6 +111,7 @@ let package = Package(
       ], path: "Tests/CommandCost", swiftSettings: settings),
     tests("LockstepConsensusTests", ["LockstepConsensus"]),
     tests("LockstepExecutionTests", ["LockstepExecution", "LockstepConsensus"]),
+    tests("LockstepPeersTests", ["LockstepPeers", "LockstepConsensus", "LockstepWire"]),
     tests("LockstepStorageTests", ["LockstepStorage", "LockstepConsensus", "LockstepWire"]),
     tests("LockstepTransportTests", nio + [.product(name: "NIOEmbedded", package: "swift-nio"), "LockstepTransport"]),
     tests("LockstepReflectionTests", ["LockstepReflection"]),

@@ -232,6 +232,96 @@ void   lockstep__wire__v1__known_peer__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__known_peer__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   lockstep__wire__v1__acknowledgements__init
+                     (Lockstep__Wire__V1__Acknowledgements         *message)
+{
+  static const Lockstep__Wire__V1__Acknowledgements init_value = LOCKSTEP__WIRE__V1__ACKNOWLEDGEMENTS__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__acknowledgements__get_packed_size
+                     (const Lockstep__Wire__V1__Acknowledgements *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__acknowledgements__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__acknowledgements__pack
+                     (const Lockstep__Wire__V1__Acknowledgements *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__acknowledgements__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__acknowledgements__pack_to_buffer
+                     (const Lockstep__Wire__V1__Acknowledgements *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__acknowledgements__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__Acknowledgements *
+       lockstep__wire__v1__acknowledgements__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__Acknowledgements *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__acknowledgements__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__acknowledgements__free_unpacked
+                     (Lockstep__Wire__V1__Acknowledgements *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__acknowledgements__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   lockstep__wire__v1__acknowledged__init
+                     (Lockstep__Wire__V1__Acknowledged         *message)
+{
+  static const Lockstep__Wire__V1__Acknowledged init_value = LOCKSTEP__WIRE__V1__ACKNOWLEDGED__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__acknowledged__get_packed_size
+                     (const Lockstep__Wire__V1__Acknowledged *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__acknowledged__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__acknowledged__pack
+                     (const Lockstep__Wire__V1__Acknowledged *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__acknowledged__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__acknowledged__pack_to_buffer
+                     (const Lockstep__Wire__V1__Acknowledged *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__acknowledged__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__Acknowledged *
+       lockstep__wire__v1__acknowledged__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__Acknowledged *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__acknowledged__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__acknowledged__free_unpacked
+                     (Lockstep__Wire__V1__Acknowledged *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__acknowledged__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor lockstep__wire__v1__segment_header__field_descriptors[6] =
 {
   {
@@ -568,7 +658,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__log_batch__descriptor =
   (ProtobufCMessageInit) lockstep__wire__v1__log_batch__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__identity__field_descriptors[7] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__identity__field_descriptors[9] =
 {
   {
     "format",
@@ -654,8 +744,33 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__identity__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "start",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__Identity, start),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "birth",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__Identity, birth),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__identity__field_indices_by_name[] = {
+  8,   /* field[8] = birth */
   1,   /* field[1] = cluster */
   3,   /* field[3] = disk */
   0,   /* field[0] = format */
@@ -663,11 +778,12 @@ static const unsigned lockstep__wire__v1__identity__field_indices_by_name[] = {
   5,   /* field[5] = initial_members */
   2,   /* field[2] = node */
   6,   /* field[6] = peers */
+  7,   /* field[7] = start */
 };
 static const ProtobufCIntRange lockstep__wire__v1__identity__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__identity__descriptor =
 {
@@ -677,14 +793,14 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__identity__descriptor =
   "Lockstep__Wire__V1__Identity",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__Identity),
-  7,
+  9,
   lockstep__wire__v1__identity__field_descriptors,
   lockstep__wire__v1__identity__field_indices_by_name,
   1,  lockstep__wire__v1__identity__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__identity__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__known_peer__field_descriptors[3] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__known_peer__field_descriptors[4] =
 {
   {
     "node",
@@ -722,16 +838,29 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__known_peer__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "start",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__KnownPeer, start),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__known_peer__field_indices_by_name[] = {
   1,   /* field[1] = disk */
   2,   /* field[2] = incarnation */
   0,   /* field[0] = node */
+  3,   /* field[3] = start */
 };
 static const ProtobufCIntRange lockstep__wire__v1__known_peer__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__known_peer__descriptor =
 {
@@ -741,10 +870,125 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__known_peer__descriptor =
   "Lockstep__Wire__V1__KnownPeer",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__KnownPeer),
-  3,
+  4,
   lockstep__wire__v1__known_peer__field_descriptors,
   lockstep__wire__v1__known_peer__field_indices_by_name,
   1,  lockstep__wire__v1__known_peer__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__known_peer__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__acknowledgements__field_descriptors[1] =
+{
+  {
+    "acknowledged",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Lockstep__Wire__V1__Acknowledgements, n_acknowledged),
+    offsetof(Lockstep__Wire__V1__Acknowledgements, acknowledged),
+    &lockstep__wire__v1__acknowledged__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__acknowledgements__field_indices_by_name[] = {
+  0,   /* field[0] = acknowledged */
+};
+static const ProtobufCIntRange lockstep__wire__v1__acknowledgements__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__acknowledgements__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.Acknowledgements",
+  "Acknowledgements",
+  "Lockstep__Wire__V1__Acknowledgements",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__Acknowledgements),
+  1,
+  lockstep__wire__v1__acknowledgements__field_descriptors,
+  lockstep__wire__v1__acknowledgements__field_indices_by_name,
+  1,  lockstep__wire__v1__acknowledgements__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__acknowledgements__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__acknowledged__field_descriptors[4] =
+{
+  {
+    "node",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__Acknowledged, node),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "group",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__Acknowledged, group),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "term",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__Acknowledged, term),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "index",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__Acknowledged, index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__acknowledged__field_indices_by_name[] = {
+  1,   /* field[1] = group */
+  3,   /* field[3] = index */
+  0,   /* field[0] = node */
+  2,   /* field[2] = term */
+};
+static const ProtobufCIntRange lockstep__wire__v1__acknowledged__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__acknowledged__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.Acknowledged",
+  "Acknowledged",
+  "Lockstep__Wire__V1__Acknowledged",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__Acknowledged),
+  4,
+  lockstep__wire__v1__acknowledged__field_descriptors,
+  lockstep__wire__v1__acknowledged__field_indices_by_name,
+  1,  lockstep__wire__v1__acknowledged__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__acknowledged__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

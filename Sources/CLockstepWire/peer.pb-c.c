@@ -97,6 +97,96 @@ void   lockstep__wire__v1__peer_welcome__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__peer_welcome__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   lockstep__wire__v1__peer_confirm__init
+                     (Lockstep__Wire__V1__PeerConfirm         *message)
+{
+  static const Lockstep__Wire__V1__PeerConfirm init_value = LOCKSTEP__WIRE__V1__PEER_CONFIRM__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__peer_confirm__get_packed_size
+                     (const Lockstep__Wire__V1__PeerConfirm *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__peer_confirm__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__peer_confirm__pack
+                     (const Lockstep__Wire__V1__PeerConfirm *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__peer_confirm__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__peer_confirm__pack_to_buffer
+                     (const Lockstep__Wire__V1__PeerConfirm *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__peer_confirm__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__PeerConfirm *
+       lockstep__wire__v1__peer_confirm__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__PeerConfirm *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__peer_confirm__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__peer_confirm__free_unpacked
+                     (Lockstep__Wire__V1__PeerConfirm *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__peer_confirm__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   lockstep__wire__v1__standing__init
+                     (Lockstep__Wire__V1__Standing         *message)
+{
+  static const Lockstep__Wire__V1__Standing init_value = LOCKSTEP__WIRE__V1__STANDING__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__standing__get_packed_size
+                     (const Lockstep__Wire__V1__Standing *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__standing__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__standing__pack
+                     (const Lockstep__Wire__V1__Standing *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__standing__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__standing__pack_to_buffer
+                     (const Lockstep__Wire__V1__Standing *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__standing__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__Standing *
+       lockstep__wire__v1__standing__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__Standing *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__standing__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__standing__free_unpacked
+                     (Lockstep__Wire__V1__Standing *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__standing__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   lockstep__wire__v1__refusal__init
                      (Lockstep__Wire__V1__Refusal         *message)
 {
@@ -547,7 +637,7 @@ void   lockstep__wire__v1__forward_reply__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__forward_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_hello__field_descriptors[8] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_hello__field_descriptors[11] =
 {
   {
     "minimum_version",
@@ -645,6 +735,42 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_hello__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "start",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__PeerHello, start),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "members",
+    10,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Lockstep__Wire__V1__PeerHello, n_members),
+    offsetof(Lockstep__Wire__V1__PeerHello, members),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "standings",
+    11,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Lockstep__Wire__V1__PeerHello, n_standings),
+    offsetof(Lockstep__Wire__V1__PeerHello, standings),
+    &lockstep__wire__v1__standing__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__peer_hello__field_indices_by_name[] = {
   2,   /* field[2] = cluster */
@@ -652,14 +778,17 @@ static const unsigned lockstep__wire__v1__peer_hello__field_indices_by_name[] = 
   7,   /* field[7] = fingerprint */
   5,   /* field[5] = incarnation */
   1,   /* field[1] = maximum_version */
+  9,   /* field[9] = members */
   0,   /* field[0] = minimum_version */
   3,   /* field[3] = node */
+  10,   /* field[10] = standings */
+  8,   /* field[8] = start */
   6,   /* field[6] = target */
 };
 static const ProtobufCIntRange lockstep__wire__v1__peer_hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__peer_hello__descriptor =
 {
@@ -669,14 +798,14 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__peer_hello__descriptor =
   "Lockstep__Wire__V1__PeerHello",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__PeerHello),
-  8,
+  11,
   lockstep__wire__v1__peer_hello__field_descriptors,
   lockstep__wire__v1__peer_hello__field_indices_by_name,
   1,  lockstep__wire__v1__peer_hello__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__peer_hello__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_welcome__field_descriptors[6] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_welcome__field_descriptors[9] =
 {
   {
     "version",
@@ -750,19 +879,58 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_welcome__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "start",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__PeerWelcome, start),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "members",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Lockstep__Wire__V1__PeerWelcome, n_members),
+    offsetof(Lockstep__Wire__V1__PeerWelcome, members),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "standings",
+    9,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Lockstep__Wire__V1__PeerWelcome, n_standings),
+    offsetof(Lockstep__Wire__V1__PeerWelcome, standings),
+    &lockstep__wire__v1__standing__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__peer_welcome__field_indices_by_name[] = {
   1,   /* field[1] = cluster */
   3,   /* field[3] = disk */
   5,   /* field[5] = fingerprint */
   4,   /* field[4] = incarnation */
+  7,   /* field[7] = members */
   2,   /* field[2] = node */
+  8,   /* field[8] = standings */
+  6,   /* field[6] = start */
   0,   /* field[0] = version */
 };
 static const ProtobufCIntRange lockstep__wire__v1__peer_welcome__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__peer_welcome__descriptor =
 {
@@ -772,11 +940,126 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__peer_welcome__descriptor =
   "Lockstep__Wire__V1__PeerWelcome",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__PeerWelcome),
-  6,
+  9,
   lockstep__wire__v1__peer_welcome__field_descriptors,
   lockstep__wire__v1__peer_welcome__field_indices_by_name,
   1,  lockstep__wire__v1__peer_welcome__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__peer_welcome__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_confirm__field_descriptors[1] =
+{
+  {
+    "start",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__PeerConfirm, start),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__peer_confirm__field_indices_by_name[] = {
+  0,   /* field[0] = start */
+};
+static const ProtobufCIntRange lockstep__wire__v1__peer_confirm__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__peer_confirm__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.PeerConfirm",
+  "PeerConfirm",
+  "Lockstep__Wire__V1__PeerConfirm",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__PeerConfirm),
+  1,
+  lockstep__wire__v1__peer_confirm__field_descriptors,
+  lockstep__wire__v1__peer_confirm__field_indices_by_name,
+  1,  lockstep__wire__v1__peer_confirm__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__peer_confirm__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__standing__field_descriptors[4] =
+{
+  {
+    "group",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__Standing, group),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "term",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__Standing, term),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "last_index",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__Standing, last_index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "last_term",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__Standing, last_term),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__standing__field_indices_by_name[] = {
+  0,   /* field[0] = group */
+  2,   /* field[2] = last_index */
+  3,   /* field[3] = last_term */
+  1,   /* field[1] = term */
+};
+static const ProtobufCIntRange lockstep__wire__v1__standing__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__standing__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.Standing",
+  "Standing",
+  "Lockstep__Wire__V1__Standing",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__Standing),
+  4,
+  lockstep__wire__v1__standing__field_descriptors,
+  lockstep__wire__v1__standing__field_indices_by_name,
+  1,  lockstep__wire__v1__standing__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__standing__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor lockstep__wire__v1__refusal__field_descriptors[1] =

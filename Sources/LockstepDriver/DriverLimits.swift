@@ -1,3 +1,5 @@
+import LockstepWire
+
 /// Bounds of what a node takes in at once.
 package struct DriverLimits: Sendable {
   /// Bytes of a request.
@@ -9,7 +11,7 @@ package struct DriverLimits: Sendable {
   package var batchRequests = 4096
   /// Bytes of a reply, which must fit in a frame to its client, and in one to the node that has passed the call on.
   package var replyBytes: Int {
-    min(Node.clientFrameBytes(requestBytes: requestBytes), Node.frameBytes(requestBytes: requestBytes)) - 32 * 1024
+    min(Node.clientFrameBytes(requestBytes: requestBytes), PeerFrame.maximumLength) - 32 * 1024
   }
   /// Without a time-out of its own, a call gets this; and no call gets more. In milliseconds.
   package var defaultTimeout: UInt64 = 5_000

@@ -220,6 +220,9 @@ package final class Node {
     return status
   }
 
+  /// Of each group, nil where this node does not lead.
+  package var leaderKnowledge: [(group: GroupID, knowledge: LeaderKnowledge?)] { groups.map { ($0.id, $0.knowledge) } }
+
   package func inspect(_ id: GroupID) -> GroupInspection? { group(id)?.inspection }
 
   /// The chain hash of an entry, if it is in memory.

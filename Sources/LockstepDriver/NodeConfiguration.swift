@@ -23,9 +23,7 @@ extension Node {
     }
   }
 
-  /// The largest payload of a frame between nodes: a full AppendEntries, or one entry as large as a request may be.
-  package static func frameBytes(requestBytes: Int) -> Int { 2 * requestBytes + 2 * 1024 * 1024 }
-  /// And of one to a client: a reply that is somewhat larger than any request.
+  /// The largest payload of a frame to a client: a reply that is somewhat larger than any request.
   package static func clientFrameBytes(requestBytes: Int) -> Int { max(4 * 1024 * 1024, requestBytes + 64 * 1024) }
 
   /// Where the ids begin that other nodes answer to: far from those of any other start.

@@ -1,4 +1,5 @@
 package import LockstepConsensus
+package import LockstepExecution
 package import LockstepRequests
 package import LockstepStorage
 package import LockstepWire

@@ -4,6 +4,10 @@ internal import LockstepWire
 // DIR/identity: one record (see Record) of kind identity, number 1, whose body is an Identity message and whose extent
 // is the size of the file. It is never written to, only replaced: DIR/identity.new is written and synced, renamed, the
 // directory synced. A crash leaves the old one or the new one, and perhaps an identity.new, which is removed.
+//
+// It says when it was made itself, by the file system's own clock of births, which nobody can set: a copy of a directory
+// is found by that, however it was made, and also where no other node has seen what the copy lacks. A file system that
+// knows no births, and one that is taken back as a whole, have nothing to find.
 
 /// Reads and replaces the identity of a directory.
 struct IdentityFile {
@@ -39,16 +43,28 @@ struct IdentityFile {
     } catch { throw damaged(RecordHeader.size, "\(error)") }
   }
 
+  /// Whether the file is another one than it says: someone has made it of the one that it was.
+  func isCopy(_ identity: DiskIdentity) throws(StorageError) -> Bool {
+    guard let recorded = identity.birth else { return false }
+    let path = path
+    let file = try onDisk { () throws(DiskError) in try disk.open(path, for: .reading) }
+    defer { file.close() }
+    guard let birth = try onDisk({ () throws(DiskError) in try file.birth() }) else { return false }
+    return birth != recorded
+  }
+
   func replace(with identity: DiskIdentity) throws(StorageError) {
-    let body = identity.encoded()
-    let length = RecordHeader.size + RecordHeader.padded(body.count)
-    var header = RecordHeader(kind: .identity, sequence: 1, offset: 0, link: 0, extent: length)
-    var buffer = RecordBuffer(capacity: length)
-    _ = buffer.fill(&header, body: body, salt: Self.salt)
+    var identity = identity
     let (path, new) = (path, path + LogFiles.unfinished)
     do throws(DiskError) {
       let file = try disk.create(new)
       defer { file.close() }
+      identity.birth = try file.birth()
+      let body = identity.encoded()
+      let length = RecordHeader.size + RecordHeader.padded(body.count)
+      var header = RecordHeader(kind: .identity, sequence: 1, offset: 0, link: 0, extent: length)
+      var buffer = RecordBuffer(capacity: length)
+      _ = buffer.fill(&header, body: body, salt: Self.salt)
       try file.write(buffer.bytes(length), at: 0)
       try file.sync()
       try disk.rename(new, to: path)

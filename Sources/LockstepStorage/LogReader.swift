@@ -59,7 +59,7 @@ final class LogReader {
             return goesOn
           }
         case .end: break walk
-        case .seal, .identity: throw reader.damaged(at: position.offset, "no record of a log")
+        case .seal, .identity, .acknowledgements: throw reader.damaged(at: position.offset, "no record of a log")
         }
         position.offset += header.length
       }

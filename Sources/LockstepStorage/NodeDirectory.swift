@@ -7,6 +7,7 @@ package import LockstepWire
 //   DIR/log-0000000001   first, under log-0000000001.new until it is whole: zeros behind a segment header
 //   DIR/identity         last, by rename: with it the node exists
 //   DIR/log-…            the further segments of the log
+//   DIR/acknowledged     when others have acknowledged something to this node; see AcknowledgementFile
 //
 // A crash before the identity is there leaves a lock, a log without a batch, files that end in .new: they are removed
 // and the making starts again. Whatever else is there without an identity is refused: a log with data whose identity is
@@ -19,6 +20,8 @@ package final class NodeDirectory {
   package let disk: any Disk
   private let lock: any DiskLock
   private var failure: StorageError?
+  /// Opened when it is needed first.
+  private var acknowledgements: AcknowledgementFile?
 
   private static let lockName = "lock"
 
@@ -34,6 +37,8 @@ package final class NodeDirectory {
   package var diskID: [UInt8] { identity.disk }
   /// One more at each start.
   package var incarnation: UInt64 { identity.incarnation }
+  /// Another one at each start, drawn at random.
+  package var start: UInt64 { identity.start }
   package var peers: [DiskIdentity.Peer] { identity.peers }
 
   var files: LogFiles { LogFiles(disk: disk, directory: path, identity: identity) }
@@ -44,10 +49,12 @@ package final class NodeDirectory {
   /// - Parameters:
   ///   - cluster: 16 bytes; nil takes the directory's own, and `cluster(of: members)` for a new one.
   ///   - members: those that the cluster began with. Their addresses may change from start to start, their ids not.
-  ///   - newDiskID: 16 random bytes for a new directory: under an old node id, they tell the peers of a lost disk.
+  ///   - newDiskID: 16 random bytes. Those of a new directory tell the peers, under an old node id, of a lost disk; by
+  ///     those of each start the peers tell two copies of one directory apart, which count their starts alike.
+  ///   - isMoved: a copy of a directory is taken, this once: whoever says so knows that it is the latest.
   package static func open(
     disk: any Disk, path: String, cluster: [UInt8]?, node: NodeID, members: [DiskIdentity.Member],
-    newDiskID: () -> [UInt8], options: LogOptions = LogOptions()
+    newDiskID: () -> [UInt8], isMoved: Bool = false, options: LogOptions = LogOptions()
   ) throws(StorageError) -> NodeDirectory {
     let members = members.sorted { $0.node < $1.node }
     if try onDisk({ () throws(DiskError) in try disk.list(path) }) == nil {
@@ -64,6 +71,13 @@ package final class NodeDirectory {
       if names.contains(IdentityFile.name) {
         identity = try file.read()
         try admit(identity, path: path, cluster: cluster, node: node, members: members, names: names)
+        if !isMoved, try file.isCopy(identity) {
+          throw .refused(
+            path: "\(path)/\(IdentityFile.name)",
+            reason:
+              "the directory is a copy, and what node \(node) has promised since it was made may be missing in it; start the node with its own directory, or, if this one was moved here while the node was stopped and is its latest, once with --moved-directory"
+          )
+        }
       } else {
         try clear(disk: disk, path: path, names: names)
         identity = DiskIdentity(
@@ -76,6 +90,7 @@ package final class NodeDirectory {
       }
       identity.initialMembers = members
       identity.incarnation &+= 1
+      identity.start = startID(newDiskID())
       try file.replace(with: identity)
       return NodeDirectory(disk: disk, path: path, identity: identity, lock: lock)
     } catch {
@@ -95,43 +110,44 @@ package final class NodeDirectory {
     }
   }
 
-  /// What is known of a peer that has said who it is.
-  package enum PeerVerdict: Equatable, Sendable {
-    /// It is what it was; a later incarnation has been stored.
-    case accepted
-    /// Another disk under the old id: what the old one has promised is lost, so it must not vote.
-    case otherDisk
-    /// A start before one that was seen: an old copy of the directory.
-    case olderIncarnation(seen: UInt64)
-  }
-
-  /// Holds what a peer says against what was seen of it; anything new is durable when this returns.
-  package func recordPeer(_ node: NodeID, disk: [UInt8], incarnation: UInt64) throws(StorageError) -> PeerVerdict {
+  /// Stores who the other nodes are; durable when this returns.
+  package func store(peers: [DiskIdentity.Peer]) throws(StorageError) {
     if let failure { throw .stopped("\(failure)") }
+    guard peers != identity.peers else { return }
     var changed = identity
-    if let place = changed.peers.firstIndex(where: { $0.node == node }) {
-      let known = changed.peers[place]
-      guard known.disk == disk else { return .otherDisk }
-      guard incarnation >= known.incarnation else { return .olderIncarnation(seen: known.incarnation) }
-      if incarnation == known.incarnation { return .accepted }
-      changed.peers[place].incarnation = incarnation
-    } else {
-      changed.peers.append(DiskIdentity.Peer(node: node, disk: disk, incarnation: incarnation))
-      changed.peers.sort { $0.node < $1.node }
-    }
+    changed.peers = peers
     do throws(StorageError) {
-      try IdentityFile(disk: self.disk, directory: path).replace(with: changed)
+      try IdentityFile(disk: disk, directory: path).replace(with: changed)
     } catch {
       failure = error
       throw error
     }
     identity = changed
-    return .accepted
+  }
+
+  /// How far other nodes have acknowledged, as far as it was stored.
+  package func acknowledged() throws(StorageError) -> [Acknowledged] {
+    if let acknowledgements { return acknowledgements.acknowledged }
+    let names = try onDisk { () throws(DiskError) in try disk.list(path) } ?? []
+    guard names.contains(AcknowledgementFile.name) else { return [] }
+    let file = try AcknowledgementFile(disk: disk, directory: path, id: diskID)
+    acknowledgements = file
+    return file.acknowledged
+  }
+
+  /// Writes it without waiting for the disk: it survives the end of the process, and that of the machine as a rule.
+  package func store(acknowledged: [Acknowledged]) throws(StorageError) {
+    if let failure { throw .stopped("\(failure)") }
+    if acknowledgements == nil {
+      acknowledgements = try AcknowledgementFile(disk: disk, directory: path, id: diskID)
+    }
+    try acknowledgements?.replace(with: acknowledged)
   }
 
   /// Gives the directory back. The log must have been closed.
   package func close() {
     failure = failure ?? .stopped("the directory was closed")
+    acknowledgements?.close()
     lock.release()
   }
 
@@ -236,6 +252,11 @@ package final class NodeDirectory {
     while !isMade {
       isMade = try maker.step(maximumBytes: 4 << 20) { file throws(DiskError) in try file.write(first, at: 0) }
     }
+  }
+
+  /// 0 is no id: it stands for a version that drew none.
+  private static func startID(_ random: [UInt8]) -> UInt64 {
+    max(1, random.prefix(8).reduce(0) { $0 << 8 | UInt64($1) })
   }
 
   private static func list(_ nodes: [NodeID]) -> String { nodes.map(\.description).joined(separator: ", ") }

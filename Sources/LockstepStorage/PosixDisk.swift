@@ -1,3 +1,4 @@
+internal import CFiles
 internal import Glibc
 
 // The module leaves this one out, as it is no part of POSIX; it is not the same on every processor.
@@ -142,6 +143,11 @@ private final class PosixFile: DiskFile {
     var status = stat()
     guard fstat(file, &status) == 0 else { throw failure("size of", path) }
     return Int(status.st_size)
+  }
+
+  func birth() throws(DiskError) -> UInt64? {
+    let time = lockstep_file_birth(file)
+    return time == 0 ? nil : time
   }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int {

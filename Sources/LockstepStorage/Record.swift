@@ -27,6 +27,7 @@ package enum RecordKind: UInt8, Sendable {
   case seal = 0xa5
   case end = 0xc3
   case identity = 0x0f
+  case acknowledgements = 0xf0
 }
 
 struct RecordHeader: Equatable {

@@ -55,11 +55,14 @@ package struct DiskIdentity: Sendable, Equatable {
     package var node: NodeID
     package var disk: [UInt8]
     package var incarnation: UInt64
+    /// The random id of the start with this incarnation; 0: not known.
+    package var start: UInt64
 
-    package init(node: NodeID, disk: [UInt8], incarnation: UInt64) {
+    package init(node: NodeID, disk: [UInt8], incarnation: UInt64, start: UInt64 = 0) {
       self.node = node
       self.disk = disk
       self.incarnation = incarnation
+      self.start = start
     }
   }
 
@@ -70,9 +73,14 @@ package struct DiskIdentity: Sendable, Equatable {
   package var incarnation: UInt64
   package var initialMembers: [Member]
   package var peers: [Peer]
+  /// The random id of the start with this incarnation; 0: it was one of a version that drew none.
+  package var start: UInt64
+  /// When the file that this is in was made; nil: not known.
+  package var birth: UInt64?
 
   package init(
-    cluster: [UInt8], node: NodeID, disk: [UInt8], incarnation: UInt64, initialMembers: [Member], peers: [Peer]
+    cluster: [UInt8], node: NodeID, disk: [UInt8], incarnation: UInt64, initialMembers: [Member], peers: [Peer],
+    start: UInt64 = 0, birth: UInt64? = nil
   ) {
     self.cluster = cluster
     self.node = node
@@ -80,6 +88,8 @@ package struct DiskIdentity: Sendable, Equatable {
     self.incarnation = incarnation
     self.initialMembers = initialMembers
     self.peers = peers
+    self.start = start
+    self.birth = birth
   }
 }
 
@@ -147,6 +157,8 @@ extension DiskIdentity {
     message.format = Self.format
     message.node = node.rawValue
     message.incarnation = incarnation
+    message.start = start
+    message.birth = birth ?? 0
     withMembers(initialMembers) { members in
       message.n_initial_members = members.count
       message.initial_members = members.baseAddress
@@ -182,14 +194,14 @@ extension DiskIdentity {
           Member(node: NodeID($0.id), address: $0.address.map { String(cString: $0) } ?? "")
         },
         peers: elements(message.peers, message.n_peers).map {
-          Peer(node: NodeID($0.node), disk: $0.disk.array, incarnation: $0.incarnation)
-        })
+          Peer(node: NodeID($0.node), disk: $0.disk.array, incarnation: $0.incarnation, start: $0.start)
+        }, start: message.start, birth: message.birth == 0 ? nil : message.birth)
     }
   }
 }
 
 /// A list of small messages takes many times its bytes when it is unpacked, and a start must not fail for that.
-private func diskCodec(for bytes: UnsafeRawBufferPointer) -> Codec { Codec(maximumMessage: 8 * bytes.count) }
+func diskCodec(for bytes: UnsafeRawBufferPointer) -> Codec { Codec(maximumMessage: 8 * bytes.count) }
 
 // What borrowed arrays of messages take.
 
@@ -221,12 +233,13 @@ private func withPeers(
     lockstep__wire__v1__known_peer__init(&message)
     message.node = next.node.rawValue
     message.incarnation = next.incarnation
+    message.start = next.start
     message.disk = disk
     withPeers(Array(peers.dropFirst()), done: done + [message], body)
   }
 }
 
-private func withPointers<Message>(
+func withPointers<Message>(
   to messages: [Message], _ body: (UnsafeMutableBufferPointer<UnsafeMutablePointer<Message>?>) -> Void
 ) {
   var messages = messages
@@ -237,7 +250,7 @@ private func withPointers<Message>(
   }
 }
 
-private func elements<Message>(
+func elements<Message>(
   _ pointers: UnsafeMutablePointer<UnsafeMutablePointer<Message>?>?, _ count: Int
 ) -> [Message] {
   UnsafeMutableBufferPointer(start: pointers, count: pointers == nil ? 0 : count).compactMap { $0?.pointee }

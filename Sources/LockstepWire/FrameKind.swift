@@ -12,6 +12,7 @@ package enum FrameKind: UInt8, Sendable, CaseIterable {
   case readIndexReply = 10
   case forward = 11
   case forwardReply = 12
+  case peerConfirm = 13
 
   case clientHello = 32
   case clientWelcome = 33
@@ -25,8 +26,23 @@ package enum FrameKind: UInt8, Sendable, CaseIterable {
   case batchReply = 41
 }
 
-/// The version of the wire protocol that this program speaks, and the oldest that it still does.
+/// The version of the protocol with clients that this program speaks, and the oldest that it still does.
 package enum WireVersion {
   package static let current: UInt32 = 1
   package static let oldest: UInt32 = 1
+}
+
+/// The same of the protocol between nodes. Version 2: starts have ids, a handshake is confirmed.
+package enum PeerVersion {
+  package static let current: UInt32 = 2
+  package static let oldest: UInt32 = 2
+}
+
+/// What a frame between nodes may have at most: not a matter of a node's options. A command that one node has taken is in
+/// the log of all, so all must be able to send it and to read it.
+package enum PeerFrame {
+  /// More than any node may take from a client.
+  package static let maximumRequestBytes = 64 * 1024 * 1024
+  /// Of one frame's payload: an entry with as large a request, or several smaller ones, with what goes along.
+  package static let maximumLength = maximumRequestBytes + 2 * 1024 * 1024
 }

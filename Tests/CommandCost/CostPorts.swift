@@ -149,6 +149,7 @@ final class CostFile: DiskFile {
   private var bytes: [UInt8] = []
 
   func size() throws(DiskError) -> Int { bytes.count }
+  func birth() throws(DiskError) -> UInt64? { nil }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int {
     let count = max(0, min(buffer.count, bytes.count - offset))

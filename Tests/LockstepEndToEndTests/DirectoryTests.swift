@@ -55,6 +55,10 @@ extension EndToEndTests {
       let before = try await cluster.get("before")
       #expect(before["reply"]?["value"] == "1", "\(before.text())")
       try await wait(upTo: .seconds(10), "node 3 is refused") { cluster.nodeLog(3).contains("another disk") }
+      try await wait(upTo: .seconds(10), "up says so: \(cluster.launcher.errors)") {
+        cluster.launcher.errors.contains("lockstep: [3] node 1 refuses this node: node 3 comes with another disk")
+          && cluster.launcher.errors.contains("lockstep: [3] this node is refused by")
+      }
       #expect(cluster.exits.allSatisfy { $0.node == 3 })
       let status = try await cluster.status()
       #expect(status[2]["role"]?.string != "leader" && (status[2]["commitIndex"]?.integer ?? 0) == 0)
@@ -62,6 +66,38 @@ extension EndToEndTests {
       try cluster.signal(SIGSTOP, node: try await cluster.leader() == 1 ? 2 : 1)
       let answer = try await cluster.put("alone", "1", ["--timeout", "2s"])
       #expect(!answer.isOK, "a wiped disk was counted: \(answer.text())")
+    }
+  }
+
+  @Test(.timeLimit(.minutes(2)))
+  func `an older copy of a node's directory is refused, as up says, and what was acknowledged since is served`()
+    async throws
+  {
+    let directory = try TemporaryDirectory()
+    let base = try Ports.freeBase()
+    let copy = directory.path + "/copy"
+    try await Cluster.with(directory.path, base: base, ["--no-restart"]) { cluster in
+      #expect(try await cluster.put("a", "old").isOK)
+      try await cluster.waitForEqualNodes()
+      #expect(try await Program("/bin/cp", ["-a", cluster.data(2), copy]).waitForExit() == 0)
+      try cluster.signal(SIGKILL, node: 3)
+      _ = try await cluster.waitForExit(of: 3)
+      #expect(try await cluster.put("a", "new").isOK)
+    }
+    Files.remove(directory.path + "/2")
+    #expect(rename(copy, directory.path + "/2") == 0)
+    try await Cluster.with(directory.path, base: base) { cluster in
+      #expect(try await cluster.waitForExit(of: 2).code == 12)
+      try await wait(upTo: .seconds(10), "up says so: \(cluster.launcher.errors)") {
+        cluster.launcher.errors.contains("the directory is a copy")
+      }
+      let read = try await cluster.get("a")
+      #expect(read["reply"]?["value"] == "new", "\(read.text())")
+    }
+    // It was no latest one, but who says so is believed: the other nodes still know what they were promised.
+    try await Cluster.with(directory.path, base: base, ["--moved-directory"]) { cluster in
+      let read = try await cluster.get("a")
+      #expect(read["reply"]?["value"] == "new", "\(read.text())")
     }
   }
 

@@ -39,8 +39,9 @@ struct HostileBytes {
     let codec = Codec(maximumMessage: 1 << 16)
     let identity = PeerIdentity(
       cluster: cluster, node: NodeID(node), disk: [UInt8](repeating: 7, count: 16), incarnation: 1 << 40,
-      fingerprint: "hostile")
-    codec.pack(PeerHello(versions: 1...1, identity: identity, target: NodeID(target)))
+      fingerprint: "hostile", start: 7, members: (1...3).map { NodeID($0) })
+    let versions = PeerVersion.oldest...PeerVersion.current
+    codec.pack(PeerHello(versions: versions, identity: identity, target: NodeID(target)))
     return frame(FrameKind.peerHello.rawValue, codec.packed)
   }
 

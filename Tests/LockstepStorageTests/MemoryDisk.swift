@@ -1,4 +1,5 @@
 import LockstepStorage
+import Synchronization
 
 /// A disk in memory that knows what a power cut would leave: sectors and names that were not synced survive in any
 /// subset. Single-threaded, as the log is.
@@ -14,10 +15,22 @@ final class MemoryDisk: Disk, @unchecked Sendable {
   }
 
   final class Node {
+    let birth: UInt64
     var bytes: [UInt8] = []
     var durable: [UInt8] = []
     /// Sector by sector, in the order written.
     var pending: [(offset: Int, bytes: ArraySlice<UInt8>)] = []
+    init(birth: UInt64) { self.birth = birth }
+  }
+
+  /// Files made so far, of all disks of this kind: their time.
+  private static let births = Mutex<UInt64>(0)
+  private static func newNode() -> Node {
+    let birth = births.withLock { births in
+      births += 1
+      return births
+    }
+    return Node(birth: birth)
   }
 
   private enum NameChange {
@@ -35,14 +48,17 @@ final class MemoryDisk: Disk, @unchecked Sendable {
   var powerOffAt: Int?
   /// This operation fails once, with this reason.
   var failAt: (operation: Int, reason: DiskError.Reason)?
+  /// Whether it tells when files were made.
+  var knowsBirths = true
   /// Bytes that all files may have together.
   var space = Int.max
 
-  func copy() -> MemoryDisk {
+  /// `asSnapshot`: the files are the same ones; otherwise they are copies.
+  func copy(asSnapshot: Bool = true) -> MemoryDisk {
     let copy = MemoryDisk()
     copy.directories = directories
     for (path, node) in names {
-      let other = Node()
+      let other = asSnapshot ? Node(birth: node.birth) : Self.newNode()
       other.bytes = node.bytes
       other.durable = node.bytes
       copy.names[path] = other
@@ -54,7 +70,7 @@ final class MemoryDisk: Disk, @unchecked Sendable {
   subscript(path: String) -> [UInt8] {
     get { names[path]?.bytes ?? [] }
     set {
-      let node = Node()
+      let node = names[path].map { Node(birth: $0.birth) } ?? Self.newNode()
       node.bytes = newValue
       node.durable = newValue
       names[path] = node
@@ -136,7 +152,7 @@ final class MemoryDisk: Disk, @unchecked Sendable {
     guard names[path] == nil else {
       throw DiskError(operation: "create", path: path, reason: .other, text: "File exists")
     }
-    let node = Node()
+    let node = Self.newNode()
     try step("create", path) { () throws(DiskError) in
       names[path] = node
       nameChanges.append(.set(path, node))
@@ -214,6 +230,7 @@ final class MemoryDisk: Disk, @unchecked Sendable {
     }
 
     func size() throws(DiskError) -> Int { node.bytes.count }
+    func birth() throws(DiskError) -> UInt64? { disk.knowsBirths ? node.birth : nil }
 
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int {
       let count = max(0, min(buffer.count, node.bytes.count - offset))

@@ -7,13 +7,13 @@ import Testing
 struct NodeDirectoryTests {
   private func open(
     _ disk: MemoryDisk, cluster: [UInt8]? = Fixture.cluster, node: UInt64 = 1,
-    members: [DiskIdentity.Member] = Fixture.members
+    members: [DiskIdentity.Member] = Fixture.members, isMoved: Bool = false
   ) throws -> NodeDirectory {
     var options = LogOptions()
     options.firstSegmentBytes = 1024
     return try NodeDirectory.open(
       disk: disk, path: Fixture.path, cluster: cluster, node: NodeID(node), members: members,
-      newDiskID: { [UInt8](repeating: 9, count: 16) }, options: options)
+      newDiskID: { [UInt8](repeating: 9, count: 16) }, isMoved: isMoved, options: options)
   }
 
   private func refusal(_ disk: MemoryDisk, _ body: () throws -> NodeDirectory) -> String {
@@ -50,6 +50,43 @@ struct NodeDirectoryTests {
       DiskIdentity.Member(node: NodeID(2), address: "c:3"), DiskIdentity.Member(node: NodeID(1), address: "d:4"),
     ]
     #expect(try open(disk, members: moved).identity.initialMembers.map(\.address) == ["d:4", "c:3"])
+  }
+
+  @Test("a copy is refused, until it is said to have replaced the original; the original and a snapshot of it are not")
+  func copies() throws {
+    let disk = MemoryDisk()
+    try open(disk).close()
+    let (copy, snapshot) = (disk.copy(asSnapshot: false), disk.copy())
+    #expect(refusal(copy) { try open(copy) }.contains("the directory is a copy"))
+    try open(copy, isMoved: true).close()
+    for disk in [copy, disk, snapshot] {
+      // Also after a crash at any time: the identity is replaced as a whole.
+      let directory = try open(disk)
+      disk.powerCut(.lost)
+      _ = directory
+      try open(disk).close()
+    }
+  }
+
+  @Test("a copy into the files of a directory is found too, once that has started since")
+  func copiedInPlace() throws {
+    let disk = MemoryDisk()
+    try open(disk).close()
+    let old = disk.copy(asSnapshot: false)
+    try open(disk).close()
+    for path in old.names.keys.sorted() { disk[path] = old[path] }
+    #expect(refusal(disk) { try open(disk) }.contains("the directory is a copy"))
+  }
+
+  @Test("a directory of a version that did not record births is taken as it is, and records its own")
+  func withoutBirth() throws {
+    let disk = MemoryDisk()
+    disk.knowsBirths = false
+    try open(disk).close()
+    let copy = disk.copy(asSnapshot: false)
+    try open(copy).close()
+    let second = copy.copy(asSnapshot: false)
+    #expect(refusal(second) { try open(second) }.contains("the directory is a copy"))
   }
 
   @Test("without a cluster's id: the same for the same members, then the directory's own")
@@ -130,24 +167,40 @@ struct NodeDirectoryTests {
     #expect(refusal(disk) { try open(disk) }.contains("/node/log-0000000002"))
   }
 
-  @Test("a peer's disk may not change, its incarnation not go back, across starts")
+  @Test("what is known of peers is durable at once, written when it has changed, and not after a failure")
   func peers() throws {
     let disk = MemoryDisk()
-    let (a, b) = ([UInt8](repeating: 1, count: 16), [UInt8](repeating: 2, count: 16))
+    func peer(_ node: UInt64, _ incarnation: UInt64) -> DiskIdentity.Peer {
+      DiskIdentity.Peer(
+        node: NodeID(node), disk: [UInt8](repeating: UInt8(node), count: 16), incarnation: incarnation, start: 7)
+    }
     var directory = try open(disk)
-    #expect(try directory.recordPeer(NodeID(2), disk: a, incarnation: 4) == .accepted)
-    #expect(try directory.recordPeer(NodeID(3), disk: b, incarnation: 1) == .accepted)
+    try directory.store(peers: [peer(2, 4), peer(3, 1)])
     disk.powerCut(.lost)
     directory = try open(disk)
+    #expect(directory.peers == [peer(2, 4), peer(3, 1)])
     let writes = disk.operations.count
-    #expect(try directory.recordPeer(NodeID(2), disk: a, incarnation: 4) == .accepted)
-    #expect(try directory.recordPeer(NodeID(2), disk: b, incarnation: 9) == .otherDisk)
-    #expect(try directory.recordPeer(NodeID(2), disk: a, incarnation: 3) == .olderIncarnation(seen: 4))
+    try directory.store(peers: directory.peers)
     #expect(disk.operations.count == writes)
-    #expect(try directory.recordPeer(NodeID(2), disk: a, incarnation: 5) == .accepted)
-    #expect(directory.peers.map(\.incarnation) == [5, 1])
     disk.failAt = (disk.operations.count + 2, .other)
-    #expect(throws: StorageError.self) { try directory.recordPeer(NodeID(2), disk: a, incarnation: 6) }
-    #expect(throws: StorageError.self) { try directory.recordPeer(NodeID(2), disk: a, incarnation: 6) }
+    #expect(throws: StorageError.self) { try directory.store(peers: [peer(2, 5)]) }
+    #expect(throws: StorageError.self) { try directory.store(peers: [peer(2, 5)]) }
+  }
+
+  @Test("each start has an id of its own beside its number")
+  func starts() throws {
+    let disk = MemoryDisk()
+    var options = LogOptions()
+    options.firstSegmentBytes = 1024
+    var drawn: [UInt64] = []
+    for number in 1...3 as ClosedRange<UInt8> {
+      let directory = try NodeDirectory.open(
+        disk: disk, path: Fixture.path, cluster: Fixture.cluster, node: NodeID(1), members: Fixture.members,
+        newDiskID: { [UInt8](repeating: number, count: 16) }, options: options)
+      #expect(directory.diskID == [UInt8](repeating: 1, count: 16))
+      drawn.append(directory.start)
+      disk.powerCut(.lost)
+    }
+    #expect(Set(drawn).count == 3 && !drawn.contains(0))
   }
 }

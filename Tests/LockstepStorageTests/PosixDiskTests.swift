@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import LockstepConsensus
 @testable import LockstepStorage
@@ -32,6 +33,27 @@ struct PosixDiskTests {
       newDiskID: { [UInt8](repeating: 9, count: 16) }, options: options)
     let (log, groups, _) = try DurableLog.open(directory, options: options)
     return (directory, log, groups)
+  }
+
+  @Test("a copy of a directory is refused, one that was renamed is not")
+  func copy() throws {
+    try withDirectory { base in
+      let (directory, log, _) = try open(base + "/node")
+      try log.close()
+      directory.close()
+      let file = try PosixDisk().open(base + "/node/identity", for: .reading)
+      defer { file.close() }
+      // Not every file system tells when files were made; where it does not, nothing is found.
+      guard try file.birth() != nil else { return }
+      try FileManager.default.copyItem(atPath: base + "/node", toPath: base + "/copy")
+      #expect(throws: StorageError.self) { try open(base + "/copy") }
+      try FileManager.default.moveItem(atPath: base + "/node", toPath: base + "/renamed")
+      let (again, reopened, _) = try open(base + "/renamed")
+      try reopened.close()
+      again.close()
+      try FileManager.default.removeItem(atPath: base + "/copy")
+      try FileManager.default.moveItem(atPath: base + "/renamed", toPath: base + "/node")
+    }
   }
 
   @Test("a log over several segments is there after every restart, and verifies")

@@ -1,4 +1,5 @@
 import Foundation
+import LockstepConsensus
 import LockstepExecution
 import LockstepWire
 import Testing
@@ -65,7 +66,7 @@ extension Servers {
         }
         try FileManager.default.removeItem(atPath: cluster.directory(old))
         try FileManager.default.moveItem(atPath: copy, toPath: cluster.directory(old))
-        try await cluster.start(old)
+        try await cluster.start(old) { $0.isDirectoryMoved = true }
         try await eventually("the refusal is logged") {
           cluster.logs.contains("node \(old) comes with an older copy of its disk")
         }

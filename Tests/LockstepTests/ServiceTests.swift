@@ -1,3 +1,4 @@
+import LockstepConsensus
 import LockstepExecution
 import LockstepRequests
 import LockstepWire

@@ -1,3 +1,4 @@
+import Glibc
 import Lockstep
 import LockstepConsensus
 import LockstepReflection
@@ -126,6 +127,29 @@ struct ReadinessTests {
   }
 }
 
+@Suite("what up says of its nodes")
+struct NodeErrorTests {
+  @Test("lines of level error are told, each once and whole; others are not")
+  func lines() throws {
+    let directory = try ClusterDirectory.temporary(nodes: 1)
+    defer { try? directory.remove() }
+    let (file, offset) = try directory.openLog(of: 1)
+    defer { close(file) }
+    var errors = NodeErrors(path: directory.log(of: 1), from: offset)
+    let (head, tail) = ("2026-11-28T11:44:25+0000", "lockstep: node=1 [Lockstep]")
+    _ = Output.write("\(head) warning \(tail) no connection\nerror, and no line of a log\n", to: file)
+    #expect(errors.next() == [])
+    _ = Output.write("\(head) error \(tail) node 2 refuses this node: a [b] c\n\(head) crit", to: file)
+    #expect(errors.next() == ["node 2 refuses this node: a [b] c"])
+    #expect(errors.next() == [])
+    _ = Output.write("ical \(tail) it is over\n", to: file)
+    #expect(errors.next() == ["it is over"])
+    let long = String(repeating: "x", count: 100_000)
+    _ = Output.write("\(head) error x: [y] lost\n\(long)\n\(head) error x: [y] kept\n", to: file)
+    #expect(errors.next() == ["kept"])
+  }
+}
+
 @Suite("command lines of nodes")
 struct LaunchPlanTests {
   private func plan(isOwnProgram: Bool = true, leader: Int? = nil) -> LaunchPlan {
@@ -150,6 +174,10 @@ struct LaunchPlanTests {
   @Test("this program is told to be a node")
   func own() {
     #expect(plan().arguments(of: 2) == ["node"] + flags + ["--cluster", "c", "--stop-on-stdin-close"])
+    var moved = plan()
+    moved.isDirectoryMoved = true
+    #expect(moved.arguments(of: 2, isFirstStart: true).contains("--moved-directory"))
+    #expect(moved.arguments(of: 2) == plan().arguments(of: 2))
   }
 
   @Test("a user's program gets the flags alone")

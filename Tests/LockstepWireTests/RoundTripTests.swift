@@ -74,6 +74,8 @@ struct RoundTripTests {
     codec.pack(welcome: Sample.identity, version: .max)
     let welcome = try reading(codec.packed, codec.unpackWelcome)
     #expect(welcome.identity == Sample.identity && welcome.version == .max)
+    codec.pack(confirm: .max)
+    #expect(try reading(codec.packed, codec.unpackConfirm) == .max)
     codec.pack(refusal: "no \u{1F937}")
     #expect(try reading(codec.packed, codec.unpackRefusal) == "no \u{1F937}")
     for (bytes, isBatch) in [([], true), ([0], false), ([UInt8](repeating: 7, count: 10_000), true)]
@@ -173,6 +175,7 @@ struct RoundTripTests {
 
   @Test("disk: segment header, identity and batch header come back as they were")
   func disk() throws {
+    #expect(try reading(Acknowledged.encoded(Sample.acknowledged), Acknowledged.decoded) == Sample.acknowledged)
     #expect(try reading(Sample.segment.encoded(), SegmentHeader.init(decoding:)) == Sample.segment)
     var identity = Sample.disk
     for number in 0..<64 {

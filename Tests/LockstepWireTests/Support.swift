@@ -125,7 +125,15 @@ struct Sample: Sendable, CustomTestStringConvertible {
   }
 
   static let identity = PeerIdentity(
-    cluster: Array(0..<16), node: NodeID(2), disk: Array(16..<32), incarnation: 3, fingerprint: "lockstep 0")
+    cluster: Array(0..<16), node: NodeID(2), disk: Array(16..<32), incarnation: 3, fingerprint: "lockstep 0",
+    start: .max, members: [1, 2, 300].map { NodeID($0) },
+    standings: [
+      Standing(group: .first, term: Term(4), last: EntryID(term: Term(3), index: LogIndex(500))),
+      Standing(group: GroupID(.max), term: .zero, last: .zero),
+    ])
+  static let acknowledged = [2, 3].map {
+    Acknowledged(node: NodeID($0), group: .first, term: Term(7), index: LogIndex(1 << 40))
+  }
 
   static func block(_ count: Int, first: UInt64 = 8, chain: UInt64 = 99) -> EntryBlock {
     var block = EntryBlock(first: LogIndex(first), previousChain: chain)
@@ -195,7 +203,7 @@ struct Sample: Sendable, CustomTestStringConvertible {
   static let disk = DiskIdentity(
     cluster: Array(0..<16), node: NodeID(1), disk: Array(1..<17), incarnation: 9,
     initialMembers: [DiskIdentity.Member(node: NodeID(1), address: "127.0.0.1:7501")],
-    peers: [DiskIdentity.Peer(node: NodeID(2), disk: Array(2..<18), incarnation: 8)])
+    peers: [DiskIdentity.Peer(node: NodeID(2), disk: Array(2..<18), incarnation: 8, start: 77)], start: .max)
 
   static var batch: [UInt8] {
     let header = LogBatchHeader(
@@ -233,6 +241,12 @@ struct Sample: Sendable, CustomTestStringConvertible {
     },
     Sample("peer welcome", pack: { $0.pack(welcome: identity, version: 1) }) { codec, bytes throws(WireError) in
       _ = try codec.unpackWelcome(bytes)
+    },
+    Sample("peer confirm", pack: { $0.pack(confirm: .max) }) { codec, bytes throws(WireError) in
+      _ = try codec.unpackConfirm(bytes)
+    },
+    Sample("acknowledged", Acknowledged.encoded(acknowledged)) { _, bytes throws(WireError) in
+      _ = try Acknowledged.decoded(bytes)
     },
     Sample("refusal", pack: { $0.pack(refusal: "because") }) { codec, bytes throws(WireError) in
       _ = try codec.unpackRefusal(bytes)

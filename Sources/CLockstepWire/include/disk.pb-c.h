@@ -21,6 +21,8 @@ typedef struct Lockstep__Wire__V1__GroupState Lockstep__Wire__V1__GroupState;
 typedef struct Lockstep__Wire__V1__LogBatch Lockstep__Wire__V1__LogBatch;
 typedef struct Lockstep__Wire__V1__Identity Lockstep__Wire__V1__Identity;
 typedef struct Lockstep__Wire__V1__KnownPeer Lockstep__Wire__V1__KnownPeer;
+typedef struct Lockstep__Wire__V1__Acknowledgements Lockstep__Wire__V1__Acknowledgements;
+typedef struct Lockstep__Wire__V1__Acknowledged Lockstep__Wire__V1__Acknowledged;
 
 
 /* --- enums --- */
@@ -126,14 +128,22 @@ struct  Lockstep__Wire__V1__Identity
   Lockstep__Wire__V1__Member **initial_members;
   size_t n_peers;
   Lockstep__Wire__V1__KnownPeer **peers;
+  /*
+   * drawn at random with each incarnation; 0: the incarnation is of a version without
+   */
+  uint64_t start;
+  /*
+   * when this very file was made, in nanoseconds: no copy has it; 0: not known
+   */
+  uint64_t birth;
 };
 #define LOCKSTEP__WIRE__V1__IDENTITY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__identity__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, 0,NULL, 0,NULL }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, 0,NULL, 0,NULL, 0, 0 }
 
 
 /*
- * What this node has seen of another: its disk must not change, its incarnation must not go back.
+ * What this node has seen of another: its disk must not change, its incarnation must not go back, and be one start.
  */
 struct  Lockstep__Wire__V1__KnownPeer
 {
@@ -141,10 +151,47 @@ struct  Lockstep__Wire__V1__KnownPeer
   uint64_t node;
   ProtobufCBinaryData disk;
   uint64_t incarnation;
+  /*
+   * 0: not known
+   */
+  uint64_t start;
 };
 #define LOCKSTEP__WIRE__V1__KNOWN_PEER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__known_peer__descriptor) \
-    , 0, {0,NULL}, 0 }
+    , 0, {0,NULL}, 0, 0 }
+
+
+/*
+ * How far other nodes have acknowledged, as this node knows it: see AcknowledgementFile.
+ */
+struct  Lockstep__Wire__V1__Acknowledgements
+{
+  ProtobufCMessage base;
+  size_t n_acknowledged;
+  Lockstep__Wire__V1__Acknowledged **acknowledged;
+};
+#define LOCKSTEP__WIRE__V1__ACKNOWLEDGEMENTS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__acknowledgements__descriptor) \
+    , 0,NULL }
+
+
+struct  Lockstep__Wire__V1__Acknowledged
+{
+  ProtobufCMessage base;
+  uint64_t node;
+  uint64_t group;
+  /*
+   * it has stored this term or a later one
+   */
+  uint64_t term;
+  /*
+   * it has stored all up to this entry, which is committed
+   */
+  uint64_t index;
+};
+#define LOCKSTEP__WIRE__V1__ACKNOWLEDGED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__acknowledged__descriptor) \
+    , 0, 0, 0, 0 }
 
 
 /* Lockstep__Wire__V1__SegmentHeader methods */
@@ -242,6 +289,44 @@ Lockstep__Wire__V1__KnownPeer *
 void   lockstep__wire__v1__known_peer__free_unpacked
                      (Lockstep__Wire__V1__KnownPeer *message,
                       ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__Acknowledgements methods */
+void   lockstep__wire__v1__acknowledgements__init
+                     (Lockstep__Wire__V1__Acknowledgements         *message);
+size_t lockstep__wire__v1__acknowledgements__get_packed_size
+                     (const Lockstep__Wire__V1__Acknowledgements   *message);
+size_t lockstep__wire__v1__acknowledgements__pack
+                     (const Lockstep__Wire__V1__Acknowledgements   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__acknowledgements__pack_to_buffer
+                     (const Lockstep__Wire__V1__Acknowledgements   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__Acknowledgements *
+       lockstep__wire__v1__acknowledgements__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__acknowledgements__free_unpacked
+                     (Lockstep__Wire__V1__Acknowledgements *message,
+                      ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__Acknowledged methods */
+void   lockstep__wire__v1__acknowledged__init
+                     (Lockstep__Wire__V1__Acknowledged         *message);
+size_t lockstep__wire__v1__acknowledged__get_packed_size
+                     (const Lockstep__Wire__V1__Acknowledged   *message);
+size_t lockstep__wire__v1__acknowledged__pack
+                     (const Lockstep__Wire__V1__Acknowledged   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__acknowledged__pack_to_buffer
+                     (const Lockstep__Wire__V1__Acknowledged   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__Acknowledged *
+       lockstep__wire__v1__acknowledged__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__acknowledged__free_unpacked
+                     (Lockstep__Wire__V1__Acknowledged *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Lockstep__Wire__V1__SegmentHeader_Closure)
@@ -259,6 +344,12 @@ typedef void (*Lockstep__Wire__V1__Identity_Closure)
 typedef void (*Lockstep__Wire__V1__KnownPeer_Closure)
                  (const Lockstep__Wire__V1__KnownPeer *message,
                   void *closure_data);
+typedef void (*Lockstep__Wire__V1__Acknowledgements_Closure)
+                 (const Lockstep__Wire__V1__Acknowledgements *message,
+                  void *closure_data);
+typedef void (*Lockstep__Wire__V1__Acknowledged_Closure)
+                 (const Lockstep__Wire__V1__Acknowledged *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -270,6 +361,8 @@ extern const ProtobufCMessageDescriptor lockstep__wire__v1__group_state__descrip
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__log_batch__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__identity__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__known_peer__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__acknowledgements__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__acknowledged__descriptor;
 
 PROTOBUF_C__END_DECLS
 

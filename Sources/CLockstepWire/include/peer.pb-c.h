@@ -18,6 +18,8 @@ PROTOBUF_C__BEGIN_DECLS
 
 typedef struct Lockstep__Wire__V1__PeerHello Lockstep__Wire__V1__PeerHello;
 typedef struct Lockstep__Wire__V1__PeerWelcome Lockstep__Wire__V1__PeerWelcome;
+typedef struct Lockstep__Wire__V1__PeerConfirm Lockstep__Wire__V1__PeerConfirm;
+typedef struct Lockstep__Wire__V1__Standing Lockstep__Wire__V1__Standing;
 typedef struct Lockstep__Wire__V1__Refusal Lockstep__Wire__V1__Refusal;
 typedef struct Lockstep__Wire__V1__AppendRequest Lockstep__Wire__V1__AppendRequest;
 typedef struct Lockstep__Wire__V1__AppendReply Lockstep__Wire__V1__AppendReply;
@@ -55,10 +57,18 @@ struct  Lockstep__Wire__V1__PeerHello
    * program version, byte order and architecture
    */
   char *fingerprint;
+  /*
+   * drawn at random at each start; 0: from a program that knows none
+   */
+  uint64_t start;
+  size_t n_members;
+  uint64_t *members;
+  size_t n_standings;
+  Lockstep__Wire__V1__Standing **standings;
 };
 #define LOCKSTEP__WIRE__V1__PEER_HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__peer_hello__descriptor) \
-    , 0, 0, {0,NULL}, 0, {0,NULL}, 0, 0, (char *)protobuf_c_empty_string }
+    , 0, 0, {0,NULL}, 0, {0,NULL}, 0, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0,NULL }
 
 
 /*
@@ -73,10 +83,50 @@ struct  Lockstep__Wire__V1__PeerWelcome
   ProtobufCBinaryData disk;
   uint64_t incarnation;
   char *fingerprint;
+  uint64_t start;
+  size_t n_members;
+  uint64_t *members;
+  size_t n_standings;
+  Lockstep__Wire__V1__Standing **standings;
 };
 #define LOCKSTEP__WIRE__V1__PEER_WELCOME__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__peer_welcome__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, (char *)protobuf_c_empty_string }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0,NULL }
+
+
+/*
+ * The third word, of the dialer, from version 2 on: it accepts who has answered. Now both sides remember each other.
+ */
+struct  Lockstep__Wire__V1__PeerConfirm
+{
+  ProtobufCMessage base;
+  /*
+   * that of the welcome
+   */
+  uint64_t start;
+};
+#define LOCKSTEP__WIRE__V1__PEER_CONFIRM__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__peer_confirm__descriptor) \
+    , 0 }
+
+
+/*
+ * What a node found of a group on its disk when it started: at least what it has promised before.
+ */
+struct  Lockstep__Wire__V1__Standing
+{
+  ProtobufCMessage base;
+  uint64_t group;
+  /*
+   * currentTerm (Raft figure 2)
+   */
+  uint64_t term;
+  uint64_t last_index;
+  uint64_t last_term;
+};
+#define LOCKSTEP__WIRE__V1__STANDING__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__standing__descriptor) \
+    , 0, 0, 0, 0 }
 
 
 /*
@@ -313,6 +363,44 @@ Lockstep__Wire__V1__PeerWelcome *
 void   lockstep__wire__v1__peer_welcome__free_unpacked
                      (Lockstep__Wire__V1__PeerWelcome *message,
                       ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__PeerConfirm methods */
+void   lockstep__wire__v1__peer_confirm__init
+                     (Lockstep__Wire__V1__PeerConfirm         *message);
+size_t lockstep__wire__v1__peer_confirm__get_packed_size
+                     (const Lockstep__Wire__V1__PeerConfirm   *message);
+size_t lockstep__wire__v1__peer_confirm__pack
+                     (const Lockstep__Wire__V1__PeerConfirm   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__peer_confirm__pack_to_buffer
+                     (const Lockstep__Wire__V1__PeerConfirm   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__PeerConfirm *
+       lockstep__wire__v1__peer_confirm__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__peer_confirm__free_unpacked
+                     (Lockstep__Wire__V1__PeerConfirm *message,
+                      ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__Standing methods */
+void   lockstep__wire__v1__standing__init
+                     (Lockstep__Wire__V1__Standing         *message);
+size_t lockstep__wire__v1__standing__get_packed_size
+                     (const Lockstep__Wire__V1__Standing   *message);
+size_t lockstep__wire__v1__standing__pack
+                     (const Lockstep__Wire__V1__Standing   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__standing__pack_to_buffer
+                     (const Lockstep__Wire__V1__Standing   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__Standing *
+       lockstep__wire__v1__standing__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__standing__free_unpacked
+                     (Lockstep__Wire__V1__Standing *message,
+                      ProtobufCAllocator *allocator);
 /* Lockstep__Wire__V1__Refusal methods */
 void   lockstep__wire__v1__refusal__init
                      (Lockstep__Wire__V1__Refusal         *message);
@@ -511,6 +599,12 @@ typedef void (*Lockstep__Wire__V1__PeerHello_Closure)
 typedef void (*Lockstep__Wire__V1__PeerWelcome_Closure)
                  (const Lockstep__Wire__V1__PeerWelcome *message,
                   void *closure_data);
+typedef void (*Lockstep__Wire__V1__PeerConfirm_Closure)
+                 (const Lockstep__Wire__V1__PeerConfirm *message,
+                  void *closure_data);
+typedef void (*Lockstep__Wire__V1__Standing_Closure)
+                 (const Lockstep__Wire__V1__Standing *message,
+                  void *closure_data);
 typedef void (*Lockstep__Wire__V1__Refusal_Closure)
                  (const Lockstep__Wire__V1__Refusal *message,
                   void *closure_data);
@@ -549,6 +643,8 @@ typedef void (*Lockstep__Wire__V1__ForwardReply_Closure)
 
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__peer_hello__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__peer_welcome__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__peer_confirm__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__standing__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__refusal__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__append_request__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__append_reply__descriptor;

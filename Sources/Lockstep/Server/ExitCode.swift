@@ -10,7 +10,7 @@ public enum ExitCode: Int32, Sendable, CaseIterable {
   case listen = 10
   /// Another process works in this directory.
   case locked = 11
-  /// The directory belongs to another node or cluster.
+  /// The directory belongs to another node or cluster, or is a copy of one.
   case identity = 12
   /// Stored bytes are not what was written; the message names file and offset.
   case damaged = 13
@@ -37,7 +37,7 @@ public enum ExitCode: Int32, Sendable, CaseIterable {
     case .usage: "flags that make no sense"
     case .listen: "a port cannot be listened on"
     case .locked: "another process works in this directory"
-    case .identity: "the directory belongs to another node or cluster"
+    case .identity: "the directory belongs to another node or cluster, or is a copy"
     case .damaged: "stored bytes are damaged; file and offset are named"
     case .disk: "the disk failed a read, write or sync"
     case .diskFull: "the disk is full"

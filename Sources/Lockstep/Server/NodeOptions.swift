@@ -38,6 +38,15 @@ public struct NodeOptions: ParsableArguments {
       "A file with these options, one a line as NAME = VALUE; those on the command line win.", valueName: "file"))
   var config: String?
 
+  @Flag(
+    help: ArgumentHelp(
+      "Take a directory that is a copy, as one is that was moved to another disk; for one start.",
+      discussion: """
+        A copy of a node's directory is refused, as it may lack what the node has promised since it was made. Say this \
+        only of the latest one, copied while the node was stopped.
+        """))
+  public var movedDirectory = false
+
   @Flag(help: "Stop when standard input ends: a launcher that dies takes its nodes along.")
   public var stopOnStdinClose = false
 
@@ -51,6 +60,7 @@ public struct NodeOptions: ParsableArguments {
       cluster: cluster)
     configuration.maximumRequestBytes = maximumRequestBytes
     configuration.segmentBytes = segmentBytes
+    configuration.isDirectoryMoved = movedDirectory
     if let problem = configuration.problem { throw ValidationFailure(problem) }
     return configuration
   }

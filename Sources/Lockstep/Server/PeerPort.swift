@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepPeers
 import LockstepRequests
 import LockstepStorage
 import LockstepTransport
@@ -11,57 +12,63 @@ import NIOCore
 /// it hears. Nobody is listened to before the handshake has shown who it is: of this cluster, on the disk that it has
 /// always had, and not on an older copy of it.
 final class PeerPort {
-  /// What is remembered of the other nodes, durably.
-  typealias Remember = (
-    _ peer: PeerIdentity, _ done: @escaping @Sendable (Result<String?, StorageError>) -> Void
-  ) -> Void
+  /// Where what is remembered of the other nodes is kept.
+  struct Store {
+    /// Durable when `done` is called, on any thread.
+    let peers: ([DiskIdentity.Peer], _ done: @escaping @Sendable (StorageError?) -> Void) -> Void
+    /// Written some time; `failed` is called if that fails, on any thread.
+    let acknowledged: ([Acknowledged], _ failed: @escaping @Sendable (StorageError) -> Void) -> Void
+  }
 
   private final class Context {
-    /// Dialed: the node that should be there. Accepted: known after its hello.
-    var peer: NodeID?
-    var isEstablished = false
+    var handshake: Handshake
+    /// Why the handshake came to nothing; it was logged.
+    var isRefused = false
     /// Accepted and established: where answers go to the calls that it passes on.
     var replies: FramedReplies?
-    init(peer: NodeID?) { self.peer = peer }
+    init(_ handshake: Handshake) { self.handshake = handshake }
   }
 
   weak var server: ServerLoop?
-  private let identity: PeerIdentity
-  private let members: [(id: NodeID, endpoint: Endpoint)]
-  private let eventLoop: any EventLoop
+  let identity: PeerIdentity
+  let eventLoop: any EventLoop
+  let log: RepeatingLog
+  let store: Store
+  private let addresses: AddressBook
   private let limits: TransportLimits
-  private let logger: Logger
   /// For the handshake, whose messages are short.
   private let codec: Codec
   /// For what follows it.
   private let frames: Codec
+  /// Of the answer to a call that was passed on.
   private let maximumReplyBytes: Int
-  private let remember: Remember
+  /// Authoritative: what the disk has of it follows.
+  private var memory: PeerMemory
+  /// Nodes that refuse this one, and have not accepted it since.
+  private var refusing: [NodeID] = []
   private var links: [(id: NodeID, link: Link, connection: Connection?)] = []
   private var accepted: [(id: NodeID, connection: Connection)] = []
-  private var lastComplaint: [(id: NodeID, text: String)] = []
   private var listener: Listener?
 
   init(
-    identity: PeerIdentity, members: [(id: NodeID, endpoint: Endpoint)], eventLoop: any EventLoop,
-    requestBytes: Int, logger: Logger, remember: @escaping Remember
+    identity: PeerIdentity, addresses: AddressBook, memory: PeerMemory, eventLoop: any EventLoop, log: RepeatingLog,
+    store: Store, maximumReplyBytes: Int
   ) {
     self.identity = identity
-    self.members = members
+    self.addresses = addresses
+    self.memory = memory
     self.eventLoop = eventLoop
-    self.logger = logger
-    self.remember = remember
+    self.log = log
+    self.store = store
+    // The same on all nodes, whatever each takes from its clients: what one has committed, all can send and read.
     var limits = TransportLimits.peer
-    limits.maximumFrameLength = Node.frameBytes(requestBytes: requestBytes)
+    limits.maximumFrameLength = PeerFrame.maximumLength
     limits.maximumConnections = ProcessFiles.connections().peers
-    limits.outboundBytes = max(limits.outboundBytes, 4 * limits.maximumFrameLength)
-    limits.halfFrameBytes = max(limits.halfFrameBytes, 4 * limits.maximumFrameLength)
+    limits.outboundBytes = max(limits.outboundBytes, 2 * (limits.maximumFrameLength + Frame.headerLength))
     self.limits = limits
     codec = Codec(maximumMessage: limits.handshakeFrameLength)
     frames = Codec(maximumMessage: limits.maximumFrameLength)
-    var driver = DriverLimits()
-    driver.requestBytes = requestBytes
-    maximumReplyBytes = driver.replyBytes
+    self.maximumReplyBytes = maximumReplyBytes
   }
 
   func bind(_ endpoint: Endpoint, _ completion: @escaping (Result<Void, any Error>) -> Void) {
@@ -73,11 +80,14 @@ final class PeerPort {
   }
 
   func dialAll() {
-    for member in members where member.id != identity.node {
+    for member in addresses.others(than: identity.node) {
+      guard let endpoint = Endpoint(member.address) else {
+        preconditionFailure("the address \(member.address) was made from an endpoint")
+      }
       let link = Link(
-        host: member.endpoint.host, port: member.endpoint.port, on: eventLoop, limits: limits,
-        seed: identity.node.rawValue << 32 ^ member.id.rawValue, delegate: self)
-      links.append((member.id, link, nil))
+        host: endpoint.host, port: endpoint.port, on: eventLoop, limits: limits,
+        seed: identity.node.rawValue << 32 ^ member.node.rawValue, delegate: self)
+      links.append((member.node, link, nil))
       link.start()
     }
   }
@@ -89,130 +99,133 @@ final class PeerPort {
     listener.close(reason: .local("this node stops"), completion: done)
   }
 
+  // MARK: What is remembered
+
+  /// Takes note of how far the others have acknowledged; to be called now and then.
+  func noteAcknowledged() {
+    guard let known = server?.node.leaderKnowledge else { return }
+    var isNews = false
+    for (group, knowledge) in known {
+      memory.noteNotLeading(group)
+      guard let knowledge else { continue }
+      for match in knowledge.matches {
+        isNews =
+          memory.noteAcknowledged(
+            match.node, group: group, term: knowledge.term, match: match.index, commit: knowledge.commit) || isNews
+      }
+    }
+    guard isNews else { return }
+    let box = NIOLoopBound(self, eventLoop: eventLoop)
+    let eventLoop = eventLoop
+    store.acknowledged(memory.acknowledged) { error in
+      eventLoop.execute {
+        box.value.log.log(
+          .warning, "memory", "failed",
+          "how far the other nodes have acknowledged cannot be stored, so an older copy of their directories may go unnoticed: \(error)"
+        )
+      }
+    }
+  }
+
+  private func remember(_ other: PeerIdentity, _ connection: Connection) {
+    // What arrives meanwhile waits until it is known, durably, whom it is from.
+    connection.pauseReading()
+    memory.remember(other)
+    let box = NIOLoopBound((port: self, connection: connection), eventLoop: eventLoop)
+    let eventLoop = eventLoop
+    store.peers(memory.peers) { error in
+      eventLoop.execute {
+        let (port, connection) = box.value
+        if let error {
+          // Without its memory of the others this node could take part with nobody, and would stay alone for ever.
+          port.server?.diskFailed(error)
+        } else if connection.isOpen, let context = connection.context as? Context {
+          port.carryOut(context.handshake.remembered(), connection, context)
+          connection.resumeReading()
+        }
+      }
+    }
+  }
+
   // MARK: Handshake
 
-  private func send(_ kind: FrameKind, _ connection: Connection) {
+  private func say(_ word: Handshake.Word, _ connection: Connection) {
+    let kind = word.pack(codec)
     _ = codec.packed.withUnsafeBytes {
       connection.send(kind: kind.rawValue, header: $0, body: UnsafeRawBufferPointer(start: nil, count: 0))
     }
     connection.flush()
   }
 
-  private func refuse(_ connection: Connection, _ reason: String) {
-    codec.pack(refusal: reason)
-    send(.refusal, connection)
-    connection.close(reason: .local("refused: \(reason)"))
+  private func received(_ word: Handshake.Word, _ connection: Connection, _ context: Context) {
+    // A leader counts on what it was told a moment ago.
+    noteAcknowledged()
+    carryOut(context.handshake.received(word, memory), connection, context)
   }
 
-  private func handshake(
-    _ connection: Connection, _ context: Context, _ kind: FrameKind?, _ payload: UnsafeRawBufferPointer
-  ) throws(WireError) {
-    switch (connection.role, kind) {
-    case (.accepted, .peerHello?): greet(connection, context, try codec.unpackHello(payload))
-    case (.dialed, .peerWelcome?):
-      let (version, other) = try codec.unpackWelcome(payload)
-      welcome(connection, context, version, other)
-    case (.dialed, .refusal?):
-      let reason = try codec.unpackRefusal(payload)
-      connection.close(reason: .local("the other node refused: \(reason)"))
-    default: throw WireError("not a node's first message")
+  private func carryOut(_ actions: [Handshake.Action], _ connection: Connection, _ context: Context) {
+    for action in actions {
+      switch action {
+      case .say(let word): say(word, connection)
+      case .remember(let other): remember(other, connection)
+      case .establish(let other): establish(other, connection, context)
+      case .close(let ending): end(ending, connection, context)
+      }
     }
   }
 
-  /// The other node has dialed and says who it is.
-  private func greet(_ connection: Connection, _ context: Context, _ hello: PeerHello) {
-    guard context.peer == nil else {
-      refuse(connection, "a second hello")
-      return
-    }
-    if hello.versions.upperBound < WireVersion.oldest || hello.versions.lowerBound > WireVersion.current {
-      let theirs = "\(hello.versions.lowerBound) to \(hello.versions.upperBound)"
-      let ours = "\(WireVersion.oldest) to \(WireVersion.current)"
-      refuse(connection, "protocol versions \(theirs) are not spoken here, \(ours) are")
-      return
-    }
-    guard hello.target == identity.node else {
-      refuse(connection, "this is node \(identity.node), not node \(hello.target)")
-      return
-    }
-    if let problem = problem(with: hello.identity, expected: nil) {
-      refuse(connection, problem)
-      return
-    }
-    let peer = hello.identity.node
-    context.peer = peer
-    confirm(hello.identity, connection) {
-      self.codec.pack(welcome: self.identity, version: WireVersion.current)
-      self.send(.peerWelcome, connection)
-      context.isEstablished = true
+  private func establish(_ other: PeerIdentity, _ connection: Connection, _ context: Context) {
+    let peer = other.node
+    connection.established()
+    refusing.removeAll { $0 == peer }
+    if connection.role == .accepted {
       context.replies = FramedReplies(
-        PeerReplies(self, peer: peer, maximumReplyBytes: self.maximumReplyBytes), codec: self.frames, form: .forwarded)
-      connection.established()
+        PeerReplies(self, peer: peer, maximumReplyBytes: maximumReplyBytes), codec: frames, form: .forwarded)
       // A node that dials again has given up its former connection, whether or not that is known here yet.
-      for former in self.accepted where former.id == peer {
+      for former in accepted where former.id == peer {
         former.connection.closeNow(reason: .local("node \(peer) has connected anew"))
       }
-      self.accepted.append((peer, connection))
+      accepted.append((peer, connection))
       // It is back: what this node has to say to it, calls to pass on among it, need not wait for the next redial.
-      self.links.first { $0.id == peer }?.link.dialNow()
-    }
-  }
-
-  /// This node has dialed, and the other one answers.
-  private func welcome(
-    _ connection: Connection, _ context: Context, _ version: UInt32, _ other: PeerIdentity
-  ) {
-    guard let peer = context.peer, !context.isEstablished else { return }
-    guard (WireVersion.oldest...WireVersion.current).contains(version) else {
-      connection.closeNow(reason: .local("node \(peer) answers in protocol version \(version)"))
+      links.first { $0.id == peer }?.link.dialNow()
       return
     }
-    if let problem = problem(with: other, expected: peer) {
-      connection.closeNow(reason: .local(problem))
-      return
+    guard let place = links.firstIndex(where: { $0.id == peer }) else { return }
+    links[place].connection = connection
+    log.log(.info, "to node \(peer)", "connected", "connected to node \(peer) at \(connection.remoteAddress)")
+    if other.fingerprint != identity.fingerprint {
+      log.log(
+        .warning, "release of node \(peer)", other.fingerprint,
+        "node \(peer) is \(other.fingerprint), this node is \(identity.fingerprint)")
     }
-    confirm(other, connection) {
-      guard let place = self.links.firstIndex(where: { $0.id == peer }) else { return }
-      context.isEstablished = true
-      connection.established()
-      self.links[place].connection = connection
-      self.lastComplaint.removeAll { $0.id == peer }
-      self.logger.info("connected to node \(peer) at \(connection.remoteAddress)")
-      if other.fingerprint != self.identity.fingerprint {
-        self.logger.warning("node \(peer) is \(other.fingerprint), this node is \(self.identity.fingerprint)")
-      }
-      self.server?.node.linkChanged(peer, isUp: true)
-      self.server?.scheduleTurn()
+    server?.node.linkChanged(peer, isUp: true)
+    server?.scheduleTurn()
+  }
+
+  /// Tells whoever can act on this side; the other side does the same.
+  private func end(_ ending: Handshake.Ending, _ connection: Connection, _ context: Context) {
+    context.isRefused = true
+    let name = context.handshake.peer.map { "node \($0)" } ?? "a node at \(connection.remoteAddress)"
+    switch ending {
+    case .refused(let refusal):
+      log.log(.warning, "refused here", "\(refusal)", "\(name) is refused: \(refusal)")
+      connection.close(reason: .local("refused: \(refusal)"))
+    case .refusedByOther(let reason):
+      log.log(.error, "refused by \(name)", reason, "\(name) refuses this node: \(reason)")
+      connection.close(reason: .local("refused by \(name): \(reason)"))
+      if let peer = context.handshake.peer { noteRefused(by: peer, reason) }
     }
   }
 
-  private func problem(with other: PeerIdentity, expected: NodeID?) -> String? {
-    if other.cluster != identity.cluster {
-      return "node \(other.node) is of cluster \(hex(other.cluster)), this is cluster \(hex(identity.cluster))"
-    }
-    if let expected, other.node != expected { return "node \(other.node) answers where node \(expected) should be" }
-    if other.node == identity.node { return "node \(other.node) is this node's own number" }
-    if !members.contains(where: { $0.id == other.node }) { return "node \(other.node) is no member" }
-    if other.disk.count != 16 { return "node \(other.node) has a disk id of \(other.disk.count) bytes" }
-    return nil
-  }
-
-  /// Compares with what is remembered of this node, and remembers it durably, before it is believed.
-  private func confirm(_ other: PeerIdentity, _ connection: Connection, _ go: @escaping () -> Void) {
-    let box = NIOLoopBound((port: self, connection: connection, go: go), eventLoop: eventLoop)
-    let eventLoop = eventLoop
-    remember(other) { outcome in
-      eventLoop.execute {
-        let (port, connection, go) = box.value
-        switch outcome {
-        case .success(nil): if connection.isOpen { go() }
-        case .success(let problem?): if connection.isOpen { port.refuse(connection, problem) }
-        case .failure(let error):
-          // Without its memory of the others this node could take part with nobody, and would stay alone for ever.
-          port.server?.diskFailed(error)
-        }
-      }
-    }
+  private func noteRefused(by peer: NodeID, _ reason: String) {
+    if !refusing.contains(peer) { refusing.append(peer) }
+    let others = addresses.nodes.count - 1
+    guard others - refusing.count < (others + 1) / 2 else { return }
+    let names = refusing.sorted().map(\.description).joined(separator: ", ")
+    log.log(
+      .error, "refused by so many", names,
+      "this node is refused by \(names) of \(others) other nodes and takes part in nothing until that is mended: \(reason)"
+    )
   }
 }
 
@@ -279,35 +292,41 @@ private final class PeerReplies: ReplyChannel {
 extension PeerPort: ConnectionDelegate {
   func connectionOpened(_ connection: Connection) {
     guard connection.role == .dialed else {
-      connection.context = Context(peer: nil)
+      connection.context = Context(Handshake(accepting: identity))
       return
     }
     guard let (peer, _, _) = links.first(where: { $0.link.connection === connection }) else {
       connection.closeNow(reason: .local("not wanted any more"))
       return
     }
-    connection.context = Context(peer: peer)
-    codec.pack(
-      PeerHello(versions: WireVersion.oldest...WireVersion.current, identity: identity, target: peer))
-    send(.peerHello, connection)
+    let (handshake, hello) = Handshake.dialing(peer, as: identity)
+    connection.context = Context(handshake)
+    say(hello, connection)
   }
 
   func connection(_ connection: Connection, received kind: UInt8, _ payload: UnsafeRawBufferPointer) {
     guard let context = connection.context as? Context else { return }
-    let kind = FrameKind(rawValue: kind)
     do throws(WireError) {
-      guard context.isEstablished else {
-        try handshake(connection, context, kind, payload)
+      guard let kind = FrameKind(rawValue: kind) else { throw WireError("a frame of the unknown kind \(kind)") }
+      // What is refused is refused at any time.
+      guard context.handshake.isEstablished, kind != .refusal else {
+        guard let word = try Handshake.Word(kind, payload, codec) else {
+          throw WireError("a frame of kind \(kind.rawValue), before the handshake is complete")
+        }
+        received(word, connection, context)
         return
       }
-      guard connection.role == .accepted, let peer = context.peer, let kind else {
-        throw WireError("an unexpected frame")
+      guard connection.role == .accepted, let peer = context.handshake.peer else {
+        throw WireError("a frame of kind \(kind.rawValue) on a connection that carries none this way")
       }
       guard let node = server?.node, let replies = context.replies else { return }
       try frames.deliver(kind, payload, from: peer, replies: replies, to: node)
     } catch {
-      logger.warning("a frame from \(connection.remoteAddress) is refused: \(error)")
-      refuse(connection, "not understood: \(error)")
+      let name = context.handshake.peer.map { "node \($0)" } ?? connection.remoteAddress
+      let topic = context.handshake.peer.map { "frames of node \($0)" } ?? "frames of strangers"
+      log.log(.warning, topic, String("\(error)".prefix(60)), "a frame from \(name) is refused: \(error)")
+      say(.refusal("not understood: \(error)"), connection)
+      connection.close(reason: .local("refused: not understood: \(error)"))
     }
   }
 
@@ -316,22 +335,26 @@ extension PeerPort: ConnectionDelegate {
   func connectionWritabilityChanged(_ connection: Connection) {}
 
   func connectionClosed(_ connection: Connection, reason: CloseReason) {
-    let context = connection.context as? Context
+    guard let context = connection.context as? Context else { return }
     accepted.removeAll { $0.connection === connection }
+    let peer = context.handshake.peer
     if connection.role == .accepted {
-      let name = context?.peer.map { "node \($0)" } ?? connection.remoteAddress
-      logger.info("connection from \(name) closed: \(reason)")
+      if context.isRefused { return }
+      let topic = peer.map { "from node \($0)" } ?? "from strangers"
+      let name = peer.map { "node \($0)" } ?? connection.remoteAddress
+      log.log(.info, topic, String("\(reason)".prefix(20)), "connection from \(name) closed: \(reason)")
       return
     }
-    guard let place = links.firstIndex(where: { $0.id == context?.peer }) else { return }
-    let peer = links[place].id
+    guard let place = links.firstIndex(where: { $0.id == peer }) else { return }
     if links[place].connection === connection {
+      noteAcknowledged()
       links[place].connection = nil
-      logger.warning("connection to node \(peer) lost: \(reason)")
-      server?.node.linkChanged(peer, isUp: false)
+      log.log(
+        .warning, "to node \(links[place].id)", "lost", "connection to node \(links[place].id) lost: \(reason)")
+      server?.node.linkChanged(links[place].id, isUp: false)
       server?.scheduleTurn()
-    } else {
-      complain(peer, reason.description)
+    } else if !context.isRefused {
+      complain(links[place].id, reason.description)
     }
   }
 
@@ -341,22 +364,17 @@ extension PeerPort: ConnectionDelegate {
   }
 
   func listener(_ listener: Listener, refused remoteAddress: String, reason: CloseReason) {
-    logger.warning("peer connection from \(remoteAddress) refused: \(reason)")
+    log.log(
+      .warning, "refused connections", String("\(reason)".prefix(20)),
+      "peer connection from \(remoteAddress) refused: \(reason)")
   }
 
   func listener(_ listener: Listener, acceptFailed reason: String) {
-    logger.error("peer connections cannot be accepted for now: \(reason)")
+    log.log(.error, "accept", reason, "peer connections cannot be accepted for now: \(reason)")
   }
 
-  /// Links are dialed again and again: the same trouble is told once.
   private func complain(_ peer: NodeID, _ text: String) {
-    if let place = lastComplaint.firstIndex(where: { $0.id == peer }) {
-      guard lastComplaint[place].text != text else { return }
-      lastComplaint[place].text = text
-    } else {
-      lastComplaint.append((peer, text))
-    }
-    logger.warning("no connection to node \(peer): \(text)")
+    log.log(.warning, "to node \(peer)", text, "no connection to node \(peer): \(text)")
   }
 }
 

@@ -117,29 +117,35 @@ public final class Server: Sendable {
   ) {
     ThreadSchedule.withoutPreempting()
     let later = NIOLoopBoundBox<Running?>(nil, eventLoop: eventLoop)
-    let memory = stored.peers
+    let store = stored.store
     let disk = DiskThread(
       worker: stored.worker,
       finished: { result in eventLoop.execute { later.value?.server.diskFinished(result) } },
       ended: { error in
-        memory.close()
+        store.close()
         end.finish(error.map { .failure(ServerFailure($0)) } ?? .success(()))
       })
+    let log = RepeatingLog(logger) { NIODeadline.now().uptimeNanoseconds }
     let peers = PeerPort(
-      identity: stored.identity,
-      members: configuration.members.map { (NodeID($0.id), $0.peerEndpoint) }, eventLoop: eventLoop,
-      requestBytes: configuration.maximumRequestBytes, logger: logger,
-      remember: { other, done in
-        disk.submit(
-          .task {
-            do throws(StorageError) { done(.success(try memory.problem(with: other))) } catch { done(.failure(error)) }
-          })
-      })
+      identity: stored.identity, addresses: stored.addresses, memory: stored.memory, eventLoop: eventLoop, log: log,
+      store: PeerPort.Store(
+        peers: { peers, done in
+          disk.submit(
+            .task {
+              do throws(StorageError) {
+                try store.store(peers)
+                done(nil)
+              } catch { done(error) }
+            })
+        },
+        acknowledged: { acknowledged, failed in
+          disk.submit(.task { do throws(StorageError) { try store.store(acknowledged) } catch { failed(error) } })
+        }), maximumReplyBytes: configuration.driver.replyBytes)
     do throws(WireError) {
       let node = try Node(
         configuration.node(cluster: stored.identity.cluster, incarnation: stored.identity.incarnation),
-        recovered: stored.groups, appliers: [ImmediateApplier(group: .first, machine: machine)], links: peers, disk: disk,
-        observe: { log($0, logger) }, clock: { NIODeadline.now().uptimeNanoseconds })
+        recovered: stored.groups, appliers: [ImmediateApplier(group: .first, machine: machine)], links: peers,
+        disk: disk, observe: { log.log($0) }, clock: { NIODeadline.now().uptimeNanoseconds })
       let running = Running(
         ServerLoop(
           configuration: configuration, identity: stored.identity, eventLoop: eventLoop, logger: logger, disk: disk,
@@ -186,22 +192,6 @@ public final class Server: Sendable {
           done(nil)
         }
       }
-    }
-  }
-
-  private static func log(_ event: NodeEvent, _ logger: Logger) {
-    switch event {
-    case .roleChanged(_, let role, let term, let leader):
-      let whom = leader.map { "node \($0) leads" } ?? "no leader is known"
-      logger.notice("\(role.rawValue) in term \(term): \(whom)")
-    case .protocolViolation(_, let node, let explanation):
-      logger.error("dropped from node \(node): \(explanation)")
-    case .caughtUp(_, let applied): logger.notice("applied all that was stored, up to entry \(applied)")
-    case .diskIsSlow(_, let ticks):
-      logger.warning(
-        "the disk has not finished a write for \(ticks) ticks: this node hands the lead over if it has it, and does not vote until the disk answers; look at the device under the node's directory"
-      )
-    case .diskAnswersAgain(_, let ticks): logger.notice("the disk answers again, after \(ticks) ticks")
     }
   }
 }

@@ -1,5 +1,6 @@
 package import LockstepConsensus
 package import LockstepDriver
+import LockstepWire
 
 /// What a node needs to know to start.
 public struct ServerConfiguration: Sendable {
@@ -24,6 +25,9 @@ public struct ServerConfiguration: Sendable {
   public var segmentBytes: Int
   /// One unit of the core's time, in milliseconds.
   public var tickMilliseconds: Int
+  /// The directory is a copy of the node's latest one, and replaces it; without this word a copy is refused, as it may be
+  /// an older one. For one start.
+  public var isDirectoryMoved = false
 
   package var limits = Limits()
   package var driver: DriverLimits {
@@ -56,13 +60,16 @@ public struct ServerConfiguration: Sendable {
     if Set(ids).count != ids.count { return "a node number occurs twice among the members" }
     if members.count > 64 { return "there are \(members.count) members, at most 64 are supported" }
     if Set(members.map(\.peerEndpoint)).count != members.count { return "two members have the same address" }
+    if let member = members.first(where: { Endpoint($0.peerEndpoint.description) == nil }) {
+      return "the address of node \(member.id), '\(member.peerEndpoint)', is not HOST:PORT"
+    }
     let listed = ids.map(String.init).joined(separator: ", ")
     if !ids.contains(id) { return "node \(id) is not among the members (\(listed))" }
     if let preferredLeader, !ids.contains(preferredLeader) {
       return "the leader \(preferredLeader) is not among the members (\(listed))"
     }
     if directory.isEmpty { return "the directory has no name" }
-    if maximumRequestBytes < 1 || maximumRequestBytes > 64 * 1024 * 1024 {
+    if maximumRequestBytes < 1 || maximumRequestBytes > PeerFrame.maximumRequestBytes {
       return "a request limit of \(maximumRequestBytes) bytes is not between 1 and 64 MiB"
     }
     if segmentBytes < 1024 * 1024 || segmentBytes > 4 * 1024 * 1024 * 1024 {

@@ -22,6 +22,9 @@ final class ServerLoop {
   private static let breath = TimeAmount.microseconds(50)
   private var isTurnScheduled = false
   private var ticks: RepeatingTimer?
+  /// How far the others have acknowledged is looked at so seldom: it costs a write when it has changed.
+  private static let noteEvery = TimeAmount.seconds(1)
+  private var notes: RepeatingTimer?
   private let started = NIODeadline.now()
   /// Called once, when the node cannot go on.
   private let failed: (ServerFailure) -> Void
@@ -57,6 +60,7 @@ final class ServerLoop {
       self.clients.tick()
       self.scheduleTurn()
     }
+    notes = RepeatingTimer(on: eventLoop, every: Self.noteEvery) { self.peers.noteAcknowledged() }
     scheduleTurn()
   }
 
@@ -64,6 +68,8 @@ final class ServerLoop {
   /// when that is asked for a second time, or there is nothing that could be put in order.
   func stop() {
     guard !isStopped else { return }
+    // While it still leads.
+    peers.noteAcknowledged()
     guard ticks != nil, !hasFailed, !isStopping else { return close() }
     isStopping = true
     node.stop()
@@ -74,6 +80,7 @@ final class ServerLoop {
     guard !isStopped else { return }
     isStopped = true
     ticks?.stop()
+    notes?.stop()
     // The disk last: when it has closed, the node has stopped, and another may take its ports.
     peers.stop { self.clients.stop { self.disk.stop() } }
   }

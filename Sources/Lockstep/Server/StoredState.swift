@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepPeers
 import LockstepStorage
 import LockstepWire
 import Logging
@@ -7,7 +8,9 @@ import Logging
 /// What a node finds on its disk at the start.
 struct StoredState {
   let identity: PeerIdentity
-  let peers: PeerMemory
+  let addresses: AddressBook
+  let memory: PeerMemory
+  let store: PeerStore
   let worker: DiskWorker
   let groups: [RecoveredGroup]
 
@@ -16,17 +19,19 @@ struct StoredState {
   ) throws(ServerFailure) -> StoredState {
     var options = LogOptions()
     options.segmentBytes = configuration.segmentBytes
+    let addresses = AddressBook(
+      configuration.members.map {
+        DiskIdentity.Member(node: NodeID($0.id), address: $0.peerEndpoint.description)
+      })
     do throws(StorageError) {
       let directory = try NodeDirectory.open(
         disk: PosixDisk(), path: configuration.directory, cluster: configuration.clusterID,
         node: NodeID(configuration.id),
-        members: configuration.members.map {
-          DiskIdentity.Member(node: NodeID($0.id), address: $0.peerEndpoint.description)
-        },
+        members: addresses.members,
         newDiskID: {
           var generator = SystemRandomNumberGenerator()
           return (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
-        }, options: options)
+        }, isMoved: configuration.isDirectoryMoved, options: options)
       let (log, groups, report) = try DurableLog.open(directory, options: options)
       for notice in report.notices { logger.notice("recovery: \(notice)") }
       for group in groups {
@@ -35,32 +40,28 @@ struct StoredState {
       }
       let identity = PeerIdentity(
         cluster: directory.cluster, node: directory.node, disk: directory.diskID, incarnation: directory.incarnation,
-        fingerprint: LockstepVersion.fingerprint(serving: services))
+        fingerprint: LockstepVersion.fingerprint(serving: services), start: directory.start, members: addresses.nodes,
+        standings: groups.map { Standing(group: $0.group, term: $0.hardState.term, last: $0.last) })
       return StoredState(
-        identity: identity, peers: PeerMemory(directory), worker: DiskWorker(log: log), groups: groups)
+        identity: identity, addresses: addresses,
+        memory: PeerMemory(peers: directory.peers, acknowledged: try directory.acknowledged()),
+        store: PeerStore(directory), worker: DiskWorker(log: log), groups: groups)
     } catch { throw ServerFailure(error) }
   }
 }
 
-/// What is remembered of the other nodes; used on the disk thread only.
-final class PeerMemory: @unchecked Sendable {
+/// Where what is remembered of the other nodes is kept; used on the disk thread only.
+final class PeerStore: @unchecked Sendable {
   // Unchecked: made before the disk thread starts, and touched by its tasks alone after that.
   private let directory: NodeDirectory
 
   init(_ directory: NodeDirectory) { self.directory = directory }
 
-  /// Nil when this peer is who it was; otherwise why it must not take part.
-  func problem(with peer: PeerIdentity) throws(StorageError) -> String? {
-    switch try directory.recordPeer(peer.node, disk: peer.disk, incarnation: peer.incarnation) {
-    case .accepted: return nil
-    case .otherDisk:
-      return
-        "node \(peer.node) comes with another disk than it had: what its old disk has promised is lost, so it must not take part under its old number"
-    case .olderIncarnation(let seen):
-      return
-        "node \(peer.node) comes with an older copy of its disk (start \(peer.incarnation), start \(seen) was seen already)"
-    }
-  }
+  /// Durable when this returns.
+  func store(_ peers: [DiskIdentity.Peer]) throws(StorageError) { try directory.store(peers: peers) }
+
+  /// Does not wait for the disk.
+  func store(_ acknowledged: [Acknowledged]) throws(StorageError) { try directory.store(acknowledged: acknowledged) }
 
   func close() { directory.close() }
 }

@@ -14,7 +14,23 @@ package struct GroupInspection: Sendable {
   package let applied: LogIndex
 }
 
+/// How far the others have acknowledged to a leader, in its term.
+package struct LeaderKnowledge: Sendable {
+  package let group: GroupID
+  package let term: Term
+  package let commit: LogIndex
+  package let matches: [(node: NodeID, index: LogIndex)]
+}
+
 extension Group {
+  /// Nil when this node does not lead. Costs little: unlike the report, it does not ask the machine for its digest.
+  var knowledge: LeaderKnowledge? {
+    let replica = core
+    guard replica.role.kind == .leader else { return nil }
+    return LeaderKnowledge(
+      group: id, term: replica.term, commit: replica.commit, matches: replica.progress.map { ($0.node, $0.match) })
+  }
+
   func status() -> GroupReport {
     let replica = core
     var status = GroupReport()

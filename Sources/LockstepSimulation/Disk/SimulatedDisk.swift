@@ -40,6 +40,8 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
   private var locked: [String] = []
   private var cost: UInt64 = 0
   private var usedBytes = 0
+  /// Files made so far: their time.
+  private var births: UInt64 = 0
   /// Of all files together.
   package var bytesInUse: Int { usedBytes }
 
@@ -118,11 +120,18 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     restore(image)
   }
 
-  /// This disk holds what the image does, and nothing else.
-  package func restore(_ image: Image) {
+  /// This disk holds what the image does, and nothing else: the same files, as a snapshot of a file system has them, or
+  /// copies of them.
+  package func restore(_ image: Image, asCopies: Bool = false) {
     names = image.names.copy()
+    for path in names.paths where asCopies { names[path]?.birth = nextBirth() }
     usedBytes = names.bytes
     processEnded()
+  }
+
+  private func nextBirth() -> UInt64 {
+    births += 1
+    return births
   }
 
   /// Nothing is left.
@@ -256,7 +265,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
 
   package func create(_ path: String) throws(DiskError) -> any DiskFile {
     try checkNew(path, "create")
-    let inode = SimulatedInode()
+    let inode = SimulatedInode(birth: nextBirth())
     try perform(.create, path, time: 0) { _ throws(DiskError) in names[path] = inode }
     return SimulatedFile(disk: self, path: path, inode: inode, access: .readingAndWriting)
   }

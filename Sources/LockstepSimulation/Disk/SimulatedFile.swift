@@ -29,6 +29,11 @@ final class SimulatedFile: DiskFile {
     return inode.bytes.count
   }
 
+  func birth() throws(DiskError) -> UInt64? {
+    try check("birth")
+    return inode.birth
+  }
+
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int {
     try check("read")
     try disk.beginRead(path, offset)

@@ -1,6 +1,8 @@
 /// The contents of one file, as three parties see them: the process (`bytes`), the device (`durable`), and, in between,
 /// the writes that no sync has covered.
 final class SimulatedInode {
+  /// When it was made; a copy is made anew.
+  var birth: UInt64
   private(set) var bytes: [UInt8] = []
   private(set) var durable: [UInt8] = []
   /// Writes since the last sync, in order.
@@ -14,9 +16,10 @@ final class SimulatedInode {
     case size
   }
 
-  init() {}
+  init(birth: UInt64) { self.birth = birth }
 
   init(copying other: SimulatedInode) {
+    birth = other.birth
     bytes = other.bytes
     durable = other.durable
     pending = other.pending

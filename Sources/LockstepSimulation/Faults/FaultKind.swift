@@ -65,6 +65,8 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case misdirectedWrite
   case staleSector
   case directoryRolledBack
+  /// A node is started on a copy of its directory, as old as may be.
+  case directoryCopiedBack
   // Clocks
   case wallClockJumpForward
   case wallClockJumpBack

@@ -47,6 +47,8 @@ public enum Invariant: String, Sendable, CaseIterable {
   case boundedQueues
   /// After healing, progress within ten election time-outs, and equal replicas.
   case liveness
+  /// A node whose disk keeps what it has promised is never refused by another.
+  case soundIsAdmitted
   /// Without a disturbance the term stays.
   case stableTerm
   /// An assertion of the program itself; outside of builds with mistakes made on purpose it ends the process.

@@ -1,4 +1,5 @@
 import LockstepConsensus
+import LockstepPeers
 import LockstepTransport
 
 /// One connection from the node that dialed to the one that accepted: bytes in order, until it breaks. What arrives is
@@ -9,7 +10,14 @@ final class SimulatedConnection: FrameSink {
   let fromLife: Int
   let toLife: Int
   let number: Int
+  /// The one that was dialed listens.
   var isEstablished = false
+  /// None for a stranger, who says no sensible word.
+  var dialer: Handshake?
+  /// Made when the first frame has arrived.
+  var acceptor: Handshake?
+  /// Words on their way back to the one that has dialed.
+  var answers: [Handshake.Word] = []
   /// Neither end takes part any more.
   var isClosed = false
   /// What has arrived is all that ever will: the rest of a frame is missing.
@@ -34,7 +42,7 @@ final class SimulatedConnection: FrameSink {
   private let receive: (SimulatedConnection, UInt8, UnsafeRawBufferPointer) -> Void
 
   init(
-    from: Int, to: Int, fromLife: Int, toLife: Int, number: Int, maximumFrameLength: Int,
+    from: Int, to: Int, fromLife: Int, toLife: Int, number: Int, dialer: Handshake?, maximumFrameLength: Int,
     capacity: Int = 64 << 20, memory: FrameMemory,
     receive: @escaping (SimulatedConnection, UInt8, UnsafeRawBufferPointer) -> Void
   ) {
@@ -43,6 +51,7 @@ final class SimulatedConnection: FrameSink {
     self.fromLife = fromLife
     self.toLife = toLife
     self.number = number
+    self.dialer = dialer
     self.maximumFrameLength = maximumFrameLength
     self.capacity = capacity
     self.receive = receive

@@ -8,6 +8,7 @@ final class FaultDriver {
   private let swarm: Swarm
   private var random: SimulationRandom
   private var images: [(life: Int, image: SimulatedDisk.Image)] = []
+  private var copies: [(place: Int, image: SimulatedDisk.Image)] = []
   private let seconds: UInt64 = 1_000_000_000
 
   init(_ world: World, _ swarm: Swarm) {
@@ -111,8 +112,35 @@ final class FaultDriver {
         isHeld = false
       } catch { isHeld = true }
       world.books.check(.recovery, isHeld, "two processes work in the directory of node \(place + 1)")
+    case .directoryCopiedBack: return startOnCopy(node)
     default: return false
     }
+    return true
+  }
+
+  /// Any node: that it must not take part may not depend on what the others have seen of it. Then it gets back its own.
+  private func startOnCopy(_ node: SimulatedNode) -> Bool {
+    guard node.isUp else { return false }
+    guard let position = copies.firstIndex(where: { $0.place == node.place }) else {
+      copies.append((node.place, node.disk.image()))
+      return false
+    }
+    let copy = copies.remove(at: position).image
+    world.end(node.place, keepsMachine: random.oneIn(2))
+    let (own, faults, dies) = (node.disk.image(), node.disk.faults, node.disk.dies)
+    node.disk.restore(copy, asCopies: true)
+    (node.disk.faults, node.disk.dies) = (DiskFaults(), nil)
+    let isRefused: Bool
+    do throws(StorageError) {
+      _ = try NodeDirectory.open(
+        disk: node.disk, path: "data", cluster: world.cluster, node: NodeID(UInt64(node.place + 1)),
+        members: world.members, newDiskID: { [UInt8](repeating: 1, count: 16) }, options: world.options.log)
+      isRefused = false
+    } catch { isRefused = true }
+    world.books.check(.recovery, isRefused, "node \(node.place + 1) starts on a copy of its directory")
+    node.disk.restore(own)
+    (node.disk.faults, node.disk.dies) = (faults, dies)
+    world.planStart(node.place)
     return true
   }
 
@@ -184,8 +212,8 @@ final class FaultDriver {
   /// A stranger connects and says anything.
   private func sendGarbage(to place: Int) {
     let stranger = SimulatedConnection(
-      from: place, to: place, fromLife: -1, toLife: world.nodes[place].life, number: -1, maximumFrameLength: 1 << 20,
-      memory: world.memory, receive: { [unowned world] _, _, _ in world.note(1) })
+      from: place, to: place, fromLife: -1, toLife: world.nodes[place].life, number: -1, dialer: nil,
+      maximumFrameLength: 1 << 20, memory: world.memory, receive: { [unowned world] _, _, _ in world.note(1) })
     var bytes = (0..<random.below(200)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
     if random.oneIn(2) {
       var frame: [UInt8] = []

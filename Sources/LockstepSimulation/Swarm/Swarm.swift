@@ -125,6 +125,7 @@ struct Swarm {
       Self.press(&options, longest: contents?.upperBound ?? padding.upperBound, &random)
       for kind in Self.pressureKinds where random.oneIn(2) && !disabled.contains(kind) { events.append(kind) }
     }
+    if random.oneIn(4), !disabled.contains(.directoryCopiedBack) { events.append(.directoryCopiedBack) }
     self.events = events
     self.options = options
   }

@@ -1,5 +1,5 @@
-import LockstepConsensus
-import LockstepExecution
+package import LockstepConsensus
+package import LockstepExecution
 
 /// A machine that answers some time after it was given commands, some of them at once, and may say that it cannot go on: as
 /// one with its own thread and disk does.

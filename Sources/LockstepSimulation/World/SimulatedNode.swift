@@ -1,6 +1,7 @@
 import LockstepConsensus
 import LockstepDriver
 import LockstepExecution
+import LockstepPeers
 import LockstepStorage
 import LockstepWire
 
@@ -29,7 +30,9 @@ final class SimulatedNode {
   var worker: DiskWorker?
   var directory: NodeDirectory?
   var identity: PeerIdentity?
+  var memory = PeerMemory()
   var isTurnPlanned = false
+  var ticks = 0
   var jobs: [DiskJob] = []
   var peerReplies: [(peer: NodeID, replies: FramedReplies)] = []
   var isDiskBusy = false

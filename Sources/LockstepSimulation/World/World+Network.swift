@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepPeers
 import LockstepStorage
 import LockstepTransport
 import LockstepWire
@@ -38,18 +39,20 @@ extension World {
       return
     }
     connectionsMade += 1
+    let (handshake, hello) = Handshake.dialing(NodeID(UInt64(to + 1)), as: identity)
     let connection = SimulatedConnection(
       from: from, to: to, fromLife: nodes[from].life, toLife: nodes[to].life, number: connectionsMade,
-      maximumFrameLength: Node.frameBytes(requestBytes: options.driver.requestBytes), capacity: options.linkBytes,
-      memory: memory,
+      dialer: handshake, maximumFrameLength: PeerFrame.maximumLength, capacity: options.linkBytes, memory: memory,
       receive: { [unowned self] in self.take($1, $2, over: $0) })
     connections.append(connection)
-    codec.pack(
-      PeerHello(
-        versions: WireVersion.oldest...WireVersion.current, identity: identity, target: NodeID(UInt64(to + 1))))
+    say(hello, connection)
+  }
+
+  private func say(_ word: Handshake.Word, _ connection: SimulatedConnection) {
+    let kind = word.pack(codec)
     codec.packed.withUnsafeBytes {
       SimulatedConnection.append(
-        FrameKind.peerHello.rawValue, $0, UnsafeRawBufferPointer(start: nil, count: 0), to: &connection.outbound)
+        kind.rawValue, $0, UnsafeRawBufferPointer(start: nil, count: 0), to: &connection.outbound)
     }
     flush(connection)
   }
@@ -61,60 +64,113 @@ extension World {
 
   /// A frame has arrived whole.
   private func take(_ kind: UInt8, _ payload: UnsafeRawBufferPointer, over connection: SimulatedConnection) {
-    guard !connection.isClosed, nodes[connection.to].doom == nil, let node = nodes[connection.to].node else { return }
-    let from = NodeID(UInt64(connection.from + 1))
+    let place = connection.to
+    guard !connection.isClosed, nodes[place].doom == nil, let simulated = nodes[place].node,
+      let identity = nodes[place].identity
+    else { return }
     do throws(WireError) {
+      guard let kind = FrameKind(rawValue: kind) else { throw WireError("an unexpected frame") }
       if connection.isEstablished {
-        guard let kind = FrameKind(rawValue: kind) else { throw WireError("an unexpected frame") }
-        try codec.deliver(
-          kind, payload, from: from, replies: nodes[connection.to].replies(to: from, in: self), to: node)
-      } else {
-        guard FrameKind(rawValue: kind) == .peerHello else { throw WireError("the first frame is no hello") }
-        greet(connection, try codec.unpackHello(payload))
+        let from = NodeID(UInt64(connection.from + 1))
+        try codec.deliver(kind, payload, from: from, replies: nodes[place].replies(to: from, in: self), to: simulated)
+        return
       }
+      guard let word = try Handshake.Word(kind, payload, codec) else { throw WireError("no word of a handshake") }
+      var handshake = connection.acceptor ?? Handshake(accepting: identity)
+      let actions = handshake.received(word, freshMemory(place))
+      connection.acceptor = handshake
+      carryOut(actions, at: place, connection)
     } catch { close(connection) }
   }
 
-  private func greet(_ connection: SimulatedConnection, _ hello: PeerHello) {
-    guard hello.identity.cluster == cluster, hello.target.rawValue == UInt64(connection.to + 1),
-      remember(hello.identity, at: connection.to)
-    else {
-      close(connection)
-      return
-    }
-    for other in connections where other !== connection && other.from == connection.from && other.to == connection.to {
-      close(other)
-    }
-    connection.isEstablished = true
-    plan(.welcome(connection), in: latency())
+  /// The other node's answer has come back to the one that has dialed.
+  func welcome(_ connection: SimulatedConnection, _ event: Event) {
+    guard isAlive(connection), isRunning(connection.from, connection.fromLife, event), !connection.answers.isEmpty
+    else { return }
+    let word = connection.answers.removeFirst()
+    let actions = connection.dialer?.received(word, freshMemory(connection.from))
+    carryOut(actions ?? [], at: connection.from, connection)
+    look(at: connection.from)
   }
 
+  private func carryOut(_ actions: [Handshake.Action], at place: Int, _ connection: SimulatedConnection) {
+    for action in actions {
+      switch action {
+      case .say(let word):
+        if place == connection.from {
+          say(word, connection)
+        } else {
+          connection.answers.append(word)
+          plan(.welcome(connection), in: latency())
+        }
+      case .remember(let other):
+        guard remember(other, at: place) else { return close(connection) }
+        let next = place == connection.from ? connection.dialer?.remembered() : connection.acceptor?.remembered()
+        carryOut(next ?? [], at: place, connection)
+      case .establish: establish(connection, at: place)
+      case .close(let ending):
+        if case .refused(let refusal) = ending { refused(refusal, at: place) }
+        close(connection)
+      }
+    }
+  }
+
+  private func establish(_ connection: SimulatedConnection, at place: Int) {
+    if place == connection.to {
+      for other in connections
+      where other !== connection && other.from == connection.from && other.to == connection.to { close(other) }
+      connection.isEstablished = true
+      return
+    }
+    nodes[place].links.outgoing[connection.to] = connection
+    nodes[place].node?.linkChanged(NodeID(UInt64(connection.to + 1)), isUp: true)
+    planTurn(place)
+  }
+
+  /// Nobody whose disk keeps what it has promised is ever refused.
+  private func refused(_ refusal: PeerRefusal, at place: Int) {
+    tell("node \(place + 1) refuses: \(refusal)")
+    let isExplained = nodes.contains { $0.isUnreliable }
+    books.check(.soundIsAdmitted, isExplained, "node \(place + 1) refuses a sound node: \(refusal)")
+  }
+
+  // MARK: What is remembered of peers
+
   /// The other end of a connection is who it was, and is remembered durably.
-  private func remember(_ identity: PeerIdentity, at place: Int) -> Bool {
-    guard let directory = nodes[place].directory else { return false }
+  private func remember(_ other: PeerIdentity, at place: Int) -> Bool {
+    let simulated = nodes[place]
+    simulated.memory.remember(other)
     do throws(StorageError) {
-      let verdict = try directory.recordPeer(identity.node, disk: identity.disk, incarnation: identity.incarnation)
-      if verdict != .accepted { tell("node \(place + 1) refuses node \(identity.node): \(verdict)") }
-      return verdict == .accepted
+      try simulated.directory?.store(peers: simulated.memory.peers)
+      return true
     } catch {
-      nodes[place].node?.diskFailed(error)
+      simulated.node?.diskFailed(error)
       return false
     }
   }
 
-  func welcome(_ connection: SimulatedConnection, _ event: Event) {
-    guard isAlive(connection), isRunning(connection.from, connection.fromLife, event),
-      let node = nodes[connection.from].node, let identity = nodes[connection.to].identity
-    else { return }
-    guard remember(identity, at: connection.from) else {
-      close(connection)
-      endIfDue(connection.from)
-      return
+  /// With what this node knows as a leader of how far others have acknowledged.
+  private func freshMemory(_ place: Int) -> PeerMemory {
+    noteAcknowledged(place)
+    return nodes[place].memory
+  }
+
+  /// As a real node does now and then: the write is not synced, and nothing depends on its coming about.
+  func noteAcknowledged(_ place: Int) {
+    let simulated = nodes[place]
+    guard let node = simulated.node, node.failure == nil else { return }
+    simulated.memory.noteNotLeading(group)
+    guard let known = node.leaderKnowledge.first?.knowledge else { return }
+    var isNews = false
+    for match in known.matches {
+      isNews =
+        simulated.memory.noteAcknowledged(
+          match.node, group: group, term: known.term, match: match.index, commit: known.commit) || isNews
     }
-    nodes[connection.from].links.outgoing[connection.to] = connection
-    node.linkChanged(NodeID(UInt64(connection.to + 1)), isUp: true)
-    planTurn(connection.from)
-    look(at: connection.from)
+    guard isNews else { return }
+    do throws(StorageError) { try simulated.directory?.store(acknowledged: simulated.memory.acknowledged) } catch {
+      tell("node \(place + 1) cannot store what others have acknowledged: \(error)")
+    }
   }
 
   /// The receiver hangs up; the sender learns it.

@@ -1,21 +1,23 @@
 import LockstepConsensus
 import LockstepDriver
 import LockstepExecution
+import LockstepPeers
 import LockstepStorage
 import LockstepWire
 
 // Processes: how they start, what they ask of their disks, how they end.
 
 extension World {
+  var members: [DiskIdentity.Member] {
+    nodes.indices.map { DiskIdentity.Member(node: NodeID(UInt64($0 + 1)), address: "node\($0 + 1)") }
+  }
+
   /// The process of a node begins, as that of a real one does: directory, recovery, driver, links.
   func start(_ place: Int) {
     let simulated = nodes[place]
     guard simulated.state == .down, simulated.mayStart else { return }
     simulated.life += 1
     simulated.diskFaultsBefore = simulated.diskFaults
-    let members = (0..<nodes.count).map {
-      DiskIdentity.Member(node: NodeID(UInt64($0 + 1)), address: "node\($0 + 1)")
-    }
     do throws(StorageError) {
       let directory = try NodeDirectory.open(
         disk: simulated.disk, path: "data", cluster: cluster, node: NodeID(UInt64(place + 1)), members: members,
@@ -28,7 +30,9 @@ extension World {
       simulated.worker = DiskWorker(log: log)
       simulated.identity = PeerIdentity(
         cluster: directory.cluster, node: directory.node, disk: directory.diskID, incarnation: directory.incarnation,
-        fingerprint: "simulated")
+        fingerprint: "simulated", start: directory.start, members: members.map(\.node),
+        standings: groups.map { Standing(group: $0.group, term: $0.hardState.term, last: $0.last) })
+      simulated.memory = PeerMemory(peers: directory.peers, acknowledged: try directory.acknowledged())
       try assemble(place, groups)
     } catch {
       startFailed(place, error)

@@ -75,7 +75,7 @@ package final class World {
     blocked = Array(repeating: false, count: options.nodes * options.nodes)
     bandwidth = Array(repeating: 0, count: options.nodes * options.nodes)
     oldFrames = Array(repeating: [], count: options.nodes * options.nodes)
-    codec = Codec(maximumMessage: Node.frameBytes(requestBytes: options.driver.requestBytes))
+    codec = Codec(maximumMessage: PeerFrame.maximumLength)
     network.latency = options.latency
     books = Books(
       count: options.nodes, group: group, replay: Replay(group: group, machine: workload.machine, workload: workload),
@@ -190,10 +190,14 @@ package final class World {
     plan(.tick(node: place, life: life), in: options.tick * 1000 / clock.rate)
     guard !clock.isFrozen else { return }
     node.tick(now: clock.monotonic(now), wall: clock.wall(now))
+    nodes[place].ticks += 1
+    if nodes[place].ticks.isMultiple(of: Self.noteEveryTicks) { noteAcknowledged(place) }
     rest(place)
     planTurn(place)
     look(at: place)
   }
+
+  private static let noteEveryTicks = 50
 
   func planTurn(_ place: Int) {
     let node = nodes[place]

@@ -80,6 +80,7 @@ final class FuzzDisk: Disk, @unchecked Sendable {
     init(contents: Contents) { self.contents = contents }
 
     func size() throws(DiskError) -> Int { contents.bytes.count }
+    func birth() throws(DiskError) -> UInt64? { nil }
 
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int {
       let count = max(0, min(buffer.count, contents.bytes.count - offset))

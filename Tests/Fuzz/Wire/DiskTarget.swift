@@ -12,6 +12,9 @@ extension FuzzTarget {
         .onDisk(
           "identity", [Samples.identity], encode: { $0.encoded() },
           decode: { bytes throws(WireError) in try DiskIdentity(decoding: bytes) }),
+        .onDisk(
+          "acknowledged", [Samples.acknowledged], encode: { Acknowledged.encoded($0) },
+          decode: { bytes throws(WireError) in try Acknowledged.decoded(bytes) }),
         .batch, .chainedBatch,
       ])
   }

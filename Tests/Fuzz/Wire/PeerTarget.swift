@@ -15,6 +15,9 @@ extension FuzzTarget {
           pack: { $0.pack(welcome: $1.identity, version: $1.version) },
           unpack: { codec, bytes throws(WireError) in try codec.unpackWelcome(bytes) }, same: ==),
         .roundTrip(
+          "confirm", [0, UInt64.max], pack: { $0.pack(confirm: $1) },
+          unpack: { codec, bytes throws(WireError) in try codec.unpackConfirm(bytes) }),
+        .roundTrip(
           "refusal", ["no", "another cluster \u{1F937}"], pack: { $0.pack(refusal: $1) },
           unpack: { codec, bytes throws(WireError) in try codec.unpackRefusal(bytes) }),
         .forward, .forwardReply,

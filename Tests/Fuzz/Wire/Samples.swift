@@ -9,7 +9,12 @@ enum Samples {
   static let diskID = [UInt8](repeating: 9, count: 16)
 
   static let peer = PeerIdentity(
-    cluster: cluster, node: NodeID(2), disk: diskID, incarnation: 3, fingerprint: "lockstep 0.1 little x86_64")
+    cluster: cluster, node: NodeID(2), disk: diskID, incarnation: 3, fingerprint: "lockstep 0.1 little x86_64",
+    start: .max, members: [1, 2, 3].map { NodeID($0) },
+    standings: [Standing(group: .first, term: Term(4), last: EntryID(term: Term(3), index: LogIndex(500)))])
+  static let acknowledged = [2, 3].map {
+    Acknowledged(node: NodeID($0), group: .first, term: Term(7), index: LogIndex(1 << 40))
+  }
 
   static func block(_ count: Int, first: UInt64 = 8, chain: UInt64 = 99) -> EntryBlock {
     var block = EntryBlock(first: LogIndex(first), previousChain: chain)
@@ -81,7 +86,7 @@ enum Samples {
   static let identity = DiskIdentity(
     cluster: cluster, node: NodeID(1), disk: diskID, incarnation: 9,
     initialMembers: [1, 2, 3].map { DiskIdentity.Member(node: NodeID($0), address: "127.0.0.1:750\($0)") },
-    peers: [2, 3].map { DiskIdentity.Peer(node: NodeID($0), disk: diskID, incarnation: $0) })
+    peers: [2, 3].map { DiskIdentity.Peer(node: NodeID($0), disk: diskID, incarnation: $0, start: 7) }, start: 8)
 
   static let batch = LogBatchHeader(
     group: .first, hardState: HardState(term: Term(5), vote: NodeID(1), commit: LogIndex(6)), first: LogIndex(8),

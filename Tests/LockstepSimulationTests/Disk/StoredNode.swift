@@ -177,7 +177,8 @@ final class StoredNode {
   /// A peer has come up, with an incarnation that was not seen before.
   func meetPeer(_ incarnation: UInt64) throws {
     let disk = [UInt8](repeating: 3, count: 16)
-    _ = try #require(directory).recordPeer(NodeID(2), disk: disk, incarnation: incarnation)
-    peers = [DiskIdentity.Peer(node: NodeID(2), disk: disk, incarnation: incarnation)]
+    let peer = DiskIdentity.Peer(node: NodeID(2), disk: disk, incarnation: incarnation, start: incarnation ^ .max)
+    try #require(directory).store(peers: [peer])
+    peers = [peer]
   }
 }

@@ -10,6 +10,8 @@ struct LaunchPlan: Equatable, Sendable {
   var directory: String
   var cluster: String
   var leader: Int?
+  /// The directory was moved, as the first start of each node is told.
+  var isDirectoryMoved = false
 
   static let host = "127.0.0.1"
   static let peerPorts = 100
@@ -18,12 +20,13 @@ struct LaunchPlan: Equatable, Sendable {
   func peerEndpoint(of node: Int) -> Endpoint { Endpoint(host: Self.host, port: basePort + Self.peerPorts + node) }
   var endpoints: [Endpoint] { (1...nodes).map(endpoint) }
 
-  func arguments(of node: Int) -> [String] {
+  func arguments(of node: Int, isFirstStart: Bool = false) -> [String] {
     let members = (1...nodes).map { "\($0)=\(peerEndpoint(of: $0))" }.joined(separator: ",")
     var arguments = isOwnProgram ? ["node"] : []
     arguments += ["--id", "\(node)", "--dir", "\(directory)/\(node)", "--listen", "\(endpoint(of: node))"]
     arguments += ["--peer-listen", "\(peerEndpoint(of: node))", "--members", members]
     if let leader { arguments += ["--leader", "\(leader)"] }
+    if isDirectoryMoved, isFirstStart { arguments.append("--moved-directory") }
     return arguments + ["--cluster", cluster, "--stop-on-stdin-close"]
   }
 

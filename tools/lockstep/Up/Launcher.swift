@@ -14,13 +14,17 @@ final class Launcher {
     case leaderIsLate
     case stop(signal: Int32?)
     case patienceEnds
+    case lookAtLogs
   }
 
   private struct Node {
     var process: ChildProcess?
     var startedAt = ContinuousClock.now
+    var wasStarted = false
     /// Where in its log this life's lines begin.
     var logOffset = 0
+    /// Nil while it does not run: how it ended is told with the last lines.
+    var errors: NodeErrors?
     var policy: RestartPolicy
   }
 
@@ -35,6 +39,7 @@ final class Launcher {
   private static let patience = Duration.seconds(10)
   /// Without a leader for so long after the start, something is said.
   private static let leaderIsLateAfter = Duration.seconds(10)
+  private static let looksAtLogsEvery = Duration.seconds(1)
 
   private let plan: LaunchPlan
   private let directory: ClusterDirectory
@@ -72,6 +77,7 @@ final class Launcher {
     for node in 1...plan.nodes { start(node) }
     watchForLeader()
     after(Self.leaderIsLateAfter, .leaderIsLate)
+    after(Self.looksAtLogsEvery, .lookAtLogs)
     for await event in events {
       handle(event)
       if case .stopping = phase, nodes.values.allSatisfy({ $0.process == nil }) { break }
@@ -110,6 +116,12 @@ final class Launcher {
         Output.error("lockstep: node \(number) did not stop within \(Self.patience.components.seconds) s and is killed")
       }
       sendToAll(SIGKILL)
+    case .lookAtLogs:
+      if case .stopping = phase { return }
+      for number in 1...plan.nodes {
+        for text in nodes[number]?.errors?.next() ?? [] { Output.error("lockstep: [\(number)] \(text)") }
+      }
+      after(Self.looksAtLogsEvery, .lookAtLogs)
     }
   }
 
@@ -120,8 +132,11 @@ final class Launcher {
     do {
       let (log, offset) = try directory.openLog(of: number)
       defer { close(log) }
-      let process = try ChildProcess.start(plan.program, arguments: plan.arguments(of: number), log: log)
+      let arguments = plan.arguments(of: number, isFirstStart: !node.wasStarted)
+      let process = try ChildProcess.start(plan.program, arguments: arguments, log: log)
+      node.wasStarted = true
       (node.process, node.startedAt, node.logOffset) = (process, .now, offset)
+      node.errors = NodeErrors(path: directory.log(of: number), from: offset)
       nodes[number] = node
       running.started(UInt64(number), at: node.startedAt)
       emit(.started(node: number, process: process.id, listen: plan.endpoint(of: number)))
@@ -140,7 +155,7 @@ final class Launcher {
     guard var node = nodes[number], let process = node.process else { return }
     let termination = process.reap()
     running.ended(UInt64(number))
-    node.process = nil
+    (node.process, node.errors) = (nil, nil)
     emit(.exited(node: number, process: process.id, termination))
     if case .stopping = phase {
       nodes[number] = node

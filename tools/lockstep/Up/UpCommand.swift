@@ -21,7 +21,8 @@ struct UpCommand: AsyncParsableCommand {
       A node that ends is started again after 100 ms, doubling up to 5 s and back to 100 ms after 10 s of life, unless \
       its exit code says that this would not help. Ctrl-C or SIGTERM stops all nodes and exits with 0; a node that takes \
       longer than 10 s is killed, and so are all when asked twice. The nodes stop too when the launcher is killed. When \
-      no node can run, the exit code is 1.
+      no node can run, the exit code is 1. What a node logs as an error, that others refuse it for one, is repeated on \
+      stderr.
       """)
 
   @Option(help: "How many nodes. (default: as many as the directory's cluster has, else 3)")
@@ -44,6 +45,9 @@ struct UpCommand: AsyncParsableCommand {
 
   @Flag(help: "Keep the data in a temporary directory, which is removed at the end.")
   var ephemeral = false
+
+  @Flag(help: "The directory is a copy, as one is that was moved to another disk; for the first start of each node.")
+  var movedDirectory = false
 
   @Flag(help: "Leave a node that ends where it is.")
   var noRestart = false
@@ -90,7 +94,7 @@ struct UpCommand: AsyncParsableCommand {
   private func launcher(_ program: String, _ directory: ClusterDirectory) -> Launcher {
     let plan = LaunchPlan(
       nodes: directory.nodes, basePort: basePort, program: program, isOwnProgram: binary == nil,
-      directory: directory.path, cluster: directory.name, leader: leader)
+      directory: directory.path, cluster: directory.name, leader: leader, isDirectoryMoved: movedDirectory)
     let json = json
     return Launcher(plan: plan, directory: directory, restarts: !noRestart) { event in
       // When nobody reads the events any more, the cluster runs on.

@@ -1,0 +1,29 @@
+import LockstepConsensus
+import LockstepDriver
+import Logging
+
+extension RepeatingLog {
+  /// A node without a leader campaigns again and again: what is told is that it has none, and for how many tries.
+  func log(_ event: NodeEvent) {
+    switch event {
+    case .roleChanged(let group, let role, let term, let leader):
+      let whom = leader.map { "node \($0) leads" } ?? "no leader is known"
+      log(
+        .notice, "role in group \(group)", leader.map { "\($0)" } ?? "none", "\(role.rawValue) in term \(term): \(whom)"
+      )
+    case .protocolViolation(let group, let node, let explanation):
+      log(
+        .error, "violations of node \(node) in group \(group)", explanation, "dropped from node \(node): \(explanation)"
+      )
+    case .caughtUp(let group, let applied):
+      log(.notice, "caught up in group \(group)", "", "applied all that was stored, up to entry \(applied)")
+    case .diskIsSlow(let group, let ticks):
+      log(
+        .warning, "disk of group \(group)", "slow",
+        "the disk has not finished a write for \(ticks) ticks: this node hands the lead over if it has it, and does not vote until the disk answers; look at the device under the node's directory"
+      )
+    case .diskAnswersAgain(let group, let ticks):
+      log(.notice, "disk of group \(group)", "answers", "the disk answers again, after \(ticks) ticks")
+    }
+  }
+}

@@ -1,0 +1,63 @@
+package import LockstepConsensus
+import LockstepWire
+
+/// Why a node must not take part with another. The text goes to both: it says what is wrong, and what to do about it.
+package enum PeerRefusal: Error, Sendable, Equatable {
+  case versions(ClosedRange<UInt32>)
+  case unexpected(String)
+  case otherTarget(NodeID, here: NodeID)
+  case otherNode(NodeID, expected: NodeID)
+  case otherCluster(NodeID, theirs: [UInt8], ours: [UInt8])
+  case ownNumber(NodeID)
+  case otherMembers(NodeID, theirs: [NodeID], here: NodeID, ours: [NodeID])
+  case noMember(NodeID, members: [NodeID])
+  case malformed(NodeID, String)
+  /// Another disk under the old number: what the old one has promised is lost.
+  case otherDisk(NodeID)
+  /// A start before one that was seen: an old copy of the directory.
+  case olderIncarnation(NodeID, UInt64, seen: UInt64)
+  /// The start that was seen, by somebody else: there are two copies of the directory.
+  case otherStart(NodeID, UInt64)
+  /// Its log ends before what it has acknowledged.
+  case lostEntries(NodeID, last: LogIndex, acknowledged: LogIndex)
+  /// Its term is before one that it has acknowledged: it may have forgotten a vote.
+  case lostTerm(NodeID, Term, acknowledged: Term)
+}
+
+extension PeerRefusal: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .versions(let theirs):
+      "protocol versions \(theirs.lowerBound) to \(theirs.upperBound) are not spoken here, \(PeerVersion.oldest) to \(PeerVersion.current) are: run one release on all nodes"
+    case .unexpected(let what): "not what a node says in a handshake: \(what)"
+    case .otherTarget(let wanted, let here):
+      "this is node \(here), not node \(wanted): the address of node \(wanted) among the members leads to node \(here)"
+    case .otherNode(let node, let expected):
+      "node \(node) answers where node \(expected) should be: check the address of node \(expected) among the members"
+    case .otherCluster(let node, let theirs, let ours):
+      "node \(node) is of cluster \(hex(theirs)), this is cluster \(hex(ours)): give all nodes the same name of the cluster, and each a directory of this cluster"
+    case .ownNumber(let node):
+      "node \(node) is this node's own number: two nodes were started under one number, or an address among the members leads back here"
+    case .otherMembers(let node, let theirs, let here, let ours):
+      "node \(node) was started with the members \(list(theirs)), node \(here) with the members \(list(ours)): start all nodes with the same members"
+    case .noMember(let node, let members): "node \(node) is no member, these are: \(list(members))"
+    case .malformed(let node, let what): "node \(node) says nonsense: \(what)"
+    case .otherDisk(let node):
+      "node \(node) comes with another disk than it had: what its old disk has promised is lost, so it must not take part under its old number; start it with the directory it had"
+    case .olderIncarnation(let node, let incarnation, let seen):
+      "node \(node) comes with an older copy of its disk (start \(incarnation), start \(seen) was seen already), or two processes run under the number of node \(node): what the later one has promised may be missing here; stop the other one, and start the node with its latest directory"
+    case .otherStart(let node, let incarnation):
+      "two processes run under the number of node \(node), or did: start \(incarnation) of its disk was seen already, and it was another one. Its directory was copied; stop the copy, and start it with its latest directory"
+    case .lostEntries(let node, let last, let acknowledged):
+      "node \(node) comes back with a log up to entry \(last), and has acknowledged entry \(acknowledged): its directory is an older copy, or its disk has lost what it had synced; start it with its latest directory"
+    case .lostTerm(let node, let term, let acknowledged):
+      "node \(node) comes back in term \(term), and has taken part in term \(acknowledged): its directory is an older copy, or its disk has lost what it had synced; start it with its latest directory"
+    }
+  }
+
+  private func list(_ nodes: [NodeID]) -> String { nodes.map(\.description).joined(separator: ", ") }
+
+  private func hex(_ bytes: [UInt8]) -> String {
+    bytes.prefix(16).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+  }
+}
