@@ -187,6 +187,51 @@ void   lockstep__wire__v1__identity__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__identity__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   lockstep__wire__v1__clean_stop__init
+                     (Lockstep__Wire__V1__CleanStop         *message)
+{
+  static const Lockstep__Wire__V1__CleanStop init_value = LOCKSTEP__WIRE__V1__CLEAN_STOP__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__clean_stop__get_packed_size
+                     (const Lockstep__Wire__V1__CleanStop *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__clean_stop__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__clean_stop__pack
+                     (const Lockstep__Wire__V1__CleanStop *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__clean_stop__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__clean_stop__pack_to_buffer
+                     (const Lockstep__Wire__V1__CleanStop *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__clean_stop__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__CleanStop *
+       lockstep__wire__v1__clean_stop__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__CleanStop *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__clean_stop__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__clean_stop__free_unpacked
+                     (Lockstep__Wire__V1__CleanStop *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__clean_stop__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   lockstep__wire__v1__known_peer__init
                      (Lockstep__Wire__V1__KnownPeer         *message)
 {
@@ -568,7 +613,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__log_batch__descriptor =
   (ProtobufCMessageInit) lockstep__wire__v1__log_batch__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__identity__field_descriptors[7] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__identity__field_descriptors[8] =
 {
   {
     "format",
@@ -654,8 +699,21 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__identity__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "clean_stop",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__Identity, clean_stop),
+    &lockstep__wire__v1__clean_stop__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__identity__field_indices_by_name[] = {
+  7,   /* field[7] = clean_stop */
   1,   /* field[1] = cluster */
   3,   /* field[3] = disk */
   0,   /* field[0] = format */
@@ -664,10 +722,11 @@ static const unsigned lockstep__wire__v1__identity__field_indices_by_name[] = {
   2,   /* field[2] = node */
   6,   /* field[6] = peers */
 };
-static const ProtobufCIntRange lockstep__wire__v1__identity__number_ranges[1 + 1] =
+static const ProtobufCIntRange lockstep__wire__v1__identity__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 10, 7 },
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__identity__descriptor =
 {
@@ -677,11 +736,88 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__identity__descriptor =
   "Lockstep__Wire__V1__Identity",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__Identity),
-  7,
+  8,
   lockstep__wire__v1__identity__field_descriptors,
   lockstep__wire__v1__identity__field_indices_by_name,
-  1,  lockstep__wire__v1__identity__number_ranges,
+  2,  lockstep__wire__v1__identity__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__identity__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__clean_stop__field_descriptors[4] =
+{
+  {
+    "segment",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__CleanStop, segment),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "offset",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__CleanStop, offset),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sequence",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__CleanStop, sequence),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "link",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__CleanStop, link),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__clean_stop__field_indices_by_name[] = {
+  3,   /* field[3] = link */
+  1,   /* field[1] = offset */
+  0,   /* field[0] = segment */
+  2,   /* field[2] = sequence */
+};
+static const ProtobufCIntRange lockstep__wire__v1__clean_stop__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__clean_stop__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.CleanStop",
+  "CleanStop",
+  "Lockstep__Wire__V1__CleanStop",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__CleanStop),
+  4,
+  lockstep__wire__v1__clean_stop__field_descriptors,
+  lockstep__wire__v1__clean_stop__field_indices_by_name,
+  1,  lockstep__wire__v1__clean_stop__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__clean_stop__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor lockstep__wire__v1__known_peer__field_descriptors[3] =

@@ -39,6 +39,7 @@ package struct LogWrite: Sendable {
 /// Not Sendable: it lives on the disk thread, and every call blocks. After a failed write or sync nothing is known of
 /// the disk, so every later call throws; the process ends, and its next start finds out.
 package final class DurableLog {
+  private let directory: NodeDirectory
   private let files: LogFiles
   private let options: LogOptions
   private var book: LedgerBook
@@ -58,7 +59,8 @@ package final class DurableLog {
   private var link: UInt64
   private var isSealed: Bool
 
-  init(replay: LogReplay, end: LogEnd, options: LogOptions) throws(StorageError) {
+  init(_ directory: NodeDirectory, replay: LogReplay, end: LogEnd, options: LogOptions) throws(StorageError) {
+    self.directory = directory
     files = replay.files
     self.options = options
     book = replay.book
@@ -155,7 +157,7 @@ package final class DurableLog {
     index == .zero ? .zero : book[group]?.term(at: index)
   }
 
-  /// Seals, syncs and closes. The lock on the directory is not the log's.
+  /// Seals, syncs, notes in the identity how far the log reaches, and closes. The lock on the directory is not the log's.
   package func close() throws(StorageError) {
     defer {
       file.close()
@@ -164,7 +166,12 @@ package final class DurableLog {
     }
     guard failure == nil else { return }
     try seal()
-    try stopping { () throws(StorageError) in try onDisk { () throws(DiskError) in try file.sync() } }
+    try stopping { () throws(StorageError) in
+      try onDisk { () throws(DiskError) in try file.sync() }
+      try directory.recordCleanStop(
+        DiskIdentity.CleanStop(
+          segment: position.segment, offset: position.offset, sequence: sequence, link: link))
+    }
   }
 
   private func stopping(_ body: () throws(StorageError) -> Void) throws(StorageError) {

@@ -4,6 +4,9 @@ internal import LockstepWire
 // DIR/identity: one record (see Record) of kind identity, number 1, whose body is an Identity message and whose extent
 // is the size of the file. It is never written to, only replaced: DIR/identity.new is written and synced, renamed, the
 // directory synced. A crash leaves the old one or the new one, and perhaps an identity.new, which is removed.
+//
+// It also names the record with which the log ended at the last clean stop: a witness that does not lie in the log's own
+// blocks (TailFinder says what follows from it).
 
 /// Reads and replaces the identity of a directory.
 struct IdentityFile {

@@ -101,6 +101,10 @@ final class LogReplay {
     }
     sequence = header.sequence
     link = header.checksum(salt: reader.salt)
+    if let stop = files.identity.cleanStop, stop.sequence == sequence, stop.link != link {
+      throw reader.damaged(
+        at: header.offset, "record \(sequence) is not the one with which the log ended when its node last stopped")
+    }
     report.records += 1
   }
 

@@ -119,14 +119,28 @@ package final class NodeDirectory {
       changed.peers.append(DiskIdentity.Peer(node: node, disk: disk, incarnation: incarnation))
       changed.peers.sort { $0.node < $1.node }
     }
+    try replaceIdentity(with: changed)
+    return .accepted
+  }
+
+  /// Notes where the log ends; called when all of it was synced and nothing more will be written. It stays in the
+  /// identity for good, with a start as with a crash: records are only ever added, so it never says too much.
+  func recordCleanStop(_ stop: DiskIdentity.CleanStop) throws(StorageError) {
+    if let failure { throw .stopped("\(failure)") }
+    guard identity.cleanStop != stop else { return }
+    var changed = identity
+    changed.cleanStop = stop
+    try replaceIdentity(with: changed)
+  }
+
+  private func replaceIdentity(with changed: DiskIdentity) throws(StorageError) {
     do throws(StorageError) {
-      try IdentityFile(disk: self.disk, directory: path).replace(with: changed)
+      try IdentityFile(disk: disk, directory: path).replace(with: changed)
     } catch {
       failure = error
       throw error
     }
     identity = changed
-    return .accepted
   }
 
   /// Gives the directory back. The log must have been closed.

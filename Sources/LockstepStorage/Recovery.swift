@@ -23,7 +23,7 @@ extension DurableLog {
     let replay = LogReplay(files: files, spacing: options.indexSpacing)
     let end = try replay.run()
     try Repair(files: files, replay: replay, end: end).run()
-    let log = try DurableLog(replay: replay, end: end, options: options)
+    let log = try DurableLog(directory, replay: replay, end: end, options: options)
     var groups: [RecoveredGroup] = []
     for ledger in replay.book.ledgers {
       groups.append(

@@ -63,6 +63,23 @@ package struct DiskIdentity: Sendable, Equatable {
     }
   }
 
+  /// Where the log ended when its node last stopped cleanly: at least so far it reaches, for ever.
+  package struct CleanStop: Sendable, Equatable {
+    package var segment: UInt64
+    /// Where in that file the next record goes.
+    package var offset: Int
+    /// Of the last record, and the checksum of its header.
+    package var sequence: UInt64
+    package var link: UInt64
+
+    package init(segment: UInt64, offset: Int, sequence: UInt64, link: UInt64) {
+      self.segment = segment
+      self.offset = offset
+      self.sequence = sequence
+      self.link = link
+    }
+  }
+
   package static let format: UInt32 = 1
   package var cluster: [UInt8]
   package var node: NodeID
@@ -70,9 +87,11 @@ package struct DiskIdentity: Sendable, Equatable {
   package var incarnation: UInt64
   package var initialMembers: [Member]
   package var peers: [Peer]
+  package var cleanStop: CleanStop?
 
   package init(
-    cluster: [UInt8], node: NodeID, disk: [UInt8], incarnation: UInt64, initialMembers: [Member], peers: [Peer]
+    cluster: [UInt8], node: NodeID, disk: [UInt8], incarnation: UInt64, initialMembers: [Member], peers: [Peer],
+    cleanStop: CleanStop? = nil
   ) {
     self.cluster = cluster
     self.node = node
@@ -80,6 +99,7 @@ package struct DiskIdentity: Sendable, Equatable {
     self.incarnation = incarnation
     self.initialMembers = initialMembers
     self.peers = peers
+    self.cleanStop = cleanStop
   }
 }
 
@@ -157,7 +177,10 @@ extension DiskIdentity {
           withProtobufBytes(disk) { disk in
             message.cluster = cluster
             message.disk = disk
-            codec.pack(&message)
+            withCleanStop(cleanStop) { stop in
+              message.clean_stop = stop
+              codec.pack(&message)
+            }
           }
         }
       }
@@ -175,6 +198,11 @@ extension DiskIdentity {
       guard message.cluster.len == 16, message.disk.len == 16, message.node > 0 else {
         throw WireError("an identity without a cluster, a disk or a node")
       }
+      var cleanStop: CleanStop?
+      if let stop = message.clean_stop?.pointee {
+        guard let offset = Int(exactly: stop.offset) else { throw WireError("a log that ended at byte \(stop.offset)") }
+        cleanStop = CleanStop(segment: stop.segment, offset: offset, sequence: stop.sequence, link: stop.link)
+      }
       return DiskIdentity(
         cluster: message.cluster.array, node: NodeID(message.node), disk: message.disk.array,
         incarnation: message.incarnation,
@@ -183,7 +211,7 @@ extension DiskIdentity {
         },
         peers: elements(message.peers, message.n_peers).map {
           Peer(node: NodeID($0.node), disk: $0.disk.array, incarnation: $0.incarnation)
-        })
+        }, cleanStop: cleanStop)
     }
   }
 }
@@ -224,6 +252,19 @@ private func withPeers(
     message.disk = disk
     withPeers(Array(peers.dropFirst()), done: done + [message], body)
   }
+}
+
+private func withCleanStop(
+  _ stop: DiskIdentity.CleanStop?, _ body: (UnsafeMutablePointer<Lockstep__Wire__V1__CleanStop>?) -> Void
+) {
+  guard let stop else { return body(nil) }
+  var message = Lockstep__Wire__V1__CleanStop()
+  lockstep__wire__v1__clean_stop__init(&message)
+  message.segment = stop.segment
+  message.offset = UInt64(stop.offset)
+  message.sequence = stop.sequence
+  message.link = stop.link
+  withUnsafeMutablePointer(to: &message, body)
 }
 
 private func withPointers<Message>(

@@ -20,6 +20,7 @@ typedef struct Lockstep__Wire__V1__SegmentHeader Lockstep__Wire__V1__SegmentHead
 typedef struct Lockstep__Wire__V1__GroupState Lockstep__Wire__V1__GroupState;
 typedef struct Lockstep__Wire__V1__LogBatch Lockstep__Wire__V1__LogBatch;
 typedef struct Lockstep__Wire__V1__Identity Lockstep__Wire__V1__Identity;
+typedef struct Lockstep__Wire__V1__CleanStop Lockstep__Wire__V1__CleanStop;
 typedef struct Lockstep__Wire__V1__KnownPeer Lockstep__Wire__V1__KnownPeer;
 
 
@@ -126,10 +127,40 @@ struct  Lockstep__Wire__V1__Identity
   Lockstep__Wire__V1__Member **initial_members;
   size_t n_peers;
   Lockstep__Wire__V1__KnownPeer **peers;
+  /*
+   * the last one; none before the first, and in directories of versions that wrote none
+   */
+  Lockstep__Wire__V1__CleanStop *clean_stop;
 };
 #define LOCKSTEP__WIRE__V1__IDENTITY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__identity__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, 0,NULL, 0,NULL }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, 0,NULL, 0,NULL, NULL }
+
+
+/*
+ * Where the log ended when its node stopped cleanly. Records are only ever added, so the log reaches so far at any later
+ * time; it stands in another file than the records of which it speaks.
+ */
+struct  Lockstep__Wire__V1__CleanStop
+{
+  ProtobufCMessage base;
+  uint64_t segment;
+  /*
+   * where in that file the next record goes
+   */
+  uint64_t offset;
+  /*
+   * of the last record
+   */
+  uint64_t sequence;
+  /*
+   * the checksum of its header
+   */
+  uint64_t link;
+};
+#define LOCKSTEP__WIRE__V1__CLEAN_STOP__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__clean_stop__descriptor) \
+    , 0, 0, 0, 0 }
 
 
 /*
@@ -223,6 +254,25 @@ Lockstep__Wire__V1__Identity *
 void   lockstep__wire__v1__identity__free_unpacked
                      (Lockstep__Wire__V1__Identity *message,
                       ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__CleanStop methods */
+void   lockstep__wire__v1__clean_stop__init
+                     (Lockstep__Wire__V1__CleanStop         *message);
+size_t lockstep__wire__v1__clean_stop__get_packed_size
+                     (const Lockstep__Wire__V1__CleanStop   *message);
+size_t lockstep__wire__v1__clean_stop__pack
+                     (const Lockstep__Wire__V1__CleanStop   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__clean_stop__pack_to_buffer
+                     (const Lockstep__Wire__V1__CleanStop   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__CleanStop *
+       lockstep__wire__v1__clean_stop__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__clean_stop__free_unpacked
+                     (Lockstep__Wire__V1__CleanStop *message,
+                      ProtobufCAllocator *allocator);
 /* Lockstep__Wire__V1__KnownPeer methods */
 void   lockstep__wire__v1__known_peer__init
                      (Lockstep__Wire__V1__KnownPeer         *message);
@@ -256,6 +306,9 @@ typedef void (*Lockstep__Wire__V1__LogBatch_Closure)
 typedef void (*Lockstep__Wire__V1__Identity_Closure)
                  (const Lockstep__Wire__V1__Identity *message,
                   void *closure_data);
+typedef void (*Lockstep__Wire__V1__CleanStop_Closure)
+                 (const Lockstep__Wire__V1__CleanStop *message,
+                  void *closure_data);
 typedef void (*Lockstep__Wire__V1__KnownPeer_Closure)
                  (const Lockstep__Wire__V1__KnownPeer *message,
                   void *closure_data);
@@ -269,6 +322,7 @@ extern const ProtobufCMessageDescriptor lockstep__wire__v1__segment_header__desc
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__group_state__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__log_batch__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__identity__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__clean_stop__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__known_peer__descriptor;
 
 PROTOBUF_C__END_DECLS
