@@ -97,6 +97,51 @@ void   lockstep__wire__v1__group_state__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__group_state__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   lockstep__wire__v1__log_base__init
+                     (Lockstep__Wire__V1__LogBase         *message)
+{
+  static const Lockstep__Wire__V1__LogBase init_value = LOCKSTEP__WIRE__V1__LOG_BASE__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__log_base__get_packed_size
+                     (const Lockstep__Wire__V1__LogBase *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__log_base__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__log_base__pack
+                     (const Lockstep__Wire__V1__LogBase *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__log_base__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__log_base__pack_to_buffer
+                     (const Lockstep__Wire__V1__LogBase *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__log_base__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__LogBase *
+       lockstep__wire__v1__log_base__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__LogBase *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__log_base__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__log_base__free_unpacked
+                     (Lockstep__Wire__V1__LogBase *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__log_base__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   lockstep__wire__v1__log_batch__init
                      (Lockstep__Wire__V1__LogBatch         *message)
 {
@@ -380,7 +425,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__segment_header__descriptor 
   (ProtobufCMessageInit) lockstep__wire__v1__segment_header__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__group_state__field_descriptors[7] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__group_state__field_descriptors[8] =
 {
   {
     "group",
@@ -466,6 +511,18 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__group_state__field_des
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "log_base",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__GroupState, log_base),
+    &lockstep__wire__v1__log_base__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__group_state__field_indices_by_name[] = {
   3,   /* field[3] = commit */
@@ -473,13 +530,14 @@ static const unsigned lockstep__wire__v1__group_state__field_indices_by_name[] =
   6,   /* field[6] = last_chain */
   4,   /* field[4] = last_index */
   5,   /* field[5] = last_term */
+  7,   /* field[7] = log_base */
   1,   /* field[1] = term */
   2,   /* field[2] = vote */
 };
 static const ProtobufCIntRange lockstep__wire__v1__group_state__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__group_state__descriptor =
 {
@@ -489,14 +547,91 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__group_state__descriptor =
   "Lockstep__Wire__V1__GroupState",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__GroupState),
-  7,
+  8,
   lockstep__wire__v1__group_state__field_descriptors,
   lockstep__wire__v1__group_state__field_indices_by_name,
   1,  lockstep__wire__v1__group_state__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__group_state__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__log_batch__field_descriptors[7] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__log_base__field_descriptors[4] =
+{
+  {
+    "index",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__LogBase, index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "term",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__LogBase, term),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "chain",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__LogBase, chain),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "members",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__LogBase, members),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__log_base__field_indices_by_name[] = {
+  2,   /* field[2] = chain */
+  0,   /* field[0] = index */
+  3,   /* field[3] = members */
+  1,   /* field[1] = term */
+};
+static const ProtobufCIntRange lockstep__wire__v1__log_base__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__log_base__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.LogBase",
+  "LogBase",
+  "Lockstep__Wire__V1__LogBase",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__LogBase),
+  4,
+  lockstep__wire__v1__log_base__field_descriptors,
+  lockstep__wire__v1__log_base__field_indices_by_name,
+  1,  lockstep__wire__v1__log_base__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__log_base__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__log_batch__field_descriptors[8] =
 {
   {
     "group",
@@ -571,6 +706,18 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__log_batch__field_descr
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "log_base",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__LogBatch, log_base),
+    &lockstep__wire__v1__log_base__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "entries",
     15,
     PROTOBUF_C_LABEL_REPEATED,
@@ -585,9 +732,10 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__log_batch__field_descr
 };
 static const unsigned lockstep__wire__v1__log_batch__field_indices_by_name[] = {
   3,   /* field[3] = commit */
-  6,   /* field[6] = entries */
+  7,   /* field[7] = entries */
   4,   /* field[4] = first_index */
   0,   /* field[0] = group */
+  6,   /* field[6] = log_base */
   5,   /* field[5] = previous_chain */
   1,   /* field[1] = term */
   2,   /* field[2] = vote */
@@ -595,8 +743,8 @@ static const unsigned lockstep__wire__v1__log_batch__field_indices_by_name[] = {
 static const ProtobufCIntRange lockstep__wire__v1__log_batch__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 15, 6 },
-  { 0, 7 }
+  { 15, 7 },
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__log_batch__descriptor =
 {
@@ -606,7 +754,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__log_batch__descriptor =
   "Lockstep__Wire__V1__LogBatch",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__LogBatch),
-  7,
+  8,
   lockstep__wire__v1__log_batch__field_descriptors,
   lockstep__wire__v1__log_batch__field_indices_by_name,
   2,  lockstep__wire__v1__log_batch__number_ranges,

@@ -186,7 +186,7 @@ package final class NodeDirectory {
         reason: "the cluster began with the members \(list(known)), not with \(list(members.map(\.node)))")
     }
     guard identity.incarnation < .max else { throw .refused(path: path, reason: "no incarnation is left") }
-    guard names.contains(LogFiles.name(1)) else {
+    guard try !LogFiles.segments(in: names, directory: path).isEmpty else {
       throw .refused(
         path: "\(path)/\(LogFiles.name(1))", reason: "the log is missing, and the identity says that there was one")
     }

@@ -8,12 +8,15 @@ package struct GroupState: Sendable, Equatable {
   package var hardState: HardState
   package var last: EntryID
   package var lastChain: UInt64
+  /// Nil: the log begins with entry 1.
+  package var base: LogBase?
 
-  package init(group: GroupID, hardState: HardState, last: EntryID, lastChain: UInt64) {
+  package init(group: GroupID, hardState: HardState, last: EntryID, lastChain: UInt64, base: LogBase? = nil) {
     self.group = group
     self.hardState = hardState
     self.last = last
     self.lastChain = lastChain
+    self.base = base
   }
 }
 
@@ -106,6 +109,8 @@ package struct DiskIdentity: Sendable, Equatable {
 extension SegmentHeader {
   package func encoded() -> [UInt8] {
     let codec = Codec(maximumMessage: 0)
+    let memory = PackMemory()
+    defer { memory.free() }
     var message = Lockstep__Wire__V1__SegmentHeader()
     lockstep__wire__v1__segment_header__init(&message)
     message.node = node.rawValue
@@ -121,6 +126,7 @@ extension SegmentHeader {
       state.last_index = group.last.index.rawValue
       state.last_term = group.last.term.rawValue
       state.last_chain = group.lastChain
+      state.log_base = group.base?.message(in: memory)
       return state
     }
     withPointers(to: states) { pointers in
@@ -150,7 +156,7 @@ extension SegmentHeader {
             hardState: HardState(
               term: Term(state.term), vote: state.vote == 0 ? nil : NodeID(state.vote), commit: LogIndex(state.commit)),
             last: EntryID(term: Term(state.last_term), index: LogIndex(state.last_index)),
-            lastChain: state.last_chain))
+            lastChain: state.last_chain, base: try LogBase(at: state.log_base)))
       }
       return SegmentHeader(
         cluster: message.cluster.array, node: NodeID(message.node), disk: message.disk.array,
@@ -217,7 +223,7 @@ extension DiskIdentity {
 }
 
 /// A list of small messages takes many times its bytes when it is unpacked, and a start must not fail for that.
-private func diskCodec(for bytes: UnsafeRawBufferPointer) -> Codec { Codec(maximumMessage: 8 * bytes.count) }
+func diskCodec(for bytes: UnsafeRawBufferPointer) -> Codec { Codec(maximumMessage: 8 * bytes.count) }
 
 // What borrowed arrays of messages take.
 

@@ -1,3 +1,4 @@
+import DiskTesting
 import Glibc
 import LockstepConsensus
 @testable import LockstepStorage

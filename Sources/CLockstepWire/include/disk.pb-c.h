@@ -18,6 +18,7 @@ PROTOBUF_C__BEGIN_DECLS
 
 typedef struct Lockstep__Wire__V1__SegmentHeader Lockstep__Wire__V1__SegmentHeader;
 typedef struct Lockstep__Wire__V1__GroupState Lockstep__Wire__V1__GroupState;
+typedef struct Lockstep__Wire__V1__LogBase Lockstep__Wire__V1__LogBase;
 typedef struct Lockstep__Wire__V1__LogBatch Lockstep__Wire__V1__LogBatch;
 typedef struct Lockstep__Wire__V1__Identity Lockstep__Wire__V1__Identity;
 typedef struct Lockstep__Wire__V1__CleanStop Lockstep__Wire__V1__CleanStop;
@@ -73,10 +74,37 @@ struct  Lockstep__Wire__V1__GroupState
   uint64_t last_index;
   uint64_t last_term;
   uint64_t last_chain;
+  /*
+   * none: the log begins with entry 1
+   */
+  Lockstep__Wire__V1__LogBase *log_base;
 };
 #define LOCKSTEP__WIRE__V1__GROUP_STATE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__group_state__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, NULL }
+
+
+/*
+ * Where a group's log begins: behind this entry. What is up to there is no longer needed, and segments that hold nothing
+ * else may be gone.
+ */
+struct  Lockstep__Wire__V1__LogBase
+{
+  ProtobufCMessage base;
+  uint64_t index;
+  uint64_t term;
+  /*
+   * of that entry
+   */
+  uint64_t chain;
+  /*
+   * a Configuration, as of that entry
+   */
+  ProtobufCBinaryData members;
+};
+#define LOCKSTEP__WIRE__V1__LOG_BASE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__log_base__descriptor) \
+    , 0, 0, 0, {0,NULL} }
 
 
 /*
@@ -99,6 +127,10 @@ struct  Lockstep__Wire__V1__LogBatch
   uint64_t first_index;
   uint64_t previous_chain;
   /*
+   * from now on the log begins here; with it come no entries
+   */
+  Lockstep__Wire__V1__LogBase *log_base;
+  /*
    * the last field: the same bytes as in AppendRequest
    */
   size_t n_entries;
@@ -106,7 +138,7 @@ struct  Lockstep__Wire__V1__LogBatch
 };
 #define LOCKSTEP__WIRE__V1__LOG_BATCH__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__log_batch__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0,NULL }
+    , 0, 0, 0, 0, 0, 0, NULL, 0,NULL }
 
 
 struct  Lockstep__Wire__V1__Identity
@@ -216,6 +248,25 @@ Lockstep__Wire__V1__GroupState *
 void   lockstep__wire__v1__group_state__free_unpacked
                      (Lockstep__Wire__V1__GroupState *message,
                       ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__LogBase methods */
+void   lockstep__wire__v1__log_base__init
+                     (Lockstep__Wire__V1__LogBase         *message);
+size_t lockstep__wire__v1__log_base__get_packed_size
+                     (const Lockstep__Wire__V1__LogBase   *message);
+size_t lockstep__wire__v1__log_base__pack
+                     (const Lockstep__Wire__V1__LogBase   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__log_base__pack_to_buffer
+                     (const Lockstep__Wire__V1__LogBase   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__LogBase *
+       lockstep__wire__v1__log_base__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__log_base__free_unpacked
+                     (Lockstep__Wire__V1__LogBase *message,
+                      ProtobufCAllocator *allocator);
 /* Lockstep__Wire__V1__LogBatch methods */
 void   lockstep__wire__v1__log_batch__init
                      (Lockstep__Wire__V1__LogBatch         *message);
@@ -300,6 +351,9 @@ typedef void (*Lockstep__Wire__V1__SegmentHeader_Closure)
 typedef void (*Lockstep__Wire__V1__GroupState_Closure)
                  (const Lockstep__Wire__V1__GroupState *message,
                   void *closure_data);
+typedef void (*Lockstep__Wire__V1__LogBase_Closure)
+                 (const Lockstep__Wire__V1__LogBase *message,
+                  void *closure_data);
 typedef void (*Lockstep__Wire__V1__LogBatch_Closure)
                  (const Lockstep__Wire__V1__LogBatch *message,
                   void *closure_data);
@@ -320,6 +374,7 @@ typedef void (*Lockstep__Wire__V1__KnownPeer_Closure)
 
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__segment_header__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__group_state__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__log_base__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__log_batch__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__identity__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__clean_stop__descriptor;
