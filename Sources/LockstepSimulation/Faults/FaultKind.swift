@@ -32,6 +32,7 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case crashAtCommit
   case crashAtReply
   case crashDuringRecovery
+  case processStopped
   case powerLossOfAll
   case restartLoop
   case pauseOfLeader
@@ -55,6 +56,7 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case diskSlow
   case diskStalled
   case bitRot
+  case endOfStoppedLogLost
   case misdirectedWrite
   case staleSector
   case directoryRolledBack

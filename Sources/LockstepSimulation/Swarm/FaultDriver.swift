@@ -57,6 +57,16 @@ final class FaultDriver {
       guard node.isUp else { return false }
       world.crash(place + 1)
       world.planStart(place)
+    case .processStopped:
+      guard node.isUp, !node.isPaused else { return false }
+      let isInOrder = world.stop(place + 1)
+      world.planStart(place)
+      return isInOrder
+    case .endOfStoppedLogLost:
+      guard node.isUp, !node.isPaused, !node.isUnreliable else { return false }
+      let isDamaged = world.stop(place + 1) && world.loseEndOfLog(place + 1, upTo: random.within(1...1200))
+      world.planStart(place)
+      return isDamaged
     case .restartLoop:
       guard node.isUp else { return false }
       world.crash(place + 1)

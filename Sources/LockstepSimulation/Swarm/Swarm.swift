@@ -26,6 +26,8 @@ struct Swarm {
     .diskStalled, .diskFull, .wallClockJumpForward, .wallClockJumpBack, .clockDrift, .clockFrozen, .clockJumpForward,
     .leadershipTransferRequested,
   ]
+  /// The same; drawn later, so that older seeds still draw what they drew.
+  static let laterEventKinds: [FaultKind] = [.processStopped, .endOfStoppedLogLost]
   /// These may take back what a disk has promised.
   static let losses: [FaultKind] = [
     .bitRot, .misdirectedWrite, .staleSector, .syncLied, .directoryRolledBack, .wipedDisk,
@@ -105,11 +107,12 @@ struct Swarm {
       for kind in Self.losses where random.oneIn(2) && !disabled.contains(kind) { events.append(kind) }
     }
     self.unreliable = unreliable
-    self.events = events
     eventsEvery = pick([100_000_000, 400_000_000, 1_500_000_000])
     // Drawn last, so that older seeds still draw what they drew.
     options.driver.appendBytes = pick([1, 1000, 1024 * 1024])
     options.batchesIn = pick([0, 2, 6])
+    for kind in Self.laterEventKinds where random.oneIn(4) && !disabled.contains(kind) { events.append(kind) }
+    self.events = events
     self.options = options
   }
 
