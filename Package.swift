@@ -12,8 +12,6 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
   // Says of what is borrowed from whom; see Sources/LockstepExecution/Call.swift.
   .enableExperimentalFeature("Lifetimes"),
-  // Mistakes on purpose, for the simulator to find; see Sources/LockstepConsensus/PlantedBug.swift.
-  .define("LOCKSTEP_PLANTED_BUGS", .when(configuration: .debug)),
   // Every test runs with the dynamic checks of exclusive access; in release they cost a fifth of all instructions.
   .unsafeFlags(["-enforce-exclusivity=unchecked", "-cross-module-optimization"], .when(configuration: .release)),
 ]
@@ -107,8 +105,8 @@ let package = Package(
     .executableTarget(
       name: "command-cost",
       dependencies: [
-        arguments, "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepRequests", "LockstepStorage",
-        "LockstepWire", "DiskTesting",
+        arguments, "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepExecution", "LockstepRequests",
+        "LockstepStorage", "LockstepWire", "DiskTesting",
       ], path: "Tests/CommandCost", swiftSettings: settings),
     // What tests of several modules share.
     .target(

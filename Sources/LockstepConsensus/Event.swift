@@ -30,6 +30,8 @@ package enum LocalEvent: Sendable {
   case linkRestored(NodeID)
   /// An operator asks this leader to hand over.
   case transferRequested(NodeID)
+  /// This node is about to be stopped: it hands the lead over if it has it, and does not take it again.
+  case stopRequested
   /// All that was there has been stepped: write, send and acknowledge once for all of it.
   case turnEnded
 }

@@ -105,9 +105,7 @@ package struct Log: Sendable {
     while let run = runs.last, run.first >= index { runs.removeLast() }
     last = index.previous
     durable = min(durable, last)
-    if !planted(.countsALateReceiptOfTruncatedEntries) {
-      for number in writes.indices { writes[number].last = min(writes[number].last, last) }
-    }
+    for number in writes.indices { writes[number].last = min(writes[number].last, last) }
     if index < floor {
       floor = index
       sizes = [0]

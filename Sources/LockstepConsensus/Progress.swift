@@ -61,7 +61,7 @@ package struct Progress: Sendable {
     match = max(match, index)
     next = max(next, match.next)
     var freed = 0
-    while freed < window.count, window[freed].last <= index, !planted(.neverFreesTheWindow) {
+    while freed < window.count, window[freed].last <= index {
       windowBytes -= window[freed].bytes
       freed += 1
     }

@@ -28,7 +28,7 @@ package struct Quorum: Hashable, Sendable {
   }
 
   private static func size(_ half: [NodeID]) -> Int {
-    planted(.halfIsAMajority) ? max(1, half.count / 2) : half.count / 2 + 1
+    half.count / 2 + 1
   }
 
   private static func outcome(_ half: [NodeID], _ vote: (NodeID) -> Bool?) -> Outcome {

@@ -9,7 +9,6 @@ extension Replica {
   /// "the candidate first asks other servers whether its log is up-to-date enough and whether they would vote for it"
   /// before it touches its term (thesis section 9.6).
   mutating func startPreVote(_ effects: inout [Effect]) {
-    if planted(.neverCampaigns) { return }
     role = .preCandidate
     refuseForwardedReads(&effects)
     elapsed = 0
@@ -83,12 +82,9 @@ extension Replica {
     if isLeaderRecent, !request.isTransfer { return }
     // "Raft determines which of two logs is more up-to-date by comparing the index and term of the last entries in the
     // logs" (section 5.4.1).
-    let isUpToDate =
-      request.last >= log.lastID || planted(.votesForAShorterLog)
-      || planted(.comparesLengthBeforeTerm) && request.last.index >= log.last
+    let isUpToDate = request.last >= log.lastID
     // A vote that cannot be stored is not given, nor held out.
     let canVote = !disk.isSlow
-    if planted(.preVoteRaisesTheTerm), request.term > term { becomeFollower(term: request.term, leader: nil, &effects) }
     if request.isPreVote {
       let isGranted = request.term > term && isUpToDate && canVote
       let reply = VoteReply(term: isGranted ? request.term : term, isGranted: isGranted, isPreVote: true)
@@ -97,7 +93,7 @@ extension Replica {
     }
     if request.term > term { becomeFollower(term: request.term, leader: nil, &effects) }
     // "votedFor is null or candidateId, and candidate's log is at least as up-to-date as receiver's log" (figure 2).
-    let isFree = hardState.vote == nil || hardState.vote == peer || planted(.votesTwiceInATerm)
+    let isFree = hardState.vote == nil || hardState.vote == peer
     let isGranted = request.term == term && isFree && leader == nil && isUpToDate && canVote
     if isGranted {
       if hardState.vote != peer {
@@ -120,10 +116,10 @@ extension Replica {
     case .preCandidate:
       guard reply.isPreVote, reply.isGranted ? reply.term == term.next : true else { return }
     case .candidate:
-      guard !reply.isPreVote || planted(.countsPreVotesAsVotes), reply.term == term else { return }
+      guard !reply.isPreVote, reply.term == term else { return }
     case .follower, .leader: return  // decided already
     }
-    tally.record(peer, isGranted: reply.isGranted || planted(.countsRefusalsAsVotes))
+    tally.record(peer, isGranted: reply.isGranted)
     countVotes(&effects)
   }
 
@@ -145,7 +141,6 @@ extension Replica {
     effects.append(.roleChanged(.leader, term: term, leader: id))
     // "each leader commit a blank no-op entry into the log at the start of its term" (Raft section 8).
     termStart = log.last.next
-    if planted(.leadsWithoutAnEntryOfItsOwn) { return }
     appendOwn(content: .noOperation, sizes: CollectionOfOne(Self.noOperationBytes), &effects)
   }
 

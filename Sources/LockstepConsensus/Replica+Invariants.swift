@@ -45,3 +45,8 @@ extension Replica {
       term: term, vote: hardState.vote, commit: commit, leaderLast: role == .leader ? log.last : nil, isFirst: false)
   }
 }
+
+/// A precondition in release builds too: a replica that does not hold what it must would harm the others.
+private func invariant(_ holds: @autoclosure () -> Bool, _ message: @autoclosure () -> String) {
+  precondition(holds(), message())
+}

@@ -92,12 +92,10 @@ extension Replica {
   /// The leader saves its current commit index in a local variable readIndex. 3. ... it issues a new round of
   /// heartbeats and waits for their acknowledgments from a majority of the cluster" (section 6.4).
   mutating func beginReadRound(_ effects: inout [Effect]) {
-    guard !reads.isUnderWay, !reads.waiting.isEmpty, commit >= termStart || planted(.readsBeforeItsOwnFirstEntry) else {
-      return
-    }
+    guard !reads.isUnderWay, !reads.waiting.isEmpty, commit >= termStart else { return }
     reads.isUnderWay = true
     reads.current += 1
-    reads.index = planted(.readsAtTheCommitIndexOfItsElection) ? min(commit, termStart) : commit
+    reads.index = commit
     swap(&reads.confirming, &reads.waiting)
     for follower in progress.indices { progress[follower].isMessageDue = true }
     confirmReads(&effects)
@@ -106,10 +104,7 @@ extension Replica {
   mutating func confirmReads(_ effects: inout [Effect]) {
     guard reads.isUnderWay else { return }
     let isConfirmed = members.quorum.isSatisfied { node in
-      node == id || planted(.readsWithoutARound)
-        || progress.contains {
-          $0.node == node && $0.readRound + (planted(.takesAnOldRoundForThisOne) ? 1 : 0) >= reads.current
-        }
+      node == id || progress.contains { $0.node == node && $0.readRound >= reads.current }
     }
     guard isConfirmed else { return }
     reads.isUnderWay = false

@@ -39,11 +39,7 @@ extension Replica {
       heartbeatElapsed = 0
       for follower in progress.indices {
         progress[follower].isMessageDue = true
-        if planted(.sendsEachProbeOnce), progress[follower].isProbeSent {
-          progress[follower].isMessageDue = false
-        } else {
-          progress[follower].isProbeSent = false
-        }
+        progress[follower].isProbeSent = false
       }
     }
     for follower in progress.indices where progress[follower].commitSent < commit {
@@ -71,12 +67,12 @@ extension Replica {
   mutating func advanceCommit(_ effects: inout [Effect]) {
     guard role == .leader else { return }
     let reached = members.quorum.reached { node in
-      if node == id { return planted(.countsItsOwnUnsyncedEntries) ? log.last : log.durable }
+      if node == id { return log.durable }
       return progress.first { $0.node == node }?.match ?? .zero
     }
     let index = min(reached, log.last)
     // "only log entries from the leader's current term are committed by counting replicas" (Raft section 5.4.2).
-    guard index > commit, log.term(at: index) == term || planted(.commitsOldTermsByCounting) else { return }
+    guard index > commit, log.term(at: index) == term else { return }
     commit(through: index, &effects)
   }
 
@@ -180,7 +176,6 @@ extension Replica {
       if isNews { advanceCommit(&effects) }
       finishTransfer(follower, &effects)
     case .rejected(let previous, let hint):
-      if planted(.takesARejectionForAMatch), previous <= log.last { _ = progress[follower].acknowledged(previous) }
       backOff(follower, previous: previous, hint: hint)
     }
     if reply.readRound > progress[follower].readRound {
@@ -213,7 +208,7 @@ extension Replica {
     _ request: AppendRequest, _ entries: ReceivedEntries, from peer: NodeID, _ effects: inout [Effect]
   ) {
     // "1. Reply false if term < currentTerm"
-    if request.term < term, !planted(.takesOrdersOfAnOlderTerm) {
+    if request.term < term {
       let verdict = AppendReply.Verdict.rejected(previous: request.previous.index, hint: .zero)
       send(.appendReply(AppendReply(term: term, verdict: verdict, readRound: 0)), to: peer, &effects)
       return
@@ -249,10 +244,7 @@ extension Replica {
 
     // "2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm"
     // What is compacted here is committed, so the leader has it (Leader Completeness, section 5.4.3).
-    guard
-      log.contains(request.previous) || log.lookup(request.previous.index) == .compacted
-        || planted(.takesEntriesWithoutThePreviousOne) && request.previous.index <= log.last
-    else {
+    guard log.contains(request.previous) || log.lookup(request.previous.index) == .compacted else {
       let hint = log.lastEntry(
         atOrBefore: min(request.previous.index.previous, log.last), withTermAtMost: request.previous.term)
       let verdict = AppendReply.Verdict.rejected(previous: request.previous.index, hint: hint ?? log.base)
@@ -265,9 +257,9 @@ extension Replica {
     answerVerifiedReads(&effects)
     // "5. If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)": what the leader
     // says is committed counts only as far as this log is known to be the leader's.
-    commit(through: min(request.commit, planted(.commitsBeyondWhatMatches) ? log.last : matched), &effects)
+    commit(through: min(request.commit, matched), &effects)
     // Entries that are on their way to the disk are acknowledged once, when they are there; everything else at once.
-    if entries.terms.isEmpty || isNewRound || matched <= log.durable || planted(.acknowledgesBeforeTheSync) {
+    if entries.terms.isEmpty || isNewRound || matched <= log.durable {
       isAcknowledgementDue = true
     }
   }
@@ -298,9 +290,7 @@ extension Replica {
         known += 1
         continue
       }
-      guard index <= log.last, log.term(at: index) == entries.terms[known] || planted(.keepsConflictingEntries),
-        !planted(.truncatesMatchingEntries)
-      else { break }
+      guard index <= log.last, log.term(at: index) == entries.terms[known] else { break }
       known += 1
     }
     guard known < entries.terms.count else { return true }
@@ -308,7 +298,7 @@ extension Replica {
     if first <= log.last {
       // What is committed is no more in question here, see `contradiction`. Nor can a leader take back what it has sent
       // in its own term: it "never overwrites or deletes entries".
-      guard first > verified || planted(.truncatesMatchingEntries) else {
+      guard first > verified else {
         effects.append(.protocolViolation(peer, .takesBackItsOwnEntry(first)))
         return false
       }
@@ -336,7 +326,7 @@ extension Replica {
 
   mutating func acknowledge(_ leader: NodeID, _ effects: inout [Effect]) {
     isAcknowledgementDue = false
-    acknowledged = planted(.acknowledgesBeforeTheSync) ? verified : min(verified, log.durable)
+    acknowledged = min(verified, log.durable)
     let reply = AppendReply(term: term, verdict: .accepted(match: acknowledged), readRound: readRoundHeard)
     send(.appendReply(reply), to: leader, &effects)
   }

@@ -23,9 +23,6 @@ extension Replica {
     guard disk.isSlow, transferee == nil else { return }
     // Where the others cannot elect a leader without this node, they could not commit without it either: then it stays,
     // and at least answers reads.
-    let canOthersElect = members.quorum.isSatisfied { node in
-      node != id && progress.contains { $0.node == node && $0.isActive }
-    }
     guard canOthersElect else { return }
     if !isLeadOffered, let heir {
       isLeadOffered = true
@@ -33,21 +30,5 @@ extension Replica {
     } else {
       becomeFollower(term: term, leader: nil, &effects)
     }
-  }
-
-  /// The follower that is ahead of all others among those that could take the lead up at once.
-  private var heir: NodeID? {
-    var best: Progress?
-    for peer in progress where peer.isActive && canLead(peer) {
-      if best.map({ peer.match > $0.match }) ?? true { best = peer }
-    }
-    return best?.node
-  }
-
-  /// It votes, is reached, keeps up with what it is sent, and would answer as a leader. One that has acknowledged nothing
-  /// for an election time-out, though there is something, may have a disk that hangs: it would not even store its term.
-  func canLead(_ peer: Progress) -> Bool {
-    members.isVoter(peer.node) && !members.witnesses.contains(peer.node) && peer.isLinkUp
-      && peer.state == .replicating && !peer.isReplaying && peer.ticksBehind < limits.electionTicks
   }
 }

@@ -23,6 +23,7 @@ extension Replica {
       return
     }
     transferPause = max(0, transferPause - 1)
+    if isStopping { return handOverBeforeStop() }
     guard let preferred = configuration.preferredLeader, preferred != id, transferPause == 0,
       members.voters.contains(preferred), let follower = progress.firstIndex(where: { $0.node == preferred })
     else { return }
@@ -45,7 +46,51 @@ extension Replica {
   /// "This request has the same effect as the target server's election timer firing": but it asks for votes at once,
   /// for the leader's own consent stands in for the pre-vote.
   mutating func handleTimeoutNow(_ term: Term, from peer: NodeID, _ effects: inout [Effect]) {
-    guard term == self.term, leader == peer, role != .leader, members.isVoter(id), !disk.isSlow else { return }
+    guard term == self.term, leader == peer, role != .leader, members.isVoter(id), !disk.isSlow, !isStopping else { return }
     startElection(isTransfer: true, &effects)
   }
+}
+
+// Who can take the lead.
+extension Replica {
+  /// The follower that is ahead of all others among those that could take the lead up at once.
+  var heir: NodeID? {
+    var best: Progress?
+    for peer in progress where peer.isActive && canLead(peer) {
+      if best.map({ peer.match > $0.match }) ?? true { best = peer }
+    }
+    return best?.node
+  }
+
+  /// It votes, is reached, keeps up with what it is sent, and would answer as a leader. One that has acknowledged nothing
+  /// for an election time-out, though there is something, may have a disk that hangs: it would not even store its term.
+  func canLead(_ peer: Progress) -> Bool {
+    members.isVoter(peer.node) && !members.witnesses.contains(peer.node) && peer.isLinkUp
+      && peer.state == .replicating && !peer.isReplaying && peer.ticksBehind < limits.electionTicks
+  }
+
+  /// A majority has been heard of late without this node's own vote.
+  var canOthersElect: Bool {
+    members.quorum.isSatisfied { node in
+      node != id && progress.contains { $0.node == node && $0.isActive && $0.isLinkUp }
+    }
+  }
+}
+
+// "Sometimes the leader must step down. For example, it may need to reboot for maintenance" (thesis section 3.10). The
+// others need not wait for an election time-out then.
+extension Replica {
+  mutating func stopLeading() {
+    isStopping = true
+    handOverBeforeStop()
+  }
+
+  /// Again with each tick, until another leads.
+  mutating func handOverBeforeStop() {
+    guard isStopping, role == .leader, transferee == nil, canOthersElect, let heir else { return }
+    beginTransfer(to: heir)
+  }
+
+  /// There is a lead that this node could lose in good order.
+  package var isHandingOver: Bool { isStopping && role == .leader && canOthersElect }
 }

@@ -110,6 +110,8 @@ package struct Replica: Sendable {
   var isLeadOffered = false
   var reads = ReadRounds()
 
+  /// It is about to be stopped: the lead goes to another, and is not taken again. Never unset.
+  var isStopping = false
   /// Where a leader was found to lack what is committed here: this node has stopped.
   package internal(set) var divergence: LogIndex?
 
@@ -146,6 +148,7 @@ package struct Replica: Sendable {
     case .linkLost(let node): linkChanged(node, isUp: false)
     case .linkRestored(let node): linkChanged(node, isUp: true)
     case .transferRequested(let node): beginTransfer(to: node)
+    case .stopRequested: stopLeading()
     case .turnEnded: endTurn(&effects)
     }
     checkInvariants()
@@ -184,7 +187,7 @@ package struct Replica: Sendable {
     case .follower, .preCandidate, .candidate:
       retryForwardedReads(&effects)
       guard elapsed >= timeout else { return }
-      if members.isVoter(id), !disk.isSlow { startPreVote(&effects) } else { loseLeader(&effects) }
+      if members.isVoter(id), !disk.isSlow, !isStopping { startPreVote(&effects) } else { loseLeader(&effects) }
     }
   }
 
@@ -224,7 +227,6 @@ package struct Replica: Sendable {
       readRoundHeard = 0
       isAcknowledgementDue = false
     }
-    if planted(.forgetsItsVoteWhenItFollows) { hardState.vote = nil }
     let wasLeader = role == .leader
     let before = role
     role = .follower(leader: leader)
@@ -256,7 +258,7 @@ package struct Replica: Sendable {
   /// Votes and acknowledgements are "updated on stable storage before responding to RPCs" (figure 2). One rule for
   /// all: no message leaves in a term that is not on the disk.
   mutating func send(_ message: Message, to node: NodeID, _ effects: inout [Effect]) {
-    if isHardStateStored || planted(.votesBeforeItIsStored) {
+    if isHardStateStored {
       effects.append(.send(message, to: node))
       return
     }
@@ -285,6 +287,14 @@ package struct Replica: Sendable {
     case .follower(let leader):
       if leader != nil, min(verified, log.durable) > acknowledged { isAcknowledgementDue = true }
     case .preCandidate, .candidate: break
+    }
+  }
+
+  /// Whether `turnEnded` may have something to write, send or acknowledge.
+  package var isTurnDue: Bool {
+    switch role {
+    case .leader: true
+    case .follower, .preCandidate, .candidate: isHardStateDirty || unstoredFrom != nil || isAcknowledgementDue
     }
   }
 

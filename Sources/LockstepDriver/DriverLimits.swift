@@ -17,6 +17,11 @@ package struct DriverLimits: Sendable {
   /// A node that leads no longer, by what this node hears, is waited for so long with what was passed on to it before. In
   /// milliseconds.
   package var formerLeaderTimeout: UInt64 = 500
+  /// A node that is stopped in good order takes at most so long until another leads, and until all calls are answered;
+  /// and it refuses calls for at least so long. In milliseconds.
+  package var handOverTime: UInt64 = 3_000
+  package var answeringTime: UInt64 = 3_000
+  package var quietTime: UInt64 = 50
   /// What is applied in one turn, so that heartbeats are not kept waiting. In bytes.
   package var applyBytes = 4 * 1024 * 1024
   /// The answers in one turn, of queries and of commands each, for the same reason. In bytes.

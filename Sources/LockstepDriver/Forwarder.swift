@@ -114,9 +114,9 @@ final class Forwarder {
   }
 
   /// A call whose time is over is told so, and never more than is known.
-  func expire(_ now: UInt64) {
+  func expire(_ now: UInt64, as lateness: Status.Code) {
     end(where: { $0.deadline <= now }) {
-      fail($0, .deadlineExceeded, "the leader, node \($0.leader), did not answer in time")
+      fail($0, lateness, "the leader, node \($0.leader), did not answer in time")
     }
     table.forEach { deadlines.note($0.deadline) }
   }

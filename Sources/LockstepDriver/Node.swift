@@ -21,10 +21,10 @@ package final class Node {
   /// Whether the invariants of all parts are checked after each turn.
   private let isChecking: Bool
 
-  /// A node as its disk has it. `machines`: the state machine of each group, in its first state. `clock`: monotonic, in
+  /// A node as its disk has it. `appliers`: one for each group, in its first state. `clock`: monotonic, in
   /// nanoseconds; without one, what is counted has no times.
   package init(
-    _ configuration: Configuration, recovered: [RecoveredGroup], machines: [(GroupID, any StateMachine)],
+    _ configuration: Configuration, recovered: [RecoveredGroup], appliers: [any Applier],
     links: any PeerLinks, disk: any DiskQueue, observe: @escaping (NodeEvent) -> Void,
     clock: @escaping () -> UInt64 = { 0 }, isChecking: Bool = false
   ) throws(WireError) {
@@ -32,11 +32,11 @@ package final class Node {
     self.isChecking = isChecking
     context = NodeContext(configuration, links: links, disk: disk, observe: observe, clock: clock)
     var groups: [Group] = []
-    for (id, machine) in machines.sorted(by: { $0.0 < $1.0 }) {
+    for applier in appliers.sorted(by: { $0.group < $1.group }) {
       groups.append(
         try Group(
-          id: id, context: context, configuration: configuration, recovered: recovered.first { $0.group == id },
-          machine: machine))
+          context: context, configuration: configuration, recovered: recovered.first { $0.group == applier.group },
+          applier: applier))
     }
     self.groups = groups
     ready = ReadySet(count: groups.count)
@@ -73,10 +73,14 @@ package final class Node {
   package func tick(now: UInt64, wall: UInt64) {
     guard context.failure == nil else { return }
     context.advance(now: now, wall: wall)
-    touchAll { $0.tick() }
+    // Of many groups most have nothing to do, but to count the tick.
+    for position in groups.indices where groups[position].tick() {
+      ready.insert(position)
+      if groups[position].areWritesDue { appends.insert(position) }
+    }
     guard context.deadlines.areOver(context.now) else { return }
     touchAll { $0.expire(context.now) }
-    context.forwarder.expire(context.now)
+    context.forwarder.expire(context.now, as: context.lateness)
   }
 
   package func advanceClock(now: UInt64, wall: UInt64) { context.advance(now: now, wall: wall) }
@@ -109,6 +113,12 @@ package final class Node {
     touch(position) { $0.entriesRead(job.purpose, blocks) }
   }
 
+  /// The applier of this group, which had answers to come, has some, or cannot go on.
+  package func applierReady(_ id: GroupID) {
+    guard context.failure == nil, let position = position(of: id) else { return }
+    ready.insert(position)
+  }
+
   /// What this node remembers beside its log could not be stored.
   package func diskFailed(_ error: StorageError) { context.fail(.storage(error)) }
 
@@ -116,6 +126,25 @@ package final class Node {
   package func transferLeadership(of id: GroupID, to node: NodeID) {
     guard context.failure == nil, let position = position(of: id) else { return }
     touch(position) { $0.transferRequested(to: node) }
+  }
+
+  /// The node is to be stopped in good order, which takes turns and ticks until `isStopped`.
+  package func stop() {
+    guard context.failure == nil else { return }
+    context.stop.begin(context.now)
+    touchAll { $0.stopRequested() }
+  }
+
+  /// Nothing that was asked of the node is unanswered, and nothing is taken any more.
+  package var isStopped: Bool { context.stop.isOver }
+
+  private func advanceStop() {
+    context.stop.advance(
+      context.now, isHandingOver: groups.contains { $0.isHandingOver }, isIdle: context.ledger.calls == 0)
+    guard context.stop.isOver else { return }
+    touchAll { $0.expire(.max) }
+    context.forwarder.expire(.max, as: context.lateness)
+    context.answers.flush()
   }
 
   // MARK: A turn
@@ -142,6 +171,7 @@ package final class Node {
     guard context.failure == nil else { return false }
     flushLinks()
     context.answers.flush()
+    if context.stop.isUnderWay { advanceStop() }
     if isChecking { check() }
     return !ready.isEmpty
   }
@@ -180,8 +210,8 @@ package final class Node {
   }
 
   /// What this node knows of itself, for `lockstep status`.
-  package func status() -> NodeStatus {
-    var status = NodeStatus()
+  package func status() -> NodeReport {
+    var status = NodeReport()
     status.node = configuration.id.rawValue
     status.cluster = configuration.cluster
     status.groups = groups.map { $0.status() }
@@ -216,8 +246,9 @@ package final class Node {
     var (calls, bytes) = context.forwarder.permits
     for group in groups {
       group.check()
-      calls += group.permits.calls
-      bytes += group.permits.bytes
+      let permits = group.permits
+      calls += permits.calls
+      bytes += permits.bytes
     }
     context.ledger.check()
     precondition(

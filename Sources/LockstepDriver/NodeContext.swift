@@ -11,6 +11,7 @@ final class NodeContext {
   let ledger: CallLedger
   let forwarder: Forwarder
   let deadlines = Deadlines()
+  let stop: StopInOrder
   let stages: StageRecorder
   let observe: (NodeEvent) -> Void
 
@@ -33,6 +34,7 @@ final class NodeContext {
     self.observe = observe
     answers = Answers(node: id, limits: limits)
     ledger = CallLedger(limits: limits)
+    stop = StopInOrder(node: id, limits: limits)
     stages = StageRecorder(clock: clock)
     forwarder = Forwarder(
       node: id, limits: limits, links: links, answers: answers, ledger: ledger, deadlines: deadlines,
@@ -49,6 +51,9 @@ final class NodeContext {
   func submit(_ job: DiskJob) {
     if let result = disk.submit(job) { finished(result) }
   }
+
+  /// What a call is refused with that is not answered when its time is over, or the node's.
+  var lateness: Status.Code { stop.isOver ? .unavailable : .deadlineExceeded }
 
   func fail(_ failure: NodeFailure) { self.failure = self.failure ?? failure }
 }

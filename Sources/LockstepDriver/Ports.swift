@@ -1,4 +1,5 @@
 package import LockstepConsensus
+package import LockstepExecution
 package import LockstepRequests
 package import LockstepStorage
 package import LockstepWire
@@ -96,6 +97,8 @@ package enum NodeFailure: Error, Sendable {
   case diverged(GroupID, LogIndex)
   /// Bytes that were checked when they were stored do not make sense now.
   case corrupted(GroupID, LogIndex, String)
+  /// The machine of this group cannot go on, because of its own disk for one.
+  case machine(GroupID, ApplierFailure)
 }
 
 extension ProtocolViolation {

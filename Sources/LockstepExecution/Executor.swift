@@ -10,8 +10,9 @@ package struct Executor {
     package let timestamp: UInt64
     package let session: UInt64
     package let sequence: UInt64
-    fileprivate let method: UnsafeRawBufferPointer
-    fileprivate let request: UnsafeRawBufferPointer
+    /// Borrowed, as the call that they were taken from.
+    package let method: UnsafeRawBufferPointer
+    package let request: UnsafeRawBufferPointer
 
     package init(
       id: EntryID, kind: EntryKind, timestamp: UInt64, session: UInt64, sequence: UInt64, call: Call
@@ -73,7 +74,6 @@ package struct Executor {
   }
 
   private mutating func add(_ entry: Entry) {
-    if planted(.skipsACommandAfterAFailure), batch.count == 2 { return }
     let context = ApplyContext(
       group: group, index: entry.id.index, term: entry.id.term, time: time,
       session: entry.session == 0 ? nil : entry.session)
@@ -94,13 +94,12 @@ package struct Executor {
 
   private mutating func carryOut(repliesAreWanted: Bool) -> [Replies.Reply] {
     var replies = Replies(areWanted: repliesAreWanted, count: batch.count)
-    if planted(.appliesBatchesBackwards) { batch.reverse() }
     machine.apply(CommandBatch(batch[...]), into: &replies)
     precondition(
       replies.all.count == batch.count,
       "the state machine answered \(replies.all.count) of \(batch.count) commands: apply must answer each exactly once")
     batch.removeAll(keepingCapacity: true)
-    return planted(.answersBatchesBackwards) ? replies.all.reversed() : replies.all
+    return replies.all
   }
 
   private mutating func applyInSession(_ entry: Entry, _ answer: (EntryID, Replies.Reply?) -> Void) {

@@ -35,18 +35,16 @@ package struct Simulation {
     seed: UInt64, nodes: Int? = nil, without disabled: Set<FaultKind> = [], quietAfter: UInt64? = nil,
     workload: (any Workload)? = nil, story: ((UInt64, String) -> Void)? = nil
   ) {
-    swarm = Swarm(seed: seed, without: disabled, nodes: nodes)
+    swarm = Swarm(seed: seed, without: disabled, nodes: nodes, isPressed: workload == nil)
     self.workload =
       workload
-      ?? RegisterWorkload(registers: swarm.registers, padding: swarm.padding, queriesIn: swarm.queriesIn)
+      ?? RegisterWorkload(
+        registers: swarm.registers, padding: swarm.padding, queriesIn: swarm.queriesIn, contents: swarm.contents)
     self.story = story
     self.quietAfter = quietAfter
   }
 
   package func run() -> SimulationReport {
-    #if LOCKSTEP_PLANTED_BUGS
-      PlantedBug.tripped = nil
-    #endif
     let world = World(swarm.options, workload: workload)
     world.story = story
     let driver = FaultDriver(world, swarm)
@@ -56,9 +54,6 @@ package struct Simulation {
     world.run(until: min(swarm.duration, quietAfter ?? .max))
     if world.failure == nil { Healing(world, swarm).run() }
     if world.failure == nil, let verdict = workload.verdict() { world.books.fail(.linearizability, verdict) }
-    #if LOCKSTEP_PLANTED_BUGS
-      if let assertion = PlantedBug.tripped { world.books.fail(.assertion, assertion) }
-    #endif
     world.books.now = world.now
     return report(world)
   }

@@ -102,7 +102,6 @@ package final class DurableLog {
   package func append(_ writes: [LogWrite]) throws(StorageError) {
     if let failure { throw .stopped("\(failure)") }
     guard !writes.isEmpty else { return }
-    if planted(.storesNoStateWithoutEntries), writes.allSatisfy({ $0.blocks.isEmpty && $0.base == nil }) { return }
     var headers: [LogBatchHeader] = []
     headers.reserveCapacity(writes.count)
     for write in writes {
@@ -162,7 +161,7 @@ package final class DurableLog {
     }
     let blocks = try reader.read(
       ledger, from: from, through: min(through, ledger.tail.last.index), maximumBytes: maximumBytes, until: position,
-      termAt: planted(.givesOldEntriesOfAnotherTerm) ? { _ in wanted } : termAt)
+      termAt: termAt)
     guard !blocks.isEmpty else {
       throw .refused(path: files.directory, reason: "entry \(from) of term \(wanted) is not in the log")
     }
@@ -278,12 +277,8 @@ package final class DurableLog {
       kind: .batch, sequence: sequence &+ 1, offset: position.offset, bodyLength: length, link: link)
     let checksum = buffer.finish(&header, salt: salt)
     try onDisk { () throws(DiskError) in
-      if planted(.syncsBeforeItWrites) { try file.sync() }
       try buffer.write(whole, to: file, at: position.offset, extent: extent)
-      let isSkipped =
-        planted(.skipsTheSync) || planted(.syncsBeforeItWrites)
-        || planted(.syncsEverySecondBatch) && header.sequence.isMultiple(of: 2)
-      if !isSkipped { try file.sync() }
+      try file.sync()
     }
     buffer.advance(by: whole)
     defer { position.offset += whole }

@@ -53,7 +53,7 @@ struct IdentityFile {
       let file = try disk.create(new)
       defer { file.close() }
       try file.write(buffer.bytes(length), at: 0)
-      if !planted(.doesNotSyncTheIdentity) { try file.sync() }
+      try file.sync()
       try disk.rename(new, to: path)
       try disk.syncDirectory(directory)
     } catch { throw StorageError(error) }

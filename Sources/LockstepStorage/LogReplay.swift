@@ -74,8 +74,7 @@ final class LogReplay {
           throw reader.damaged(at: last.offset, "a record that leaves no room for the end of the segment")
         }
         guard case .record(let header, let body) = try reader.record(at: position.offset),
-          header.kind == .batch || header.kind == .end,
-          !planted(.forgetsTheLastBatchAtTheStart) || number > 1 || position.offset < 2048
+          header.kind == .batch || header.kind == .end
         else {
           let tail = TailFinder(files: files, replay: self, reader: reader, position: position)
           let end = try tail.find(last: last, previousEnd: previousEnd, segments: numbers)

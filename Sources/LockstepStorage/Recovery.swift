@@ -103,7 +103,6 @@ private struct Repair {
   }
 
   private func rewrite(_ place: LogPosition, length: Int) throws(StorageError) {
-    if planted(.doesNotWriteTheTailAgain) { return }
     let reader = try files.reader(place.segment)
     guard let bytes = try reader.window.bytes(at: place.offset, count: length) else {
       throw reader.damaged(at: place.offset, "the file has become shorter")

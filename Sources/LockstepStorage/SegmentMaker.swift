@@ -50,7 +50,7 @@ struct SegmentMaker {
         state = .filling(file, done: done + count)
         if done + count < size { return false }
         try files.disk.rename(unfinished, to: files.path(number))
-        if !planted(.skipsTheSyncOfTheDirectory) { try files.disk.syncDirectory(files.directory) }
+        try files.disk.syncDirectory(files.directory)
         state = .ready(file, size: size)
         return true
       }

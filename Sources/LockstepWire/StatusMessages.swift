@@ -1,55 +1,7 @@
 internal import CLockstepWire
 internal import CProtobufC
-
-/// What a node says of itself. Numbers that it does not know are 0 and shown as unknown.
-package struct NodeStatus: Sendable, Equatable {
-  package var id: UInt64 = 0
-  package var node: UInt64 = 0
-  package var cluster: [UInt8] = []
-  package var incarnation: UInt64 = 0
-  package var version = ""
-  package var uptimeMilliseconds: UInt64 = 0
-  package var connections: UInt64 = 0
-  package var residentBytes: UInt64 = 0
-  package var groups: [GroupStatus] = []
-  package var stages: [StageStatus] = []
-  package var counters: [CounterStatus] = []
-
-  package init() {}
-}
-
-package struct GroupStatus: Sendable, Equatable {
-  package var group: UInt64 = 0
-  package var role = ""
-  package var term: UInt64 = 0
-  package var leader: UInt64 = 0
-  package var lastIndex: UInt64 = 0
-  package var durableIndex: UInt64 = 0
-  package var commitIndex: UInt64 = 0
-  package var appliedIndex: UInt64 = 0
-  /// The leader's time stamps of the entries at these three places, in nanoseconds since 1970.
-  package var lastTimestamp: UInt64 = 0
-  package var durableTimestamp: UInt64 = 0
-  package var appliedTimestamp: UInt64 = 0
-  package var digest: UInt64 = 0
-  package var voters: [UInt64] = []
-  package var peers: [PeerStatus] = []
-
-  package init() {}
-}
-
-package struct PeerStatus: Sendable, Equatable {
-  package var node: UInt64
-  package var matchIndex: UInt64
-  package var state: String
-  package var isConnected: Bool
-  package init(node: UInt64, matchIndex: UInt64, state: String, isConnected: Bool) {
-    self.node = node
-    self.matchIndex = matchIndex
-    self.state = state
-    self.isConnected = isConnected
-  }
-}
+internal import LockstepConsensus
+package import LockstepRequests
 
 extension Codec {
   package func pack(statusRequest id: UInt64) {
@@ -65,7 +17,7 @@ extension Codec {
     ) { message throws(WireError) in message.id }
   }
 
-  package func pack(_ status: NodeStatus) {
+  package func pack(_ status: NodeReport) {
     // A status is asked for rarely: its parts are packed into memory that lives until the end of this function.
     let memory = PackMemory()
     var message = Lockstep__Wire__V1__StatusReply()
@@ -88,11 +40,11 @@ extension Codec {
     memory.free()
   }
 
-  private func pack(_ group: GroupStatus, _ memory: PackMemory) -> Lockstep__Wire__V1__GroupStatus {
+  private func pack(_ group: GroupReport, _ memory: PackMemory) -> Lockstep__Wire__V1__GroupStatus {
     var message = Lockstep__Wire__V1__GroupStatus()
     lockstep__wire__v1__group_status__init(&message)
     message.group = group.group
-    message.role = memory.string(group.role)
+    message.role = memory.string(group.role?.rawValue ?? "")
     message.term = group.term
     message.leader = group.leader
     message.last_index = group.lastIndex
@@ -112,18 +64,18 @@ extension Codec {
         lockstep__wire__v1__peer_status__init(&packed)
         packed.node = peer.node
         packed.match_index = peer.matchIndex
-        packed.state = memory.string(peer.state)
+        packed.state = memory.string(peer.state?.rawValue ?? "")
         packed.connected = peer.isConnected ? 1 : 0
         return packed
       })
     return message
   }
 
-  package func unpackStatus(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> NodeStatus {
+  package func unpackStatus(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> NodeReport {
     try unpack(
       bytes, as: lockstep__wire__v1__status_reply__descriptor_pointer(), Lockstep__Wire__V1__StatusReply.self
     ) { message throws(WireError) in
-      var status = NodeStatus()
+      var status = NodeReport()
       status.id = message.id
       status.node = message.node
       status.cluster = message.cluster.array
@@ -135,17 +87,17 @@ extension Codec {
       status.groups = UnsafeBufferPointer(start: message.groups, count: message.n_groups)
         .compactMap { $0?.pointee }.map(unpack)
       status.stages = UnsafeBufferPointer(start: message.stages, count: message.n_stages)
-        .compactMap { $0?.pointee }.map { StageStatus($0) }
+        .compactMap { $0?.pointee }.map { StageFigures($0) }
       status.counters = UnsafeBufferPointer(start: message.counters, count: message.n_counters)
-        .compactMap { $0?.pointee }.map { CounterStatus($0) }
+        .compactMap { $0?.pointee }.map { CounterFigure($0) }
       return status
     }
   }
 
-  private func unpack(_ packed: Lockstep__Wire__V1__GroupStatus) -> GroupStatus {
-    var group = GroupStatus()
+  private func unpack(_ packed: Lockstep__Wire__V1__GroupStatus) -> GroupReport {
+    var group = GroupReport()
     group.group = packed.group
-    group.role = packed.role.map { String(cString: $0) } ?? ""
+    group.role = packed.role.flatMap { RoleKind(rawValue: String(cString: $0)) }
     group.term = packed.term
     group.leader = packed.leader
     group.lastIndex = packed.last_index
@@ -158,8 +110,8 @@ extension Codec {
     group.digest = packed.digest
     group.voters = Array(UnsafeBufferPointer(start: packed.voters, count: packed.n_voters))
     group.peers = UnsafeBufferPointer(start: packed.peers, count: packed.n_peers).compactMap { $0?.pointee }.map {
-      PeerStatus(
-        node: $0.node, matchIndex: $0.match_index, state: $0.state.map { String(cString: $0) } ?? "",
+      PeerReport(
+        node: $0.node, matchIndex: $0.match_index, state: $0.state.flatMap { Progress.State(rawValue: String(cString: $0)) },
         isConnected: $0.connected != 0)
     }
     return group

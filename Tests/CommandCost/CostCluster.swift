@@ -1,6 +1,7 @@
 import DiskTesting
 import LockstepConsensus
 import LockstepDriver
+import LockstepExecution
 import LockstepServices
 import LockstepStorage
 import LockstepWire
@@ -55,7 +56,8 @@ final class CostCluster {
       nodes.append(
         try Node(
           configuration, recovered: groups,
-          machines: [(.first, ServiceMachine(services: [KeyValue.self, Counter.self]))], links: link, disk: queue,
+          appliers: [ImmediateApplier(group: .first, machine: ServiceMachine(services: [KeyValue.self, Counter.self]))],
+          links: link, disk: queue,
           observe: { _ in }, clock: CostClock.now))
       links.append(link)
       peerReplies.append(

@@ -68,6 +68,35 @@ extension EndToEndTests {
     #expect(try await cluster.logProblems() == [])
   }
 
+  @Test(.timeLimit(.minutes(10)))
+  func `a rolling restart by SIGTERM fails no call`() async throws {
+    let rounds = Setup.rounds(quick: 1, full: 10)
+    let directory = try TemporaryDirectory()
+    let cluster = try await Cluster.with(directory.path, ["--leader", "1"]) { cluster in
+      let load = Load(cluster)
+      for _ in 0..<rounds {
+        for node in 1...3 {
+          try await load.waitForAcknowledged(300)
+          let exits = cluster.exits.filter { $0.node == node }.count
+          try cluster.signal(SIGTERM, node: node)
+          #expect(try await cluster.waitForExit(of: node, after: exits).code == 0)
+          try await wait(upTo: .seconds(20), "node \(node) is back, and equal") {
+            try await cluster.status().allSatisfy { $0["id"]?.integer != nil }
+          }
+        }
+      }
+      try await load.stop()
+      Setup.say(
+        "\(3 * rounds) stops by SIGTERM: \(load.count(.acknowledged)) acknowledged, \(load.count(.never)) refused, "
+          + "\(load.count(.unknown)) unknown")
+      let failed = load.attempts.filter { $0.outcome != .acknowledged }.map(\.answer)
+      #expect(failed == [])
+      try await cluster.waitForEqualNodes()
+      return cluster
+    }
+    #expect(try await cluster.logProblems() == [])
+  }
+
   @Test(.timeLimit(.minutes(2)))
   func `one follower stopped: writes go on; two stopped: clear errors in time, and no false promise`() async throws {
     let directory = try TemporaryDirectory()

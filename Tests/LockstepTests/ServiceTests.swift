@@ -1,4 +1,6 @@
+import LockstepConsensus
 import LockstepExecution
+import LockstepRequests
 import LockstepWire
 import Testing
 
@@ -128,7 +130,7 @@ extension Servers {
         let status = try await client.status()
         let group = try #require(status.groups.first)
         #expect(status.node == leader && status.incarnation == 1 && status.residentBytes > 0)
-        #expect(group.role == "leader" && group.leader == leader && group.voters == [1, 2, 3])
+        #expect(group.role == .leader && group.leader == leader && group.voters == [1, 2, 3])
         #expect(group.appliedIndex == group.lastIndex && group.peers.count == 2)
         try await eventually("all nodes have applied the same") {
           let digests = [await cluster.status(1), await cluster.status(2), await cluster.status(3)].map { $0?.digest }

@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import LockstepConsensus
 import LockstepExecution
+import LockstepRequests
 import LockstepServices
 import LockstepWire
 import Logging
@@ -154,7 +155,7 @@ final class Cluster {
     return client
   }
 
-  func status(_ id: UInt64) async -> GroupStatus? {
+  func status(_ id: UInt64) async -> GroupReport? {
     guard servers[id] != nil else { return nil }
     let client = Client(endpoints: [endpoint(id)])
     defer { Task { await client.close() } }
@@ -163,7 +164,7 @@ final class Cluster {
 
   /// The node that leads, in its own opinion and with a committed entry of its term.
   func leader() async -> UInt64? {
-    for id in servers.keys.sorted() where await status(id)?.role == "leader" { return id }
+    for id in servers.keys.sorted() where await status(id)?.role == .leader { return id }
     return nil
   }
 
@@ -174,7 +175,7 @@ final class Cluster {
       guard let id = await leader(), id != former, wanted == nil || id == wanted else { return false }
       // A follower hears of its leader a moment after the leader does. One that is cut off campaigns.
       for other in servers.keys.sorted() {
-        if let status = await status(other), status.role == "follower", status.leader != id { return false }
+        if let status = await status(other), status.role == .follower, status.leader != id { return false }
       }
       found = id
       return true

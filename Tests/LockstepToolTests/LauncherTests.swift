@@ -1,5 +1,7 @@
 import Lockstep
+import LockstepConsensus
 import LockstepReflection
+import LockstepRequests
 import LockstepWire
 import Testing
 
@@ -50,9 +52,9 @@ struct ReadinessTests {
   private func node(
     _ id: UInt64, _ role: String, leader: UInt64? = nil, term: UInt64 = 1, last: UInt64 = 1, commit: UInt64 = 1,
     applied: UInt64 = 1
-  ) -> NodeStatus {
-    var (status, group) = (NodeStatus(), GroupStatus())
-    (group.role, group.term, group.lastIndex) = (role, term, last)
+  ) -> NodeReport {
+    var (status, group) = (NodeReport(), GroupReport())
+    (group.role, group.term, group.lastIndex) = (RoleKind(rawValue: role), term, last)
     (group.commitIndex, group.appliedIndex) = (commit, applied)
     group.leader = leader ?? (role == "leader" ? id : 0)
     (status.node, status.groups) = (id, [group])

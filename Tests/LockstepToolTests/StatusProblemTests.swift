@@ -1,5 +1,7 @@
 import Lockstep
+import LockstepConsensus
 import LockstepReflection
+import LockstepRequests
 import LockstepWire
 import Testing
 
@@ -11,8 +13,8 @@ struct StatusProblemTests {
     _ id: UInt64, _ role: String, term: UInt64 = 2, leader: UInt64 = 1, applied: UInt64 = 7, digest: UInt64 = 5,
     voters: [UInt64] = [1, 2, 3], cluster: UInt8 = 1, incarnation: UInt64 = 1, port: Int? = nil
   ) -> StatusSurvey.Answer {
-    var (status, group) = (NodeStatus(), GroupStatus())
-    (group.role, group.term, group.leader, group.voters) = (role, term, leader, voters)
+    var (status, group) = (NodeReport(), GroupReport())
+    (group.role, group.term, group.leader, group.voters) = (RoleKind(rawValue: role), term, leader, voters)
     (group.lastIndex, group.durableIndex, group.appliedIndex, group.digest) = (applied, applied, applied, digest)
     (status.node, status.cluster, status.incarnation, status.groups) = (id, [cluster], incarnation, [group])
     return StatusSurvey.Answer(endpoint: Endpoint(host: "h", port: port ?? Int(id)), result: .success(status))

@@ -1,6 +1,8 @@
 import Lockstep
+import LockstepConsensus
 import LockstepExecution
 import LockstepReflection
+import LockstepRequests
 import LockstepWire
 import Testing
 
@@ -9,17 +11,17 @@ import Testing
 @Suite("status of a cluster")
 struct StatusReportTests {
   private func group(_ role: String, term: UInt64 = 2, last: UInt64, at time: UInt64, applied: UInt64? = nil)
-    -> GroupStatus
+    -> GroupReport
   {
-    var group = GroupStatus()
-    (group.role, group.term) = (role, term)
+    var group = GroupReport()
+    (group.role, group.term) = (RoleKind(rawValue: role), term)
     (group.lastIndex, group.durableIndex, group.appliedIndex) = (last, last, applied ?? last)
     (group.lastTimestamp, group.durableTimestamp, group.appliedTimestamp) = (time, time, applied == nil ? time : 0)
     return group
   }
 
-  private func answer(_ id: UInt64, _ group: GroupStatus, cluster: UInt8 = 1) -> StatusSurvey.Answer {
-    var status = NodeStatus()
+  private func answer(_ id: UInt64, _ group: GroupReport, cluster: UInt8 = 1) -> StatusSurvey.Answer {
+    var status = NodeReport()
     (status.node, status.groups, status.cluster) = (id, [group], [cluster])
     return StatusSurvey.Answer(endpoint: Endpoint(host: "h", port: Int(id)), result: .success(status))
   }

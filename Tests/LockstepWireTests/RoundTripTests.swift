@@ -140,7 +140,7 @@ struct RoundTripTests {
 
   @Test("status and reflection come back as they were, empty ones too")
   func status() throws {
-    for status in [Sample.status, NodeStatus()] {
+    for status in [Sample.status, NodeReport()] {
       codec.pack(status)
       #expect(try reading(codec.packed, codec.unpackStatus) == status)
     }

@@ -1,4 +1,5 @@
 public import LockstepExecution
+import LockstepRequests
 package import LockstepWire
 package import NIOCore
 import NIOPosix
@@ -49,7 +50,7 @@ public final class Client: Sendable {
   }
 
   /// What the node says of itself that this client is connected to.
-  package func status(timeout: Duration = .seconds(5)) async throws(CallFailure) -> NodeStatus {
+  package func status(timeout: Duration = .seconds(5)) async throws(CallFailure) -> NodeReport {
     switch await perform({ .status(timeout: timeout, $0) }) {
     case .status(let status): return status
     case .failure(let failure): throw failure

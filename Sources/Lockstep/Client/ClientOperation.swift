@@ -1,4 +1,5 @@
 import LockstepExecution
+import LockstepRequests
 import LockstepWire
 
 // What a client is asked to do, and what comes of it.
@@ -8,7 +9,7 @@ extension ClientCore {
     case reply(CallReply)
     case batch(BatchReply)
     case schemas([(name: String, descriptorSet: [UInt8])])
-    case status(NodeStatus)
+    case status(NodeReport)
     case failure(CallFailure)
 
     /// Set when the call was certainly not carried out, and another node, or this one a moment later, may do it: the

@@ -95,8 +95,10 @@ public final class Server: Sendable {
     return server
   }
 
-  /// Finishes what is on its way to the disk, closes everything, and lets `waitUntilStopped` return. May be called from
-  /// anywhere, and more than once.
+  /// Hands the lead over if this node has it, answers what it was asked, refuses what still comes as not carried out,
+  /// finishes what is on its way to the disk, closes everything, and lets `waitUntilStopped` return: within a fraction of a
+  /// second, or a few seconds where nobody takes the lead or calls cannot be answered. May be called from anywhere; a
+  /// second time, it closes at once.
   public func stop() { eventLoop.execute { self.loop.value.server.stop() } }
 
   /// Returns when the node was stopped, and throws when it had to stop by itself. The process should end after that.
@@ -136,7 +138,7 @@ public final class Server: Sendable {
     do throws(WireError) {
       let node = try Node(
         configuration.node(cluster: stored.identity.cluster, incarnation: stored.identity.incarnation),
-        recovered: stored.groups, machines: [(.first, machine)], links: peers, disk: disk,
+        recovered: stored.groups, appliers: [ImmediateApplier(group: .first, machine: machine)], links: peers, disk: disk,
         observe: { log($0, logger) }, clock: { NIODeadline.now().uptimeNanoseconds })
       let running = Running(
         ServerLoop(

@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepRequests
 import LockstepStorage
 import LockstepTransport
 import LockstepWire
@@ -24,6 +25,7 @@ final class ServerLoop {
   private let started = NIODeadline.now()
   /// Called once, when the node cannot go on.
   private let failed: (ServerFailure) -> Void
+  private var isStopping = false
   private var isStopped = false
   /// The node cannot go on; its directory and ports are held until `stop`.
   private var hasFailed = false
@@ -58,7 +60,17 @@ final class ServerLoop {
     scheduleTurn()
   }
 
+  /// In good order: the lead is handed over, and what is under way is answered, before the ports are closed. At once
+  /// when that is asked for a second time, or there is nothing that could be put in order.
   func stop() {
+    guard !isStopped else { return }
+    guard ticks != nil, !hasFailed, !isStopping else { return close() }
+    isStopping = true
+    node.stop()
+    scheduleTurn()
+  }
+
+  private func close() {
     guard !isStopped else { return }
     isStopped = true
     ticks?.stop()
@@ -83,6 +95,7 @@ final class ServerLoop {
       eventLoop.assumeIsolated().scheduleTask(in: Self.breath) { self.takeTurn() }
     }
     checkFailure()
+    if isStopping, node.isStopped { close() }
   }
 
   func diskFinished(_ result: DiskResult) {
@@ -104,10 +117,11 @@ final class ServerLoop {
     guard let failure = node.failure, !hasFailed else { return }
     hasFailed = true
     ticks?.stop()
+    if isStopping { close() }
     failed(ServerFailure(failure))
   }
 
-  func status(id: UInt64) -> NodeStatus {
+  func status(id: UInt64) -> NodeReport {
     var status = node.status()
     status.id = id
     status.incarnation = identity.incarnation
@@ -128,6 +142,7 @@ extension ServerFailure {
         .diverged,
         "entry \(index), or the history before it, is not the same here as at the leader, though it is committed: one of the two logs was changed from outside, or put back to an earlier state. This node stops; compare with 'lockstep log inspect', and replace the wrong node's directory"
       )
+    case .machine(_, let failure): self.init(.disk, "\(failure)")
     case .corrupted(_, let index, let reason):
       self.init(.damaged, "entry \(index) cannot be read back from memory or disk: \(reason)")
     }

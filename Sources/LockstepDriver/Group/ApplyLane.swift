@@ -3,15 +3,18 @@ import LockstepExecution
 import LockstepRequests
 import LockstepWire
 
-/// From committed to applied: the machine of one group, and what it is given next, from memory or from the disk.
+/// From committed to applied: what the applier of one group is given next, from memory or from the disk, and what becomes
+/// of its answers.
 final class ApplyLane {
   private let group: GroupID
   private let context: NodeContext
-  private var executor: Executor
-  /// Committed up to here: never behind what is applied.
+  private let applier: any Applier
+  /// Committed up to here: never behind what is submitted.
   private var target: LogIndex
   /// Entries are being read from the disk to be applied next.
   private(set) var isLoading = false
+  /// The applier will answer later; nothing more is submitted until it has.
+  private var isUnderWay = false
   /// Up to here, commands were there when the node started; less when a leader has replaced them.
   private var recoveredLast = LogIndex.zero
   /// All that was there when the node started has been applied.
@@ -19,10 +22,10 @@ final class ApplyLane {
   /// Bytes of replies that this turn may still make.
   private var replyBudget = 0
 
-  init(group: GroupID, context: NodeContext, machine: any StateMachine, commit: LogIndex) {
+  init(group: GroupID, context: NodeContext, applier: any Applier, commit: LogIndex) {
     self.group = group
     self.context = context
-    executor = Executor(group: group, machine: machine)
+    self.applier = applier
     target = commit
   }
 
@@ -32,20 +35,20 @@ final class ApplyLane {
     isCaughtUp = last <= applied
   }
 
-  var applied: LogIndex { executor.applied }
-  var appliedTerm: Term { executor.appliedTerm }
-  var time: UInt64 { executor.time }
-  var machine: any StateMachine { executor.machine }
+  var applied: LogIndex { applier.applied }
+  var appliedTerm: Term { applier.appliedTerm }
+  var time: UInt64 { applier.time }
+  var machine: any StateMachine { applier.machine }
 
   /// The first entry that must stay in memory to be applied; nil while what is applied next comes from the disk.
-  var needed: LogIndex? { isLoading ? nil : executor.applied.next }
+  var needed: LogIndex? { isLoading ? nil : applier.submitted.next }
 
   // MARK: Asking the machine
 
   /// What a call is to the machine, nil for no method of it; throws when it could not carry it out.
-  func check(_ call: Call) throws(Status) -> MethodKind? { try executor.check(call) }
+  func check(_ call: Call) throws(Status) -> MethodKind? { try applier.check(call) }
 
-  func query(_ call: Call) throws(Status) -> [UInt8] { try executor.query(call) }
+  func query(_ call: Call) throws(Status) -> [UInt8] { try applier.query(call) }
 
   // MARK: Applying
 
@@ -67,8 +70,9 @@ final class ApplyLane {
   func apply(_ tail: LogTail, durable: LogIndex, _ proposals: Proposals, evidence: () -> Evidence) -> Next {
     var budget = context.limits.applyBytes
     replyBudget = context.limits.answerBytes
-    while executor.applied < target, context.failure == nil {
-      let next = executor.applied.next
+    collect(proposals, evidence)
+    while !isUnderWay, applier.submitted < target, context.failure == nil {
+      let next = applier.submitted.next
       guard let block = tail.block(containing: next) else {
         guard !isLoading else { return .rest }
         isLoading = true
@@ -89,21 +93,42 @@ final class ApplyLane {
     return .rest
   }
 
+  /// What the applier was busy with may be ready.
+  private func collect(_ proposals: Proposals, _ evidence: () -> Evidence) {
+    guard isUnderWay else { return }
+    let areAwaited = proposals.areAwaited
+    let shared = areAwaited ? evidence() : Evidence(node: context.id, leader: nil)
+    progressed(
+      applier.collect { id, reply in
+        if case .success(let payload)? = reply { replyBudget -= payload.count }
+        if areAwaited { proposals.applied(id, reply, shared) }
+      })
+  }
+
+  private func progressed(_ progress: ApplyProgress) {
+    switch progress {
+    case .done: isUnderWay = false
+    case .underWay: isUnderWay = true
+    case .failed(let failure): context.fail(.machine(group, failure))
+    }
+  }
+
   /// Entries have come from the disk.
   func loaded(_ blocks: [EntryBlock], _ proposals: Proposals, evidence: () -> Evidence) {
     isLoading = false
     replyBudget = context.limits.answerBytes
     for block in blocks {
-      guard block.first == executor.applied.next, context.failure == nil else { return }
+      // What an applier has no time for is read again.
+      guard !isUnderWay, block.first == applier.submitted.next, context.failure == nil else { return }
       let slice = LogSlice(first: block.first, last: min(block.last, target))
       if !slice.isEmpty { _ = context.stages.measuredApply { apply(block, slice, proposals, evidence) } }
     }
   }
 
   private func noteCaughtUp() {
-    guard !isCaughtUp, executor.applied >= recoveredLast else { return }
+    guard !isCaughtUp, applied >= recoveredLast else { return }
     isCaughtUp = true
-    context.observe(.caughtUp(group, applied: executor.applied))
+    context.observe(.caughtUp(group, applied: applied))
   }
 
   /// Returns how many entries were applied: fewer than there are when their replies are long.
@@ -122,14 +147,16 @@ final class ApplyLane {
       // Followers, whom nobody asked, apply as many blocks as the leader.
       let shared = proposals.areAwaited ? evidence() : Evidence(node: context.id, leader: nil)
       var position = 0
-      while position < entries.count, position == 0 || replyBudget > 0 {
+      while position < entries.count, position == 0 || replyBudget > 0, !isUnderWay {
         let areWanted = proposals.areAwaited
         let end = areWanted ? min(position + context.limits.commandsAtOnce, entries.count) : entries.count
-        executor.apply(entries[position..<end], repliesAreWanted: areWanted) { id, reply in
+        let progress = applier.submit(entries[position..<end], repliesAreWanted: areWanted) { id, reply in
           if case .success(let payload)? = reply { replyBudget -= payload.count }
           if areWanted { proposals.applied(id, reply, shared) }
         }
         position = end
+        if progress != .done { progressed(progress) }
+        guard context.failure == nil else { return position }
       }
       return position
     }
@@ -159,7 +186,9 @@ final class ApplyLane {
   // MARK: Invariants
 
   func check(commit: LogIndex, last: LogIndex) {
-    precondition(executor.applied <= target && target <= commit, "applied beyond what is committed")
+    precondition(applied <= applier.submitted && applier.submitted <= target, "applied beyond what was asked for")
+    precondition(isUnderWay || applied == applier.submitted, "an applier that is idle and owes answers")
+    precondition(target <= commit, "applied beyond what is committed")
     precondition(commit <= last, "committed beyond the log")
   }
 }

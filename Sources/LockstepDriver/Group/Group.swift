@@ -20,10 +20,9 @@ final class Group {
   private var spareEffects: [Effect] = []
 
   init(
-    id: GroupID, context: NodeContext, configuration: Node.Configuration, recovered: RecoveredGroup?,
-    machine: any StateMachine
+    context: NodeContext, configuration: Node.Configuration, recovered: RecoveredGroup?, applier: any Applier
   ) throws(WireError) {
-    self.id = id
+    id = applier.group
     self.context = context
     var configurations: [(index: LogIndex, members: Members)] = []
     for entry in recovered?.configurations ?? [] {
@@ -41,7 +40,7 @@ final class Group {
       lastChain: recovered?.lastChain ?? Checksum.chainOrigin(cluster: configuration.cluster, group: id.rawValue),
       // A clock that was set back while this node was down must not show in the log.
       lastTimestamp: recovered?.tail.last.flatMap { $0.header(at: $0.last) }?.timestamp ?? 0)
-    lane = ApplyLane(group: id, context: context, machine: machine, commit: replica.hardState.commit)
+    lane = ApplyLane(group: id, context: context, applier: applier, commit: replica.hardState.commit)
     lane.replay(through: last)
     proposals = Proposals(group: id, context: context)
     reads = ReadQueue(context: context, firstID: Node.firstID(seed: configuration.seed))
@@ -71,6 +70,7 @@ final class Group {
     request.group = id
     let (calls, bytes) = (request.payloads.count, CallLedger.bytes(request))
     do throws(Status) {
+      try context.stop.check(context.now)
       kind = try admission.check(request, lane)
       if kind == .command, !isLeading { _ = try context.forwarder.check(leader) }
       try context.ledger.take(calls: calls, bytes: bytes)
@@ -101,9 +101,10 @@ final class Group {
 
   // MARK: Events
 
-  func tick() {
-    step(.tick)
-    reads.retryStalled()
+  /// Returns whether something follows from it that belongs to a turn.
+  func tick() -> Bool {
+    let hasHappened = step(.tick)
+    return reads.retryStalled() || hasHappened || replica.isTurnDue
   }
 
   func linkChanged(_ peer: NodeID, isUp: Bool) {
@@ -113,6 +114,9 @@ final class Group {
 
   func stored(_ write: WriteID) { step(.stored(write)) }
   func transferRequested(to peer: NodeID) { step(.transferRequested(peer)) }
+  func stopRequested() { step(.stopRequested) }
+  /// The lead is about to go to another node.
+  var isHandingOver: Bool { replica.isHandingOver }
 
   /// A message of this peer, and what came with it.
   func receive(_ received: ReceivedMessage, from peer: NodeID) {
@@ -196,15 +200,20 @@ final class Group {
 
   // MARK: The core
 
-  private func step(_ event: LocalEvent) { withEffects { replica.step(event, into: &$0) } }
+  @discardableResult
+  private func step(_ event: LocalEvent) -> Bool { withEffects { replica.step(event, into: &$0) } }
 
-  private func withEffects(_ body: (inout [Effect]) -> Void) {
+  /// Returns whether there were any.
+  @discardableResult
+  private func withEffects(_ body: (inout [Effect]) -> Void) -> Bool {
     var list: [Effect] = []
     swap(&list, &spareEffects)
     body(&list)
     for effect in list { carryOut(effect) }
+    let wereAny = !list.isEmpty
     list.removeAll(keepingCapacity: true)
     swap(&list, &spareEffects)
+    return wereAny
   }
 
   private func carryOut(_ effect: Effect) {

@@ -1,5 +1,6 @@
 package import LockstepConsensus
 import LockstepExecution
+import LockstepRequests
 import LockstepWire
 
 /// What a check from outside may look at: one group's state, without a copy of it.
@@ -14,11 +15,11 @@ package struct GroupInspection: Sendable {
 }
 
 extension Group {
-  func status() -> GroupStatus {
+  func status() -> GroupReport {
     let replica = core
-    var status = GroupStatus()
+    var status = GroupReport()
     status.group = id.rawValue
-    status.role = replica.role.kind.rawValue
+    status.role = replica.role.kind
     status.term = replica.term.rawValue
     status.leader = replica.leader?.rawValue ?? 0
     status.lastIndex = replica.log.last.rawValue
@@ -31,8 +32,8 @@ extension Group {
     status.digest = machine.digest
     status.voters = replica.members.voters.map(\.rawValue)
     status.peers = replica.progress.map {
-      PeerStatus(
-        node: $0.node.rawValue, matchIndex: $0.match.rawValue, state: $0.state.rawValue, isConnected: $0.isLinkUp)
+      PeerReport(
+        node: $0.node.rawValue, matchIndex: $0.match.rawValue, state: $0.state, isConnected: $0.isLinkUp)
     }
     return status
   }

@@ -140,7 +140,7 @@ final class Proposals {
         ? "\(what) and committed, and was not carried out in time; it will be"
         : "\(what) and was not committed in time; it may be later"
       context.answers.write(
-        Outcome(.failure(Status(.deadlineExceeded, message)), applied: .unknown, index: id.index, term: id.term),
+        Outcome(.failure(Status(context.lateness, message)), applied: .unknown, index: id.index, term: id.term),
         to: target, Evidence(node: context.id, leader: leader))
     }
     if isAnyLate { forgetReplaced(log) }
@@ -168,7 +168,7 @@ final class Proposals {
       }
       giveBack(request)
       let message = "the lead was being handed over, and nobody led in time"
-      context.answers.refuse(target, Status(.deadlineExceeded, message), leader: leader)
+      context.answers.refuse(target, Status(context.lateness, message), leader: leader)
     }
   }
 

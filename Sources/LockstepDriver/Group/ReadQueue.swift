@@ -101,10 +101,12 @@ final class ReadQueue {
   // MARK: Answers
 
   /// A client may have read what it had to: those that wait for that are looked at again.
-  func retryStalled() {
-    guard !stalled.isEmpty else { return }
+  /// Returns whether there were any.
+  func retryStalled() -> Bool {
+    guard !stalled.isEmpty else { return false }
     ready.prepend(contentsOf: stalled)
     stalled.removeAll(keepingCapacity: true)
+    return true
   }
 
   /// Answers the reads whose index has been applied, up to the limit of a turn. Returns true when there are more.
@@ -190,7 +192,7 @@ final class ReadQueue {
       late.append(read)
       return true
     }
-    for read in late { refuse(read, Status(.deadlineExceeded, reason(read)), leader) }
+    for read in late { refuse(read, Status(context.lateness, reason(read)), leader) }
   }
 
   // MARK: Invariants
@@ -198,10 +200,15 @@ final class ReadQueue {
   /// What these reads count for in the ledger.
   var permits: (calls: Int, bytes: Int) {
     var (calls, bytes) = (0, 0)
-    for read in arrived + confirming.flatMap(\.reads) + waiting + ready + stalled {
-      calls += 1
-      bytes += read.bytes
+    func count(_ reads: some Collection<Read>) {
+      calls += reads.count
+      for read in reads { bytes += read.bytes }
     }
+    count(arrived)
+    for round in confirming { count(round.reads) }
+    count(waiting)
+    count(ready)
+    count(stalled)
     return (calls, bytes)
   }
 

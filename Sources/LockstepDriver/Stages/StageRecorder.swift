@@ -1,4 +1,5 @@
 import LockstepConsensus
+import LockstepRequests
 import LockstepStorage
 import LockstepWire
 
@@ -15,8 +16,8 @@ final class StageRecorder {
 
   init(clock: @escaping () -> UInt64) { self.clock = clock }
 
-  var status: [StageStatus] { times.status }
-  var counters: [CounterStatus] { times.counters }
+  var status: [StageFigures] { times.status }
+  var counters: [CounterFigure] { times.counters }
   /// For tests, which look at single stages.
   var recorded: StageTimes { times }
 

@@ -1,4 +1,5 @@
 import LockstepConsensus
+import LockstepRequests
 import LockstepWire
 
 /// How long commands were in one stage. What is measured is a batch; each command of it counts with the batch's time,
@@ -21,8 +22,8 @@ struct StageTime: Sendable, Equatable {
     record(end > start ? end - start : 0, commands: commands)
   }
 
-  func status(_ stage: Stage, peer: UInt64 = 0) -> StageStatus {
-    StageStatus(
+  func status(_ stage: Stage, peer: UInt64 = 0) -> StageFigures {
+    StageFigures(
       name: stage.rawValue, peer: peer, count: count, totalNanoseconds: total, maximumNanoseconds: maximum)
   }
 }
@@ -55,13 +56,13 @@ struct StageTimes: Sendable {
     }
   }
 
-  var status: [StageStatus] {
+  var status: [StageFigures] {
     [queue.status(.queue), append.status(.append), sync.status(.sync), disk.status(.disk)]
       + replicate.sorted { $0.peer < $1.peer }.map { $0.time.status(.replicate, peer: $0.peer.rawValue) }
       + [quorum.status(.quorum), apply.status(.apply), reply.status(.reply)]
   }
 
-  var counters: [CounterStatus] {
+  var counters: [CounterFigure] {
     StageCounter.allCases.map { counter in
       let value =
         switch counter {
@@ -72,7 +73,7 @@ struct StageTimes: Sendable {
         case .bytes: bytes
         case .frames: frames
         }
-      return CounterStatus(name: counter.rawValue, value: value)
+      return CounterFigure(name: counter.rawValue, value: value)
     }
   }
 }

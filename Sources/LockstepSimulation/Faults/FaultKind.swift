@@ -16,6 +16,12 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case linkClogged
   case linkSlow
   case linkOneWay
+  /// A link lets so few bytes through that they pile up before it.
+  case linkNarrow
+  /// A frame was dropped because too much waited already.
+  case linkFull
+  /// A node was told that a link has no room for what is long.
+  case linkWithoutRoom
   case connectionReset
   case connectionResetInFrame
   case halfOpenConnection
@@ -32,7 +38,6 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case crashAtCommit
   case crashAtReply
   case crashDuringRecovery
-  case processStopped
   case powerLossOfAll
   case restartLoop
   case pauseOfLeader
@@ -41,6 +46,7 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case processStarved
   case secondProcessOnDirectory
   case wipedDisk
+  case machineFailed
   // Disks
   case unsyncedWriteLost
   case unsyncedWriteKept
@@ -70,8 +76,15 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case clientRetried
   case clientTimedOut
   case clientDisappeared
+  case clientStoppedReading
+  case clientReadsSlowly
+  /// A node was told that a client's connection has no room for what is long.
+  case clientWithoutRoom
+  /// A node has closed the connection of a client that did not read.
+  case clientConnectionOverrun
   // Operators
   case leadershipTransferRequested
+  case nodeStoppedInOrder
 }
 
 /// How often each fault was injected.

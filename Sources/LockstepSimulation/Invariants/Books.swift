@@ -5,61 +5,76 @@ import LockstepWire
 
 /// What is known of all nodes together, kept after every event in time in proportion to what has changed.
 final class Books {
-  struct Place: Equatable {
+  /// One entry of a log, and by its chain all that is before it.
+  struct Entry: Equatable {
     let term: Term
     let chain: UInt64
   }
 
-  /// The log keeps so many entries, and these come after them.
+  /// The log keeps its entries up to this index, and these come after them.
   struct Writing {
-    let kept: Int
-    let entries: [Place]
+    let kept: LogIndex
+    let entries: [Entry]
     let state: HardState
+  }
+
+  /// What a log begins after: the last entry that a snapshot covers, with its chain; or nothing.
+  struct Base {
+    var last = EntryID.zero
+    var chain: UInt64 = 0
   }
 
   /// One node's part.
   final class NodeBook {
     /// Its log as the process has it, and as its disk is known to.
-    var log: [Place] = []
-    var stored: [Place] = []
+    var log: Indexed<Entry>
+    var stored: Indexed<Entry>
     var storedState = HardState()
     /// What is on its way to the disk: may be there after a crash, all of it, or not.
     var writing: Writing?
     var commit: LogIndex = .zero
     var applied: LogIndex = .zero
-    var leads: (term: Term, last: Int)?
+    var leads: (term: Term, last: LogIndex)?
+
+    init(base: LogIndex) {
+      log = Indexed(base: base)
+      stored = Indexed(base: base)
+    }
   }
 
   struct Committed {
-    let place: Place
+    let entry: Entry
     /// The term of the leader that committed it.
     let inTerm: Term
   }
 
-  private struct Ballot: Hashable {
+  struct Ballot: Hashable {
     let node: Int
     let term: Term
   }
 
   private(set) var failure: InvariantFailure?
-  private(set) var checks = 0
+  var checks = 0
   private(set) var elections = 0
   let nodes: [NodeBook]
-  private let group: GroupID
+  let group: GroupID
   /// Nodes whose disks may lose what was synced: their part of a quorum is not counted on.
   var unreliable: [Bool]
   /// All that such a disk ever was told to keep, and said that it did.
-  private var promised: [Set<EntryID>]
+  var promised: [Set<EntryID>]
   private var seen: [EntryID: (chain: UInt64, bytes: [UInt8])] = [:]
   private var leaders: [Term: Int] = [:]
-  private var ballots: [Ballot: NodeID] = [:]
-  private(set) var committed: [Committed] = []
+  var ballots: [Ballot: NodeID] = [:]
+  let base: Base
+  private(set) var committed: Indexed<Committed>
   private(set) var replay: Replay
   private let quorum: Int
   var now: UInt64 = 0
 
-  init(count: Int, group: GroupID, replay: Replay) {
-    nodes = (0..<count).map { _ in NodeBook() }
+  init(count: Int, group: GroupID, replay: Replay, base: Base = Base()) {
+    nodes = (0..<count).map { _ in NodeBook(base: base.last.index) }
+    committed = Indexed(base: base.last.index)
+    self.base = base
     unreliable = Array(repeating: false, count: count)
     promised = Array(repeating: [], count: count)
     self.group = group
@@ -85,36 +100,29 @@ final class Books {
   func look(at place: Int, _ node: Node) {
     guard let state = node.inspect(group) else { return }
     let book = nodes[place]
-    if book.log.count != Int(state.last.index.rawValue) || book.log.last?.chain != lastChain(state) {
+    if book.log.last != state.last.index || (book.log.lastElement?.chain ?? base.chain) != state.lastChain {
       followLog(place, node, state)
     }
     lookAtLeader(place, state)
     if state.hardState.commit != book.commit { followCommit(place, state) }
     if state.applied != book.applied { followApplied(place, node, state) }
     check(
-      .recovery, state.durable.rawValue <= UInt64(book.stored.count) || state.durable == .zero,
-      "\(Self.name(place)) believes \(state.durable) entries durable, its disk has \(book.stored.count)")
-  }
-
-  private func lastChain(_ state: GroupInspection) -> UInt64? {
-    state.last.index == .zero ? nil : state.lastChain
+      .recovery, state.durable <= book.stored.last,
+      "\(Self.name(place)) believes entry \(state.durable) durable, the last on its disk is \(book.stored.last)")
   }
 
   /// Entries that are new in this node's log, and that are gone.
   private func followLog(_ place: Int, _ node: Node, _ state: GroupInspection) {
-    let last = Int(state.last.index.rawValue)
-    var common = min(last, nodes[place].log.count)
-    while common > 0, let chain = node.chain(of: group, at: LogIndex(UInt64(common))),
-      chain != nodes[place].log[common - 1].chain
-    {
-      common -= 1
+    var common = min(state.last.index, nodes[place].log.last)
+    while let known = nodes[place].log[common], let chain = node.chain(of: group, at: common), chain != known.chain {
+      common = common.previous
     }
     if let leads = nodes[place].leads, state.isLeader, leads.term == state.hardState.term {
-      check(.leaderAppendOnly, common >= leads.last, "\(Self.name(place)) leads and has dropped entry \(common + 1)")
+      check(.leaderAppendOnly, common >= leads.last, "\(Self.name(place)) leads and has dropped entry \(common.next)")
     }
-    nodes[place].log.removeSubrange(common...)
-    var index = LogIndex(UInt64(common + 1))
-    while index.rawValue <= UInt64(last) {
+    nodes[place].log.removeAll(after: common)
+    var index = common.next
+    while index <= state.last.index {
       guard let block = node.block(of: group, containing: index) else {
         fail(.recovery, "\(Self.name(place)) does not hold its new entry \(index) in memory")
         return
@@ -131,17 +139,17 @@ final class Books {
       let term = block.terms[index.distance(after: block.first)]
       let chain = block.chain(at: index)
       see(EntryID(term: term, index: index), chain, block, by: place)
-      if let last = nodes[place].log.last, last.term > term {
+      if let last = nodes[place].log.lastElement, last.term > term {
         fail(.logMatching, "\(Self.name(place)) has terms that go back at entry \(index)")
       }
-      nodes[place].log.append(Place(term: term, chain: chain))
+      nodes[place].log.append(Entry(term: term, chain: chain))
       index = index.next
     }
   }
 
   /// "If two entries in different logs have the same index and term, then they store the same command, and the logs are
   /// identical in all preceding entries" (Raft section 5.3): so says the chain.
-  private func see(_ id: EntryID, _ chain: UInt64, _ block: EntryBlock, by place: Int) {
+  func see(_ id: EntryID, _ chain: UInt64, _ block: EntryBlock, by place: Int) {
     checks += 1
     guard let known = seen[id] else {
       seen[id] = (chain, Array(block.bytes[block.region(LogSlice(first: id.index, last: id.index))]))
@@ -158,7 +166,7 @@ final class Books {
       return
     }
     let term = state.hardState.term
-    let last = nodes[place].log.count
+    let last = nodes[place].log.last
     guard nodes[place].leads?.term != term else {
       nodes[place].leads?.last = last
       return
@@ -169,11 +177,11 @@ final class Books {
     check(.electionSafety, other == place, "\(Self.name(other)) and \(Self.name(place)) lead in term \(term)")
     leaders[term] = place
     // All that was committed in earlier terms: the logs match, so the last such entry stands for those before it.
-    var index = committed.count
-    while index > 0, committed[index - 1].inTerm >= term { index -= 1 }
-    guard index > 0 else { return }
+    var index = committed.last
+    while let known = committed[index], known.inTerm >= term { index = index.previous }
+    guard let known = committed[index] else { return }
     check(
-      .leaderCompleteness, nodes[place].log.count >= index && nodes[place].log[index - 1] == committed[index - 1].place,
+      .leaderCompleteness, nodes[place].log[index] == known.entry,
       "\(Self.name(place)) leads in term \(term) without the committed entry \(index)")
   }
 
@@ -182,163 +190,46 @@ final class Books {
     let through = state.hardState.commit
     check(.commitStored, through > from, "\(Self.name(place)): the commit index went from \(from) to \(through)")
     nodes[place].commit = through
-    guard through.rawValue <= UInt64(nodes[place].log.count) else {
-      fail(.stateMachineSafety, "\(Self.name(place)): commit index \(through) is beyond its log")
-      return
-    }
-    var index = Int(from.rawValue)
-    while index < Int(through.rawValue), failure == nil {
-      let entry = nodes[place].log[index]
+    var index = max(from, base.last.index).next
+    while index <= through, failure == nil {
+      guard let entry = nodes[place].log[index] else {
+        fail(.stateMachineSafety, "\(Self.name(place)): commit index \(through) is beyond its log")
+        return
+      }
       checks += 1
-      if index < committed.count {
-        if committed[index].place != entry {
-          fail(.stateMachineSafety, "\(Self.name(place)) has another entry \(index + 1) committed than others have")
+      if let known = committed[index] {
+        if known.entry != entry {
+          fail(.stateMachineSafety, "\(Self.name(place)) has another entry \(index) committed than others have")
         }
       } else {
         commit(place, index, entry, state)
       }
-      index += 1
+      index = index.next
     }
   }
 
   /// The first node that calls this entry committed.
-  private func commit(_ place: Int, _ index: Int, _ entry: Place, _ state: GroupInspection) {
+  private func commit(_ place: Int, _ index: LogIndex, _ entry: Entry, _ state: GroupInspection) {
     // A disk that was allowed to lose what it had counts with what it has promised.
-    let id = EntryID(term: entry.term, index: LogIndex(UInt64(index + 1)))
-    let holders = nodes.indices.filter {
-      (nodes[$0].stored.count > index && nodes[$0].stored[index] == entry) || promised[$0].contains(id)
-    }
+    let id = EntryID(term: entry.term, index: index)
+    let holders = nodes.indices.filter { nodes[$0].stored[index] == entry || promised[$0].contains(id) }
     check(
       .commitStored, holders.count >= quorum,
-      "\(Self.name(place)) calls entry \(index + 1) committed, which is on \(holders.count) of \(nodes.count) disks")
-    committed.append(Committed(place: entry, inTerm: state.hardState.term))
+      "\(Self.name(place)) calls entry \(index) committed, which is on \(holders.count) of \(nodes.count) disks")
+    committed.append(Committed(entry: entry, inTerm: state.hardState.term))
     guard let bytes = seen[id]?.bytes else { return fail(.stateMachineSafety, "entry \(id.index) was never seen") }
     if let problem = replay.apply(bytes, id) { fail(problem.invariant, problem.message) }
   }
 
   private func followApplied(_ place: Int, _ node: Node, _ state: GroupInspection) {
     nodes[place].applied = state.applied
-    guard let digest = node.digest(of: group) else { return }
-    let index = Int(state.applied.rawValue)
-    guard index <= replay.digests.count else {
-      fail(.stateMachineSafety, "\(Self.name(place)) has applied entry \(index), which nobody has committed")
+    guard let digest = node.digest(of: group), state.applied > base.last.index else { return }
+    guard let outcome = replay.outcomes[state.applied] else {
+      fail(.stateMachineSafety, "\(Self.name(place)) has applied entry \(state.applied), which nobody has committed")
       return
     }
     check(
-      .equalDigests, index == 0 || replay.digests[index - 1] == digest,
-      "\(Self.name(place)) differs from a replay of the log after entry \(index)")
-  }
-
-  // MARK: The disk
-
-  /// A batch goes to this node's disk.
-  func writeBegins(_ place: Int, _ write: LogWrite) {
-    var kept = nodes[place].stored.count
-    var entries: [Place] = []
-    if let slice = write.slice { kept = min(kept, Int(slice.first.rawValue) - 1) }
-    for block in write.blocks {
-      var index = block.first
-      for term in block.terms {
-        let chain = block.chain(at: index)
-        entries.append(Place(term: term, chain: chain))
-        see(EntryID(term: term, index: index), chain, block, by: place)
-        index = index.next
-      }
-    }
-    nodes[place].writing = Writing(kept: kept, entries: entries, state: write.hardState)
-  }
-
-  /// It is there.
-  func writeEnds(_ place: Int) {
-    guard let writing = nodes[place].writing else { return }
-    if unreliable[place] {
-      for (offset, entry) in writing.entries.enumerated() {
-        promised[place].insert(EntryID(term: entry.term, index: LogIndex(UInt64(writing.kept + offset + 1))))
-      }
-    }
-    nodes[place].stored.removeSubrange(writing.kept...)
-    nodes[place].stored.append(contentsOf: writing.entries)
-    nodes[place].storedState = writing.state
-    nodes[place].writing = nil
-  }
-
-  /// The process is gone.
-  func ended(_ place: Int) {
-    nodes[place].log = []
-    nodes[place].commit = .zero
-    nodes[place].applied = .zero
-    nodes[place].leads = nil
-  }
-
-  /// It has started again, with this on its disk.
-  func recovered(_ place: Int, _ node: Node, entries: () -> [Place]) {
-    guard let state = node.inspect(group) else { return }
-    let found = Place(term: state.last.term, chain: state.lastChain)
-    var candidates = [(log: nodes[place].stored, state: nodes[place].storedState)]
-    if let writing = nodes[place].writing {
-      candidates.append((Array(nodes[place].stored.prefix(writing.kept)) + writing.entries, writing.state))
-    }
-    let count = Int(state.last.index.rawValue)
-    let match = candidates.last {
-      $0.log.count == count && (count == 0 || $0.log.last == found) && $0.state == state.hardState
-    }
-    check(
-      .recovery, state.hardState.commit.rawValue <= UInt64(committed.count),
-      "\(Self.name(place)) recovers commit index \(state.hardState.commit), and nobody has committed that much")
-    if let match {
-      nodes[place].stored = match.log
-      nodes[place].storedState = match.state
-    } else if !unreliable[place] {
-      let expected = candidates.map { Self.words($0.log.count, $0.state) }.joined(separator: " or ")
-      fail(
-        .recovery,
-        "\(Self.name(place)) recovers \(Self.words(count, state.hardState)); its disk was told \(expected)")
-    } else {
-      // It may have lost entries, or have older ones again: what counts from here on is what it has.
-      nodes[place].stored = entries()
-      nodes[place].storedState = state.hardState
-    }
-    nodes[place].writing = nil
-    nodes[place].log = nodes[place].stored
-    nodes[place].commit = state.hardState.commit
-    nodes[place].applied = state.applied
-  }
-
-  private static func words(_ entries: Int, _ state: HardState) -> String {
-    "\(entries) entries, term \(state.term), commit index \(state.commit)"
-  }
-
-  // MARK: What is sent
-
-  /// "Updated on stable storage before responding to RPCs" (Raft figure 2).
-  func isSent(_ message: Message, by place: Int, to peer: NodeID) {
-    switch message {
-    case .vote(let request):
-      if !request.isPreVote { cast(place, request.term, for: NodeID(UInt64(place + 1))) }
-    case .voteReply(let reply):
-      if !reply.isPreVote, reply.isGranted { cast(place, reply.term, for: peer) }
-    case .appendReply(let reply):
-      guard case .accepted(let match) = reply.verdict, match > .zero else { return }
-      let index = Int(match.rawValue) - 1
-      let log = nodes[place].log
-      check(
-        .storedBeforeSent,
-        index < nodes[place].stored.count && index < log.count && nodes[place].stored[index] == log[index],
-        "\(Self.name(place)) acknowledges entry \(match), which is not on its disk")
-    case .append, .timeoutNow, .readIndex, .readIndexReply: break
-    }
-  }
-
-  private func cast(_ place: Int, _ term: Term, for candidate: NodeID) {
-    let ballot = Ballot(node: place, term: term)
-    let before = ballots[ballot] ?? candidate
-    check(
-      .oneVote, before == candidate || unreliable[place],
-      "\(Self.name(place)) votes in term \(term) for node \(before) and for node \(candidate)")
-    ballots[ballot] = candidate
-    let state = nodes[place].storedState
-    check(
-      .storedBeforeSent, state.term > term || (state.term == term && state.vote == candidate) || unreliable[place],
-      "\(Self.name(place)) votes in term \(term) for node \(candidate) before that is on its disk")
+      .equalDigests, outcome.digest == digest,
+      "\(Self.name(place)) differs from a replay of the log after entry \(state.applied)")
   }
 }

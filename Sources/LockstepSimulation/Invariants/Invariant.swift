@@ -38,6 +38,11 @@ public enum Invariant: String, Sendable, CaseIterable {
   case noViolation
   /// A process ends only for a reason that the faults explain.
   case explainedEnd
+  /// A client that reads gets all its answers: none is left out, and its connection is not closed. And every call is
+  /// answered in the end by the node that it has reached, if that lives on.
+  case noAnswerLost
+  /// Bytes that wait on links and connections stay within their limits.
+  case boundedMemory
   /// Queues stay within their limits.
   case boundedQueues
   /// After healing, progress within ten election time-outs, and equal replicas.

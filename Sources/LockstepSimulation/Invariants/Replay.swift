@@ -6,10 +6,15 @@ import LockstepWire
 /// held against.
 struct Replay {
   private var executor: Executor
-  /// After each entry.
-  private(set) var digests: [UInt64] = []
-  private(set) var replies: [Replies.Reply?] = []
-  private(set) var terms: [Term] = []
+  /// What one entry came to.
+  struct Outcome {
+    let term: Term
+    /// Of the state after it.
+    let digest: UInt64
+    let reply: Replies.Reply?
+  }
+
+  private(set) var outcomes: Indexed<Outcome>
   /// By the number that a command carries, where it is in the log.
   private(set) var places: [UInt64: LogIndex] = [:]
   /// Numbers of the commands that were sent, and those that were said not to be applied.
@@ -19,6 +24,7 @@ struct Replay {
 
   init(group: GroupID, machine: any StateMachine, workload: any Workload) {
     executor = Executor(group: group, machine: machine)
+    outcomes = Indexed(base: executor.applied)
     self.workload = workload
   }
 
@@ -35,6 +41,7 @@ struct Replay {
   /// The next committed entry. Returns what is wrong with it.
   mutating func apply(_ bytes: [UInt8], _ id: EntryID) -> Problem? {
     var problem: Problem?
+    var answer: Replies.Reply?
     bytes.withUnsafeBytes { bytes in
       var cursor = WireCursor(bytes)
       do throws(WireError) {
@@ -43,7 +50,6 @@ struct Replay {
         let header = try EntryHeader(parsing: entry)
         let payload = UnsafeRawBufferPointer(rebasing: entry[header.payload])
         if header.kind == .command, let number = workload.number(of: payload) { problem = note(number, id.index) }
-        var answer: Replies.Reply?
         executor.apply(
           [
             Executor.Entry(
@@ -51,7 +57,6 @@ struct Replay {
               sequence: header.sequence,
               call: Call(method: UnsafeRawBufferPointer(rebasing: entry[header.method]), request: payload))
           ], answer: { answer = $1 })
-        replies.append(answer)
         if header.kind == .command {
           var reply: [UInt8]?
           if case .success(let bytes)? = answer { reply = bytes }
@@ -61,11 +66,9 @@ struct Replay {
         }
       } catch {
         problem = (.logMatching, "entry \(id.index) does not parse: \(error)")
-        replies.append(nil)
       }
     }
-    digests.append(executor.machine.digest)
-    terms.append(id.term)
+    outcomes.append(Outcome(term: id.term, digest: executor.machine.digest, reply: answer))
     return problem
   }
 

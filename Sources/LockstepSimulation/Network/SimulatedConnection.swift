@@ -20,6 +20,11 @@ final class SimulatedConnection: FrameSink {
   var held: [[UInt8]] = []
   /// Frames of this turn.
   var outbound: [UInt8] = []
+  /// Bytes that were flushed and that the receiver has not taken; with `outbound` at most `capacity`.
+  var bytesUnderWay = 0
+  let capacity: Int
+  /// When a narrow way has let through all that was flushed.
+  var freeAt: UInt64 = 0
   /// Nothing overtakes what was sent before.
   var lastArrival: UInt64 = 0
   let maximumFrameLength: Int
@@ -29,7 +34,8 @@ final class SimulatedConnection: FrameSink {
   private let receive: (SimulatedConnection, UInt8, UnsafeRawBufferPointer) -> Void
 
   init(
-    from: Int, to: Int, fromLife: Int, toLife: Int, number: Int, maximumFrameLength: Int, memory: FrameMemory,
+    from: Int, to: Int, fromLife: Int, toLife: Int, number: Int, maximumFrameLength: Int,
+    capacity: Int = 64 << 20, memory: FrameMemory,
     receive: @escaping (SimulatedConnection, UInt8, UnsafeRawBufferPointer) -> Void
   ) {
     self.from = from
@@ -38,9 +44,14 @@ final class SimulatedConnection: FrameSink {
     self.toLife = toLife
     self.number = number
     self.maximumFrameLength = maximumFrameLength
+    self.capacity = capacity
     self.receive = receive
     decoder = FrameDecoder(memory: memory, receiveBufferBytes: 256 * 1024)
   }
+
+  func fits(_ bytes: Int) -> Bool { bytes <= capacity - outbound.count - bytesUnderWay }
+  /// As on a real connection: less is waiting than half of what may.
+  var hasRoom: Bool { outbound.count + bytesUnderWay <= capacity / 2 }
 
   func take(kind: UInt8, payload: UnsafeRawBufferPointer) { receive(self, kind, payload) }
 

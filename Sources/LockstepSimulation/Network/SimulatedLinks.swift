@@ -57,7 +57,11 @@ final class SimulatedPeerReplies: ReplyChannel {
     self.peer = peer
   }
 
-  var hasRoom: Bool { true }
+  var hasRoom: Bool {
+    let hasRoom = links.connection(to: peer)?.hasRoom ?? true
+    if !hasRoom { world.faults.count(.linkWithoutRoom) }
+    return hasRoom
+  }
   var maximumReplyBytes: Int { world.options.driver.replyBytes }
 
   func send(_ kind: FrameKind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer) {

@@ -42,9 +42,31 @@ final class FaultDriver {
   private func upToSeconds(_ count: UInt64) -> UInt64 { UInt64(random.below(Int(count * seconds))) }
 
   private func inject(_ kind: FaultKind) {
-    if injectIntoProcesses(kind) || injectIntoNetwork(kind) || injectIntoDisks(kind) || injectIntoClocks(kind) {
+    if injectIntoClients(kind) || injectIntoProcesses(kind) || injectIntoNetwork(kind) || injectIntoDisks(kind)
+      || injectIntoClocks(kind)
+    {
       world.faults.count(kind)
     }
+  }
+
+  // MARK: Clients
+
+  private func injectIntoClients(_ kind: FaultKind) -> Bool {
+    guard !world.readers.isEmpty else { return false }
+    let reader = random.below(world.readers.count)
+    switch kind {
+    case .clientStoppedReading: world.stopReading(reader + 1, for: upToSeconds(6))
+    case .clientReadsSlowly:
+      guard world.readers[reader].bytesPerSecond == 0 else {
+        world.readAll(world.readers[reader])
+        return false
+      }
+      // What waits on one connection at most takes it up to four seconds.
+      let rate = world.options.clientBytes * 1000 / random.within(200...4000)
+      world.readSlowly(reader + 1, bytesPerSecond: UInt64(rate))
+    default: return false
+    }
+    return true
   }
 
   // MARK: Processes
@@ -57,14 +79,9 @@ final class FaultDriver {
       guard node.isUp else { return false }
       world.crash(place + 1)
       world.planStart(place)
-    case .processStopped:
-      guard node.isUp, !node.isPaused else { return false }
-      let isInOrder = world.stop(place + 1)
-      world.planStart(place)
-      return isInOrder
     case .endOfStoppedLogLost:
       guard node.isUp, !node.isPaused, !node.isUnreliable else { return false }
-      let isDamaged = world.stop(place + 1) && world.loseEndOfLog(place + 1, upTo: random.within(1...1200))
+      let isDamaged = world.endInOrder(place + 1) && world.loseEndOfLog(place + 1, upTo: random.within(1...1200))
       world.planStart(place)
       return isDamaged
     case .restartLoop:
@@ -88,6 +105,9 @@ final class FaultDriver {
     case .leadershipTransferRequested:
       guard world.leader != nil else { return false }
       world.transferLeadership(to: place + 1)
+    case .nodeStoppedInOrder:
+      guard node.isUp, !node.isStopping else { return false }
+      world.stop(place + 1)
     case .secondProcessOnDirectory:
       guard node.isUp else { return false }
       let isHeld: Bool
@@ -143,6 +163,12 @@ final class FaultDriver {
       pairs = [(one, other), (other, one)]
     case .connectionReset:
       world.resetConnections(between: one + 1, and: other + 1)
+      return true
+    case .linkNarrow:
+      // What fits on the link gets through within three seconds.
+      let rate = world.options.linkBytes * 1000 / random.within(100...3000)
+      world.narrow(one + 1, other + 1, bytesPerSecond: UInt64(rate))
+      world.plan(.widen([world.pair(one, other)]), in: 50_000_000 + upToSeconds(5))
       return true
     case .linkSlow:
       world.network.latency = UInt64(random.below(20_000_000)) + 20_000

@@ -43,6 +43,7 @@ struct Healing {
   }
 
   private func wake(_ id: Int) {
+    if world.nodes[id - 1].isStopping { world.crash(id) }
     if world.isUp(id) {
       world.goOn(id)
     } else if world.refusal(of: id) == nil {
@@ -92,6 +93,12 @@ struct Healing {
     let state = ids.map { "node \($0): \(world.isUp($0) ? "applied \(world.applied(by: $0))" : "down")" }
     world.books.check(
       .liveness, isEqual, "after healing the replicas do not become equal: \(state), committed \(world.committed)")
+    // Longer than any of the clients' time-outs.
+    world.run(for: 4_000_000_000)
+    guard world.failure == nil else { return }
+    let unanswered = world.unansweredCalls.map { "call \($0.call) at node \($0.node)" }
+    world.books.check(
+      .noAnswerLost, unanswered.isEmpty, "in the end \(unanswered.joined(separator: ", ")) was never answered")
     let digests = ids.map { world.digest(of: $0) }
     world.books.check(.equalDigests, digests.allSatisfy { $0 == digests[0] }, "digests differ in the end")
   }

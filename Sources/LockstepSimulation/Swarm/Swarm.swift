@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepWire
 import LockstepStorage
 
 /// What one seed draws: how large the cluster is, how it is loaded and limited, which faults occur in it, and how often.
@@ -8,6 +9,8 @@ struct Swarm {
   let registers: Int
   let padding: ClosedRange<Int>
   let queriesIn: Int
+  /// Of what some puts make the content of their register.
+  let contents: ClosedRange<Int>?
   /// How long faults are injected, in virtual nanoseconds.
   let duration: UInt64
   let network: NetworkFaults
@@ -24,16 +27,20 @@ struct Swarm {
     .partitionOfMajority, .partitionBridge, .partitionRing, .partitionFlapping, .crash, .powerLossOfAll, .restartLoop,
     .pauseOfLeader, .pauseOfFollower, .pauseOfMajority, .processStarved, .secondProcessOnDirectory, .diskSlow,
     .diskStalled, .diskFull, .wallClockJumpForward, .wallClockJumpBack, .clockDrift, .clockFrozen, .clockJumpForward,
-    .leadershipTransferRequested,
+    .leadershipTransferRequested, .nodeStoppedInOrder,
   ]
-  /// The same; drawn later, so that older seeds still draw what they drew.
-  static let laterEventKinds: [FaultKind] = [.processStopped, .endOfStoppedLogLost]
+  /// Of links and clients that are slow to take what they are given.
+  static let pressureKinds: [FaultKind] = [.linkNarrow, .clientStoppedReading, .clientReadsSlowly]
   /// These may take back what a disk has promised.
   static let losses: [FaultKind] = [
     .bitRot, .misdirectedWrite, .staleSector, .syncLied, .directoryRolledBack, .wipedDisk,
   ]
 
-  init(seed: UInt64, without disabled: Set<FaultKind> = [], nodes fixedNodes: Int? = nil) {
+  /// - Parameter isPressed: the calls are the simulator's own, whose lengths are known: links and connections may be
+  ///   made as small as these allow.
+  init(
+    seed: UInt64, without disabled: Set<FaultKind> = [], nodes fixedNodes: Int? = nil, isPressed: Bool = true
+  ) {
     var random = SimulationRandom(seed: seed).stream("swarm")
     // A fault is in this seed, or it is not, and then at its own rate: from one in 3,000 to one in 30.
     func odds(_ kind: FaultKind, _ least: Int, _ most: Int, in seeds: Int = 3) -> Int {
@@ -97,6 +104,8 @@ struct Swarm {
     crashes.commit = odds(.crashAtCommit, 300, 3000, in: 5)
     crashes.write = odds(.crashAtWrite, 100, 2000)
     crashes.sync = odds(.crashAtSync, 100, 2000)
+    options.appliesLate = random.oneIn(4)
+    if options.appliesLate { crashes.machine = odds(.machineFailed, 50, 2000, in: 2) }
     crashes.recovery = odds(.crashDuringRecovery, 5, 60, in: 4)
     self.crashes = crashes
 
@@ -111,10 +120,39 @@ struct Swarm {
     // Drawn last, so that older seeds still draw what they drew.
     options.driver.appendBytes = pick([1, 1000, 1024 * 1024])
     options.batchesIn = pick([0, 2, 6])
-    for kind in Self.laterEventKinds where random.oneIn(4) && !disabled.contains(kind) { events.append(kind) }
+    contents = pick([nil, nil, 2_000...20_000, 10_000...80_000, 20_000...200_000])
+    if isPressed, contents != nil || random.oneIn(2) {
+      Self.press(&options, longest: contents?.upperBound ?? padding.upperBound, &random)
+      for kind in Self.pressureKinds where random.oneIn(2) && !disabled.contains(kind) { events.append(kind) }
+    }
+    if random.oneIn(4), !disabled.contains(.endOfStoppedLogLost) { events.append(.endOfStoppedLogLost) }
     self.events = events
     self.options = options
   }
+
+  /// Links and connections that are small for what goes over them, and clients that ask for much at a time.
+  private static func press(_ options: inout WorldOptions, longest: Int, _ random: inout SimulationRandom) {
+    func pick<Value>(_ values: [Value]) -> Value { values[random.below(values.count)] }
+    options.clients = pick([4, 8, 12])
+    options.callsAtOnce = options.clients
+    options.hasFavorites = random.oneIn(2)
+    if options.thinkTime == 0 { options.thinkTime = 2_000_000 }
+    options.driver.longReplyBytes = pick([200, 4 * 1024])
+    options.batchReplies.resultBytes = max(longest, pick([2_000, 3 * 1024 * 1024])) + 1024
+    // Requests of a batch are together in one frame where they are passed on together.
+    let frame = max(options.limits.appendBytes, batchRequests * (longest + 200)) + 4 * 1024
+    options.linkBytes = 2 * frame + pick([0, 20_000, 1 << 20])
+    // What was passed on is answered by a leader that knows nothing of the client: all the answers that a process waits
+    // for have room at once, and what the leader itself collects for it comes on top.
+    let requests = options.batchesIn == 0 ? 1 : batchRequests
+    let reply = min(options.batchReplies.resultBytes, requests * (longest + 100)) + 1024
+    options.batchReplies.roomBytes = 2 * longest
+    options.clientBytes =
+      2 * (options.clients * (reply + requests * options.driver.longReplyBytes) + 4 * longest)
+  }
+
+  /// As many as a batch of the simulated clients has at most.
+  private static let batchRequests = 6
 
   /// Faults that this seed draws, and that so are to occur in it sooner or later. Of those at a rate of their own, the
   /// frequent ones: what is drawn to happen once in a thousand writes need not happen in a seed of a hundred.
@@ -128,6 +166,7 @@ struct Swarm {
       (.writeFailed, disk.writeFailed), (.shortWrite, disk.shortWrite), (.syncFailed, disk.syncFailed),
       (.crashAtSend, crashes.send), (.crashAtReply, crashes.reply), (.crashAtCommit, crashes.commit),
       (.crashAtWrite, crashes.write), (.crashAtSync, crashes.sync), (.crashDuringRecovery, crashes.recovery),
+      (.machineFailed, crashes.machine),
     ]
     return events + rates.filter { $0.1 > 0 }.map(\.0)
   }

@@ -7,8 +7,14 @@ package final class RegisterWorkload: Workload {
   private let registers: Int
   private let padding: ClosedRange<Int>
   private let queriesIn: Int
-  /// By register: the values that it has had, and from which index on.
-  private var versions: [[(index: LogIndex, value: UInt64)]]
+  /// Of what puts make the content of their register, from time to time; nil: of nothing.
+  private let contents: ClosedRange<Int>?
+  /// What long requests and the long replies to commands may still come to: they are kept for the judgement. And the
+  /// replies to queries. In bytes, so that a seed does not take long.
+  private var longBytes = 3 << 20
+  private var longQueryBytes = 12 << 20
+  /// By register: the values that it has had, the lengths of its contents, and from which index on.
+  private var versions: [[(index: LogIndex, value: UInt64, content: Int)]]
   private var histories: [[Recorded]]
   /// Of calls under way, in the history of their register.
   private var places: [UInt64: Int] = [:]
@@ -26,18 +32,20 @@ package final class RegisterWorkload: Workload {
     var hadEffect = true
   }
 
-  package init(registers: Int, padding: ClosedRange<Int>, queriesIn: Int) {
+  package init(registers: Int, padding: ClosedRange<Int>, queriesIn: Int, contents: ClosedRange<Int>? = nil) {
+    self.contents = contents
     self.registers = registers
     self.padding = padding
     self.queriesIn = queriesIn
-    versions = Array(repeating: [(.zero, 0)], count: registers)
+    versions = Array(repeating: [(.zero, 0, 0)], count: registers)
     histories = Array(repeating: [], count: registers)
   }
 
   package func next(number: UInt64, _ random: inout SimulationRandom) -> PlannedCall {
     let register = UInt8(random.below(registers))
     if random.oneIn(queriesIn) {
-      let request = Registers.Request(operation: .get, register: register, number: number, first: 0, second: 0)
+      var request = Registers.Request(operation: .get, register: register, number: number, first: 0, second: 0)
+      request.wantsContent = takesContent(of: register, from: &longQueryBytes, &random)
       return PlannedCall(number: number, method: "qq", request: request.encoded(padding: 0), isQuery: true)
     }
     let operations: [Registers.Operation] = [.put, .put, .put, .compareAndSet, .compareAndSet, .add, .fail]
@@ -45,20 +53,33 @@ package final class RegisterWorkload: Workload {
     // A value that some register is likely to have: the one that was written last, as far as is known here.
     let guess = versions[Int(register)].last?.value ?? 0
     let first = operation == .compareAndSet && !random.oneIn(3) ? guess : number
-    let request = Registers.Request(
+    var request = Registers.Request(
       operation: operation, register: register, number: number, first: first, second: number)
-    return PlannedCall(
-      number: number, method: "c", request: request.encoded(padding: random.within(padding)), isQuery: false)
+    var size = random.within(padding)
+    if let contents, operation == .put, longBytes > 0, random.oneIn(4) {
+      size = random.within(contents)
+      longBytes -= size
+      request.setsContent = true
+    }
+    request.wantsContent = takesContent(of: register, from: &longBytes, &random)
+    return PlannedCall(number: number, method: "c", request: request.encoded(padding: size), isQuery: false)
+  }
+
+  /// Whether a call asks for the content, which is as long as is known here or thereabouts.
+  private func takesContent(of register: UInt8, from budget: inout Int, _ random: inout SimulationRandom) -> Bool {
+    guard contents != nil, budget > 0, random.oneIn(2) else { return false }
+    budget -= versions[Int(register)].last?.content ?? 0
+    return true
   }
 
   package func number(of request: UnsafeRawBufferPointer) -> UInt64? { Registers.Request(request)?.number }
 
-  package func committed(_ index: LogIndex, method: String, request: [UInt8], reply: [UInt8]?) {
-    guard let request = request.withUnsafeBytes({ Registers.Request($0) }), Int(request.register) < registers else {
+  package func committed(_ index: LogIndex, method: String, request bytes: [UInt8], reply: [UInt8]?) {
+    guard let request = bytes.withUnsafeBytes({ Registers.Request($0) }), Int(request.register) < registers else {
       return
     }
     let register = Int(request.register)
-    let before = versions[register].last?.value ?? 0
+    let (before, content) = versions[register].last.map { ($0.value, $0.content) } ?? (0, 0)
     let after: UInt64
     switch request.operation {
     case .get, .fail: after = before
@@ -66,7 +87,8 @@ package final class RegisterWorkload: Workload {
     case .compareAndSet: after = before == request.first ? request.second : before
     case .add: after = before &+ request.first
     }
-    if after != before { versions[register].append((index, after)) }
+    let length = request.operation == .put && request.setsContent ? bytes.count - Registers.Request.bytes : content
+    if after != before || length != content { versions[register].append((index, after, length)) }
   }
 
   package func applied(_ index: LogIndex, _ machine: any StateMachine) -> String? { nil }
@@ -77,8 +99,10 @@ package final class RegisterWorkload: Workload {
     var place = history.count - 1
     while place > 0, history[place].index > index { place -= 1 }
     let expected = Registers.answer(true, history[place].value)
-    return answer == expected
-      ? nil : "register \(request.register) reads as \(answer) at entry \(index), where it was \(expected)"
+    let length = request.wantsContent ? history[place].content : 0
+    return answer.starts(with: expected) && answer.count == expected.count + length
+      ? nil
+      : "register \(request.register) reads as \(answer.prefix(9)) and \(answer.count) bytes at entry \(index), where it was \(expected) and \(length) bytes more"
   }
 
   package func began(_ call: PlannedCall, client: Int, at time: UInt64) {
@@ -144,9 +168,9 @@ struct RegisterOperation: Sendable {
     let value: UInt64
 
     init?(_ bytes: [UInt8]) {
-      guard bytes.count == 9 else { return nil }
+      guard bytes.count >= 9 else { return nil }
       flag = bytes[0] == 1
-      value = bytes[1...].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+      value = bytes[1..<9].reversed().reduce(0) { $0 << 8 | UInt64($1) }
     }
   }
 

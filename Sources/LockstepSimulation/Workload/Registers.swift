@@ -1,7 +1,7 @@
 package import LockstepExecution
 
-/// The simulator's own machine: sixteen registers of 64 bits. A request is operation, register, number, two arguments,
-/// and padding.
+/// The simulator's own machine: sixteen registers of 64 bits, each with a content of any length beside it. A request is
+/// operation, register, number, two arguments, flags, and padding.
 package struct Registers: StateMachine {
   package enum Operation: UInt8, CaseIterable {
     case get
@@ -18,7 +18,13 @@ package struct Registers: StateMachine {
     package var number: UInt64
     package var first: UInt64
     package var second: UInt64
-    package static let bytes = 26
+    /// A put keeps its padding as the register's content.
+    package var setsContent = false
+    /// The answer is followed by the register's content, as it was before.
+    package var wantsContent = false
+    package static let bytes = 27
+    /// What padding, and so contents, are made of.
+    package static let filler: UInt8 = 0x5a
 
     package init(operation: Operation, register: UInt8, number: UInt64, first: UInt64, second: UInt64) {
       self.operation = operation
@@ -35,24 +41,33 @@ package struct Registers: StateMachine {
       number = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt64.self))
       first = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 10, as: UInt64.self))
       second = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 18, as: UInt64.self))
+      setsContent = bytes[26] & 1 != 0
+      wantsContent = bytes[26] & 2 != 0
     }
 
     package func encoded(padding: Int) -> [UInt8] {
       var bytes = [operation.rawValue, register]
       bytes.reserveCapacity(Self.bytes + padding)
       for word in [number, first, second] { withUnsafeBytes(of: word.littleEndian) { bytes.append(contentsOf: $0) } }
-      bytes.append(contentsOf: repeatElement(0x5a, count: padding))
+      bytes.append((setsContent ? 1 : 0) | (wantsContent ? 2 : 0))
+      bytes.append(contentsOf: repeatElement(Self.filler, count: padding))
       return bytes
     }
   }
 
   package private(set) var values = [UInt64](repeating: 0, count: 16)
+  private var contents = [[UInt8]](repeating: [], count: 16)
   private var carriedOut: UInt64 = 0
 
   package init() {}
 
   package static func answer(_ flag: Bool, _ value: UInt64) -> [UInt8] {
     [flag ? 1 : 0] + withUnsafeBytes(of: value.littleEndian) { Array($0) }
+  }
+
+  private func answer(_ request: Request, _ flag: Bool, _ value: UInt64) -> [UInt8] {
+    let answer = Self.answer(flag, value)
+    return request.wantsContent ? answer + contents[Int(request.register)] : answer
   }
 
   package mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
@@ -66,22 +81,23 @@ package struct Registers: StateMachine {
       switch request.operation {
       case .get, .fail: replies.fail(Status(.aborted, "as asked"))
       case .put:
-        replies.succeed(Self.answer(true, values[register]))
+        replies.succeed(answer(request, true, values[register]))
         values[register] = request.first
+        if request.setsContent { contents[register] = [UInt8](batch[place].call.requestBytes[Request.bytes...]) }
       case .compareAndSet:
         let isEqual = values[register] == request.first
         if isEqual { values[register] = request.second }
-        replies.succeed(Self.answer(isEqual, values[register]))
+        replies.succeed(answer(request, isEqual, values[register]))
       case .add:
         values[register] &+= request.first
-        replies.succeed(Self.answer(true, values[register]))
+        replies.succeed(answer(request, true, values[register]))
       }
     }
   }
 
   package func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] {
     guard let request = Request(call.requestBytes) else { throw Status(.invalidArgument, "not a request") }
-    return Self.answer(true, values[Int(request.register)])
+    return answer(request, true, values[Int(request.register)])
   }
 
   package func validate(_ call: Call) throws(Status) {
@@ -99,8 +115,12 @@ package struct Registers: StateMachine {
   package let version: UInt32 = 1
 
   package func freeze() -> any Snapshot {
-    EncodedSnapshot(of: values + [carriedOut]) { words, buffer in
-      for word in words { buffer.append(varint: word) }
+    EncodedSnapshot(of: self) { registers, buffer in
+      for word in registers.values + [registers.carriedOut] { buffer.append(varint: word) }
+      for content in registers.contents {
+        buffer.append(varint: UInt64(content.count))
+        buffer.append(content)
+      }
       return false
     }
   }
@@ -109,12 +129,17 @@ package struct Registers: StateMachine {
     var machine = Registers()
     for place in machine.values.indices { machine.values[place] = try snapshot.varint() }
     machine.carriedOut = try snapshot.varint()
+    for place in machine.contents.indices { machine.contents[place] = try snapshot.bytes(snapshot.varint()) }
     return machine
   }
 
   package var digest: UInt64 {
     var sum = carriedOut &* 0x9e37_79b9_7f4a_7c15
     for value in values { sum = (sum ^ value) &* 0x100_0000_01b3 ^ sum >> 29 }
+    // Contents are all of one byte: their lengths and ends tell them apart.
+    for content in contents where !content.isEmpty {
+      sum = (sum ^ UInt64(content.count) << 8 ^ UInt64(content[content.count - 1])) &* 0x100_0000_01b3 ^ sum >> 29
+    }
     return sum
   }
 

@@ -68,6 +68,7 @@ enum Event {
   case tick(node: Int, life: Int)
   case turn(node: Int, life: Int)
   case disk(node: Int, life: Int)
+  case applied(node: Int, life: Int)
   case start(node: Int)
   case resume(node: Int)
   case dial(from: Int, to: Int, life: Int)
@@ -77,10 +78,12 @@ enum Event {
   case tireOf(SimulatedConnection)
   case arrive(CallUnderWay, node: Int, life: Int)
   case reply(client: Int, call: UInt64, bytes: [UInt8]?)
+  case read(SimulatedSink, number: Int)
   case giveUp(client: Int, call: UInt64)
   case act(client: Int)
   case fault
   case heal([Int])
+  case widen([Int])
 }
 
 /// A call on its way to a node, or a batch of them.

@@ -33,6 +33,10 @@ final class SimulatedNode {
   var jobs: [DiskJob] = []
   var peerReplies: [(peer: NodeID, replies: FramedReplies)] = []
   var isDiskBusy = false
+  /// Its machine has said that it cannot go on.
+  var machineHasFailed = false
+  /// It was told to stop in order.
+  var isStopping = false
   /// The process dies as soon as the event is over, and nothing that it says from here on leaves it.
   var doom: FaultKind?
   /// Faults of the disk when the process began: those that came since can explain its end.
@@ -60,7 +64,8 @@ final class SimulatedNode {
   func replies(to peer: NodeID, in world: World) -> FramedReplies {
     if let known = peerReplies.first(where: { $0.peer == peer }) { return known.replies }
     let replies = FramedReplies(
-      SimulatedPeerReplies(world: world, links: links, peer: peer), codec: world.codec, form: .forwarded)
+      SimulatedPeerReplies(world: world, links: links, peer: peer), codec: world.codec, form: .forwarded,
+      limits: world.options.batchReplies)
     peerReplies.append((peer, replies))
     return replies
   }
@@ -85,30 +90,4 @@ final class SimulatedQueue: DiskQueue {
   }
 
   func submit(_ job: DiskJob) -> DiskResult? { world.submit(job, at: place) }
-}
-
-/// One client's end of its connection to one node.
-final class SimulatedSink: ReplyChannel {
-  private unowned let world: World
-  private let client: Int
-  private let place: Int
-  private var replies: [(kind: FrameKind, bytes: [UInt8])] = []
-
-  init(world: World, client: Int, place: Int) {
-    self.world = world
-    self.client = client
-    self.place = place
-  }
-
-  var hasRoom: Bool { true }
-  var maximumReplyBytes: Int { world.options.driver.replyBytes }
-
-  func send(_ kind: FrameKind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer) {
-    replies.append((kind, [UInt8](header) + [UInt8](body)))
-  }
-
-  func flush() {
-    for reply in replies { world.reply(reply.kind, reply.bytes, to: client, from: place) }
-    replies.removeAll(keepingCapacity: true)
-  }
 }

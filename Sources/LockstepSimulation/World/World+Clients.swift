@@ -25,12 +25,17 @@ final class SimulatedClient {
   /// Calls that were given up, whose answers may still come: they count, and nobody waits.
   var abandoned: [UInt64: Open] = [:]
   var answered: Set<UInt64> = []
-  var replies: [(place: Int, life: Int, replies: FramedReplies)] = []
   var isActive = false
   /// Planned for a batch that it does not fit in: comes next.
   var held: PlannedCall?
 
-  init(place: Int) { self.place = place }
+  /// Reads for it, and for others of the same process.
+  let reader: SimulatedReader
+
+  init(place: Int, reader: SimulatedReader) {
+    self.place = place
+    self.reader = reader
+  }
 
   /// The call of this id that is not answered yet.
   func awaiting(_ id: UInt64) -> Open? { open?.id == id ? open : abandoned[id] }
@@ -52,10 +57,15 @@ extension World {
         }
         batch.append(planned)
       }
-      call(batch: batch, by: place, at: clientRandom.below(nodes.count))
+      call(batch: batch, by: place, at: target(of: client))
     } else {
-      call(first, by: place, at: clientRandom.below(nodes.count))
+      call(first, by: place, at: target(of: client))
     }
+  }
+
+  private func target(of client: SimulatedClient) -> Int {
+    if let favorite = client.reader.favorite, !clientRandom.oneIn(4) { return favorite }
+    return clientRandom.below(nodes.count)
   }
 
   private func nextCall(_ client: SimulatedClient) -> PlannedCall {
@@ -137,55 +147,16 @@ extension World {
 
   func arrive(_ call: CallUnderWay, _ place: Int, _ life: Int, _ event: Event) {
     guard isRunning(place, life, event), let node = nodes[place].node, nodes[place].doom == nil else { return }
-    let client = clients[call.client]
-    let replies: FramedReplies
-    if let known = client.replies.first(where: { $0.place == place && $0.life == life }) {
-      replies = known.replies
-    } else {
-      let sink = SimulatedSink(world: self, client: call.client, place: place)
-      replies = FramedReplies(sink, codec: codec, form: .client)
-      client.replies.append((place, life, replies))
-    }
+    let sink = sink(of: clients[call.client], to: place, life: life)
+    sink.expect(call.id, from: call.client)
     let isTaken = call.bytes.withUnsafeBytes { bytes -> Bool in
       do throws(WireError) {
-        return try codec.deliver(call.isBatch ? .batch : .call, bytes, replies: replies, to: node)
+        return try codec.deliver(call.isBatch ? .batch : .call, bytes, replies: sink.replies, to: node)
       } catch { return false }
     }
     books.check(.honestAnswer, isTaken, "node \(place + 1) does not understand an honest call")
     planTurn(place)
     look(at: place)
-  }
-
-  /// An answer leaves a node.
-  func reply(_ kind: FrameKind, _ bytes: [UInt8], to client: Int, from place: Int) {
-    let node = nodes[place]
-    guard node.doom == nil, !node.disk.isProcessDead else { return }
-    if crashOdds.reply > 0, processRandom.oneIn(crashOdds.reply) {
-      node.doom = .crashAtReply
-      return
-    }
-    let id = bytes.withUnsafeBytes {
-      kind == .batchReply ? (try? codec.unpackBatchReply($0))?.id : (try? codec.unpackReply($0))?.id
-    }
-    guard let id else {
-      books.fail(.honestAnswer, "node \(place + 1) answers with bytes that are no answer")
-      return
-    }
-    if let open = clients[client].awaiting(id) {
-      books.check(
-        .honestAnswer, (kind == .batchReply) == open.isBatch,
-        "node \(place + 1) answers call \(id) with another kind of answer")
-    }
-    plan(.reply(client: client, call: id, bytes: bytes), in: latency())
-  }
-
-  /// The node is gone, and with it the connection.
-  func loseCalls(to place: Int) {
-    for client in clients {
-      if let open = client.open, open.place == place {
-        plan(.reply(client: client.place, call: open.id, bytes: nil), in: latency())
-      }
-    }
   }
 
   func giveUp(_ place: Int, _ id: UInt64) {

@@ -1,4 +1,5 @@
 import LockstepConsensus
+import LockstepDriver
 import LockstepExecution
 import LockstepRequests
 import LockstepWire
@@ -39,9 +40,11 @@ extension World {
     case .unknown: return .unknown
     case .yes:
       acknowledged += 1
-      // A batch's reply has room for so much: what is left out was carried out all the same.
-      let isLeftOut = open.isBatch && Int(reply.code) == Status.Code.resourceExhausted.rawValue
-      books.isAcknowledged(reply, planned.number, mayBeLeftOut: isLeftOut)
+      // A batch's reply has room for so much, and a connection that is not read for little that is long: what is left
+      // out was carried out all the same.
+      let isLeftOut = isLeftOut(reply)
+      let least = open.isBatch ? 0 : options.driver.longReplyBytes
+      books.isAcknowledged(reply, planned.number, leftOutFrom: isLeftOut ? least : nil)
       books.check(
         .freshReads, index > open.floor,
         "call \(planned.number) becomes entry \(index), after entry \(open.floor) was known")
@@ -58,10 +61,11 @@ extension Books {
     if let problem = changeReplay({ $0.isDenied(number) }) { fail(problem.invariant, problem.message) }
   }
 
-  /// An answer that says "carried out": it must be what a replay answers, at that place.
-  func isAcknowledged(_ reply: CallReply, _ number: UInt64, mayBeLeftOut: Bool) {
-    let place = Int(clamping: reply.index) - 1
-    guard place >= 0, place < replay.replies.count, replay.terms[place].rawValue == reply.term else {
+  /// An answer that says "carried out": it must be what a replay answers, at that place, or be left out if that is at
+  /// least so long.
+  func isAcknowledged(_ reply: CallReply, _ number: UInt64, leftOutFrom: Int?) {
+    let index = LogIndex(reply.index)
+    guard let outcome = replay.outcomes[index], outcome.term.rawValue == reply.term else {
       fail(
         .honestAnswer,
         "command \(number) is acknowledged as entry \(reply.index) of term \(reply.term), which is not committed")
@@ -71,8 +75,9 @@ extension Books {
       fail(.honestAnswer, "command \(number) is acknowledged as entry \(reply.index), and is entry \(known)")
     }
     let isSame =
-      switch replay.replies[place] {
-      case .success(let payload)?: mayBeLeftOut || reply.code == 0 && reply.payload == payload
+      switch outcome.reply {
+      case .success(let payload)?:
+        if let leftOutFrom { payload.count >= leftOutFrom } else { reply.code == 0 && reply.payload == payload }
       case .failure(let status)?: Int(reply.code) == status.code.rawValue
       case nil: false
       }
@@ -82,9 +87,9 @@ extension Books {
       .honestAnswer, reply.node != reply.leader || holders.count >= nodes.count / 2 + 1,
       "command \(number) is acknowledged by its leader with the evidence of \(holders.count) of \(nodes.count) nodes")
     for holder in holders {
-      let stored = nodes[Int(clamping: holder) - 1].stored
+      let stored = nodes[Int(clamping: holder) - 1].stored.last
       check(
-        .honestAnswer, unreliable[Int(clamping: holder) - 1] || stored.count > place,
+        .honestAnswer, unreliable[Int(clamping: holder) - 1] || stored >= index,
         "command \(number) is acknowledged with the word of node \(holder), which does not have it")
     }
   }

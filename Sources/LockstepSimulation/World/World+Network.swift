@@ -40,7 +40,8 @@ extension World {
     connectionsMade += 1
     let connection = SimulatedConnection(
       from: from, to: to, fromLife: nodes[from].life, toLife: nodes[to].life, number: connectionsMade,
-      maximumFrameLength: Node.frameBytes(requestBytes: options.driver.requestBytes), memory: memory,
+      maximumFrameLength: Node.frameBytes(requestBytes: options.driver.requestBytes), capacity: options.linkBytes,
+      memory: memory,
       receive: { [unowned self] in self.take($1, $2, over: $0) })
     connections.append(connection)
     codec.pack(
@@ -146,12 +147,17 @@ extension World {
 
   // MARK: Bytes
 
+  /// Hands over one frame.
   func send(
     _ kind: FrameKind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer,
     over connection: SimulatedConnection
   ) -> LinkResult {
     let from = connection.from
     guard nodes[from].doom == nil, !nodes[from].disk.isProcessDead else { return .notConnected }
+    guard connection.fits(Frame.headerLength + header.count + body.count) else {
+      faults.count(.linkFull)
+      return .full
+    }
     switch kind {
     case .vote, .voteReply, .appendReply:
       let received = try? codec.unpackMessage(kind, header)
@@ -176,8 +182,9 @@ extension World {
       } else {
         oldFrames[place][networkRandom.below(16)] = frame
       }
-      if inject(network.replayed, .messageReplayed) {
-        connection.outbound += oldFrames[place][networkRandom.below(oldFrames[place].count)]
+      let old = oldFrames[place][networkRandom.below(oldFrames[place].count)]
+      if connection.fits(old.count + frame.count), inject(network.replayed, .messageReplayed) {
+        connection.outbound += old
       }
     }
     if !connection.outbound.isEmpty, inject(network.reordered, .messageReordered) {
@@ -186,13 +193,19 @@ extension World {
       connection.outbound += frame
     }
     // A call that is passed on twice would be carried out twice: TCP does not do that, and the drivers rely on it.
-    if kind != .forward, inject(network.duplicated, .messageDuplicated) { connection.outbound += frame }
+    if kind != .forward, connection.fits(frame.count), inject(network.duplicated, .messageDuplicated) {
+      connection.outbound += frame
+    }
+    books.check(
+      .boundedMemory, connection.outbound.count + connection.bytesUnderWay <= connection.capacity,
+      "the link from node \(from + 1) to node \(connection.to + 1) holds more than \(connection.capacity) bytes")
     return .sent
   }
 
   func flush(_ connection: SimulatedConnection) {
     var bytes: [UInt8] = []
     swap(&bytes, &connection.outbound)
+    connection.bytesUnderWay += bytes.count
     // It has died in the middle of this turn: what it had not handed over yet is lost.
     guard nodes[connection.from].doom == nil else { return }
     guard !blocked[pair(connection.from, connection.to)] else {
@@ -227,6 +240,11 @@ extension World {
 
   private func arrive(_ bytes: [UInt8], over connection: SimulatedConnection) {
     var time = max(now + latency(), connection.lastArrival + 1)
+    let rate = bandwidth[pair(connection.from, connection.to)]
+    if rate > 0 {
+      connection.freeAt = max(now, connection.freeAt) + UInt64(bytes.count) * 1_000_000_000 / rate
+      time = max(time, connection.freeAt)
+    }
     if connection.lastArrival > now, inject(network.coalesced, .bytesCoalesced) { time = connection.lastArrival }
     connection.lastArrival = time
     agenda.add(.deliver(connection, bytes), at: time)
@@ -240,6 +258,7 @@ extension World {
     }
     guard !connection.isClosed, isRunning(connection.to, connection.toLife, event) else { return }
     note(UInt64(bytes.count))
+    connection.bytesUnderWay -= bytes.count
     let reason = connection.arrive(bytes)
     let isOverdue = connection.isFrameOverdue(now, deadline: options.frameDeadline)
     if reason != nil || isOverdue || (connection.isReset && connection.lastArrival <= now) { close(connection) }

@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepExecution
 import LockstepStorage
 import LockstepWire
 
@@ -46,7 +47,7 @@ extension World {
     let node: Node
     do throws(WireError) {
       node = try Node(
-        configuration, recovered: groups, machines: [(group, workload.machine)], links: simulated.links,
+        configuration, recovered: groups, appliers: [applier(place)], links: simulated.links,
         disk: SimulatedQueue(world: self, place: place), observe: { [unowned self] in self.observe($0, place) },
         isChecking: true)
     } catch {
@@ -57,25 +58,43 @@ extension World {
     simulated.isTurnPlanned = false
     node.advanceClock(now: simulated.clock.monotonic(now), wall: simulated.clock.wall(now))
     books.recovered(place, node) { self.storedEntries(place, groups) }
-    tell("node \(place + 1) starts with \(books.nodes[place].log.count) entries")
+    tell("node \(place + 1) starts with a log up to entry \(books.nodes[place].log.last)")
     plan(.tick(node: place, life: simulated.life), in: UInt64(processRandom.below(Int(options.tick))))
     for peer in nodes.indices where peer != place { planDial(from: place, to: peer, at: 1_000_000) }
     planTurn(place)
   }
 
+  /// The machine of a process that begins, which answers at once, or as one with a disk of its own does.
+  private func applier(_ place: Int) -> any Applier {
+    guard options.appliesLate else { return ImmediateApplier(group: group, machine: workload.machine) }
+    let life = nodes[place].life
+    return SimulatedApplier(
+      group: group, machine: workload.machine, atOnce: 1 + processRandom.below(40),
+      isWanted: { [unowned self] in
+        plan(.applied(node: place, life: life), in: 10_000 + UInt64(processRandom.below(300_000)))
+      },
+      fails: { [unowned self] in
+        guard crashOdds.machine > 0, processRandom.oneIn(crashOdds.machine) else { return false }
+        faults.count(.machineFailed)
+        nodes[place].machineHasFailed = true
+        return true
+      })
+  }
+
   /// All entries that a disk has, read back. Who keeps the books reads without faults.
-  private func storedEntries(_ place: Int, _ groups: [RecoveredGroup]) -> [Books.Place] {
-    guard let state = groups.first(where: { $0.group == group }), state.last.index > .zero else { return [] }
+  private func storedEntries(_ place: Int, _ groups: [RecoveredGroup]) -> [Books.Entry] {
+    let first = books.base.last.index.next
+    guard let state = groups.first(where: { $0.group == group }), state.last.index >= first else { return [] }
     let faults = nodes[place].disk.faults
     nodes[place].disk.faults = DiskFaults()
     defer { nodes[place].disk.faults = faults }
     let job = DiskJob(
       group: group, purpose: .apply,
-      work: .read(group, from: LogIndex(1), through: state.last.index, maximumBytes: .max, runs: state.terms))
+      work: .read(group, from: first, through: state.last.index, maximumBytes: .max, runs: state.terms))
     guard case .read(let blocks)? = nodes[place].worker?.run(job).outcome else { return [] }
     return blocks.flatMap { block in
       block.terms.enumerated().map { offset, term in
-        Books.Place(term: term, chain: block.chain(at: block.first.advanced(by: offset)))
+        Books.Entry(term: term, chain: block.chain(at: block.first.advanced(by: offset)))
       }
     }
   }
@@ -160,7 +179,7 @@ extension World {
     }
     if case .append(let writes) = job.work, let write = writes.first(where: { $0.group == group }) {
       books.writeBegins(place, write)
-      note(UInt64(books.nodes[place].writing.map { $0.kept + $0.entries.count } ?? 0))
+      note(books.nodes[place].writing.map { $0.kept.advanced(by: $0.entries.count).rawValue } ?? 0)
     }
     let result = worker.run(job)
     if case .appended = result.outcome { books.writeEnds(place) }
@@ -218,6 +237,12 @@ extension World {
       tell("node \(place + 1) ends: \(failure)")
       end(place)
       planStart(place)
+    } else if node.isStopped {
+      books.check(
+        .noAnswerLost, !unansweredCalls.contains { $0.node == place + 1 },
+        "node \(place + 1) has stopped in order, and has not answered all calls")
+      endInOrder(place + 1)
+      planStart(place)
     }
   }
 
@@ -228,6 +253,7 @@ extension World {
       switch failure {
       case .storage(.disk), .storage(.outOfSpace), .storage(.stopped):
         simulated.diskFaults > simulated.diskFaultsBefore || isDamaged
+      case .machine: simulated.machineHasFailed
       case .storage, .diverged, .corrupted: isDamaged
       }
     books.check(.explainedEnd, isExplained, "node \(place + 1) ends although nothing was wrong: \(failure)")
@@ -253,7 +279,6 @@ extension World {
       }
     }
     connections.removeAll { $0.isClosed }
-    for client in clients { client.replies.removeAll { $0.place == place } }
     loseCalls(to: place)
   }
 
@@ -269,6 +294,8 @@ extension World {
     simulated.jobs = []
     simulated.peerReplies = []
     simulated.isDiskBusy = false
+    simulated.isStopping = false
+    simulated.machineHasFailed = false
     simulated.isTurnPlanned = false
     simulated.isPaused = false
     simulated.deferred = []

@@ -5,16 +5,17 @@ import LockstepWire
 // Processes that end in order, and what may become of their logs while they are down.
 
 extension World {
-  /// SIGTERM: what was given to the disk is done, the log is closed, and the process ends. Says whether the log has noted
-  /// a new end, which it has not when a disk fails, or the process dies, in the middle of it.
-  package func stop(_ id: Int) -> Bool {
+  /// What was given to the disk is done, the log is closed, and the process ends. Says whether the log has noted a new
+  /// end, which it has not when a disk fails, or the process dies, in the middle of it.
+  @discardableResult
+  package func endInOrder(_ id: Int) -> Bool {
     let simulated = nodes[id - 1]
     guard simulated.isUp, let worker = simulated.worker, let directory = simulated.directory else { return false }
     let before = directory.identity.cleanStop
     for job in simulated.jobs { _ = run(job, id - 1) }
     do throws(StorageError) { try worker.close() } catch { tell("node \(id) cannot stop in order: \(error)") }
     let isInOrder = directory.identity.cleanStop != before
-    tell("node \(id) stops\(isInOrder ? "" : ", not in order")")
+    tell("node \(id) ends\(isInOrder ? " in order" : ", and its log has noted no new end")")
     end(id - 1)
     return isInOrder
   }

@@ -44,13 +44,23 @@ extension World {
   package func applied(by id: Int) -> LogIndex { books.nodes[id - 1].applied }
   package func digest(of id: Int) -> UInt64? { nodes[id - 1].node?.digest(of: group) }
   package func disk(of id: Int) -> SimulatedDisk { nodes[id - 1].disk }
-  package var committed: Int { books.committed.count }
+  package var committed: Int { Int(books.committed.last.rawValue) }
   /// Why a node does not start any more.
   package func refusal(of id: Int) -> String? {
     if case .refused(let reason) = nodes[id - 1].state { reason } else { nil }
   }
 
   // MARK: Processes
+
+  /// SIGTERM: it ends when it has handed over its lead and answered all calls, or when it has waited long enough.
+  package func stop(_ id: Int) {
+    let simulated = nodes[id - 1]
+    guard simulated.isUp, !simulated.isStopping else { return }
+    tell("node \(id) is told to stop")
+    simulated.isStopping = true
+    simulated.node?.stop()
+    planTurn(id - 1)
+  }
 
   /// kill -9.
   package func crash(_ id: Int) {
@@ -108,6 +118,23 @@ extension World {
     }
   }
 
+  /// From the one to the other so many bytes a second get through.
+  package func narrow(_ from: Int, _ to: Int, bytesPerSecond: UInt64) {
+    tell("node \(from) to node \(to): \(bytesPerSecond) bytes a second")
+    bandwidth[pair(from - 1, to - 1)] = bytesPerSecond
+  }
+
+  /// A process of a client stops reading, or reads slowly.
+  package func stopReading(_ process: Int, for nanoseconds: UInt64) {
+    tell("client process \(process) reads nothing for \(nanoseconds / 1_000_000) ms")
+    readers[process - 1].stoppedUntil = max(readers[process - 1].stoppedUntil, now + nanoseconds)
+  }
+
+  package func readSlowly(_ process: Int, bytesPerSecond: UInt64) {
+    tell("client process \(process) reads \(bytesPerSecond) bytes a second")
+    readers[process - 1].bytesPerSecond = bytesPerSecond
+  }
+
   /// The connections between two nodes break.
   package func resetConnections(between one: Int, and other: Int) {
     let broken = connections.filter {
@@ -122,7 +149,9 @@ extension World {
   package func ask(
     _ request: [UInt8], method: String, isQuery: Bool, at id: Int, read: Consistency? = nil, timeout: UInt64 = 2_000
   ) -> CallOutcome? {
-    let client = SimulatedClient(place: clients.count)
+    let reader = SimulatedReader(index: readers.count)
+    readers.append(reader)
+    let client = SimulatedClient(place: clients.count, reader: reader)
     clients.append(client)
     callNumber += 1
     let watcher = OutcomeWatcher()
@@ -140,6 +169,8 @@ extension World {
     network.latency = options.latency
     crashOdds = CrashOdds()
     onFault = nil
+    for pair in bandwidth.indices { bandwidth[pair] = 0 }
+    for reader in readers { readAll(reader) }
     for node in nodes {
       var faults = DiskFaults()
       faults.writeTime = node.disk.faults.writeTime
@@ -167,7 +198,7 @@ extension World {
     nodes.map { node in
       let book = books.nodes[node.place]
       let links = node.links.outgoing.indices.filter { node.links.outgoing[$0] != nil }.map { "\($0 + 1)" }
-      let log = "\(book.log.count) entries, last of term \(book.log.last?.term ?? .zero)"
+      let log = "log up to entry \(book.log.last), of term \(book.log.lastElement?.term ?? .zero)"
       let state = node.isUp ? (node.isPaused ? "paused" : "up") : "down"
       return
         "node \(node.place + 1): \(state), term \(term(of: node.place + 1)), \(log), links to \(links), \(node.jobs.count) disk jobs"

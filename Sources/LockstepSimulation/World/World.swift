@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepExecution
 import LockstepTransport
 import LockstepWire
 
@@ -23,12 +24,16 @@ package final class World {
 
   var nodes: [SimulatedNode] = []
   var clients: [SimulatedClient] = []
+  /// The processes of the clients.
+  var readers: [SimulatedReader] = []
   let books: Books
   var agenda = Agenda()
   var network = NetworkFaults()
   var connections: [SimulatedConnection] = []
   /// From row to column nothing gets through.
   var blocked: [Bool]
+  /// So many bytes a second get through from row to column; 0: all.
+  var bandwidth: [UInt64]
   var connectionsMade = 0
   var networkRandom: SimulationRandom
   var processRandom: SimulationRandom
@@ -57,6 +62,7 @@ package final class World {
     var write = 0
     var sync = 0
     var recovery = 0
+    var machine = 0
   }
 
   package init(_ options: WorldOptions, workload: any Workload) {
@@ -67,12 +73,13 @@ package final class World {
     processRandom = random.stream("process")
     clientRandom = random.stream("client")
     blocked = Array(repeating: false, count: options.nodes * options.nodes)
+    bandwidth = Array(repeating: 0, count: options.nodes * options.nodes)
     oldFrames = Array(repeating: [], count: options.nodes * options.nodes)
     codec = Codec(maximumMessage: Node.frameBytes(requestBytes: options.driver.requestBytes))
     network.latency = options.latency
     books = Books(
-      count: options.nodes, group: group,
-      replay: Replay(group: group, machine: workload.machine, workload: workload))
+      count: options.nodes, group: group, replay: Replay(group: group, machine: workload.machine, workload: workload),
+      base: Books.Base(chain: Checksum.chainOrigin(cluster: cluster, group: group.rawValue)))
     var diskRandom = random.stream("disks")
     for place in 0..<options.nodes {
       let disk = SimulatedDisk(random: SimulationRandom(seed: diskRandom.next()))
@@ -80,7 +87,12 @@ package final class World {
       nodes.append(SimulatedNode(place: place, disk: disk, links: links))
       disk.dies = { [unowned self] operation, _ in self.death(at: operation, place) }
     }
-    for place in 0..<options.clients { clients.append(SimulatedClient(place: place)) }
+    for place in 0..<options.clients {
+      if place.isMultiple(of: options.callsAtOnce) { readers.append(SimulatedReader(index: readers.count)) }
+      clients.append(SimulatedClient(place: place, reader: readers[place / options.callsAtOnce]))
+    }
+    guard options.hasFavorites else { return }
+    for reader in readers { reader.favorite = clientRandom.below(options.nodes) }
   }
 
   package var failure: InvariantFailure? { books.failure }
@@ -136,6 +148,10 @@ package final class World {
       turn(place)
     case .disk(let place, let life):
       if isRunning(place, life, event) { runNextJob(place) }
+    case .applied(let place, let life):
+      guard isRunning(place, life, event) else { return }
+      nodes[place].node?.applierReady(group)
+      planTurn(place)
     case .start(let place): start(place)
     case .resume(let place): resume(place)
     case .dial(let from, let to, let life):
@@ -146,11 +162,14 @@ package final class World {
     case .tireOf(let connection): tireOf(connection, event)
     case .arrive(let call, let place, let life): arrive(call, place, life, event)
     case .reply(let client, let call, let bytes): receive(bytes, call, client)
+    case .read(let sink, let number): read(sink, number)
     case .giveUp(let client, let call): giveUp(client, call)
     case .act(let client): act(client)
     case .fault: onFault?()
     case .heal(let pairs):
       for pair in pairs { unblock(pair / nodes.count, pair % nodes.count) }
+    case .widen(let pairs):
+      for pair in pairs { bandwidth[pair] = 0 }
     }
   }
 
@@ -218,6 +237,7 @@ package final class World {
   private static func keepsItsWord(_ failure: NodeFailure) -> Bool {
     switch failure {
     case .storage: true
+    case .machine: true
     case .diverged, .corrupted: false
     }
   }

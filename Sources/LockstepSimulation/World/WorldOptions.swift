@@ -1,6 +1,7 @@
 package import LockstepConsensus
 package import LockstepDriver
 package import LockstepStorage
+package import LockstepWire
 
 /// What a world is made of, apart from what goes wrong in it.
 package struct WorldOptions: Sendable {
@@ -18,8 +19,19 @@ package struct WorldOptions: Sendable {
   package var thinkTime: UInt64 = 20_000_000
   /// One of so many commands is the first of a batch; 0: none is.
   package var batchesIn = 0
+  /// So many callers share one process, and with it its connections.
+  package var callsAtOnce = 1
+  /// Most calls of a process go to one node.
+  package var hasFavorites = false
+  /// Bytes that may wait on a link, and on a connection of a client; over half of that there is no room for what is
+  /// long. As with real ones, the longest frame must fit in twice, or more.
+  package var linkBytes = 64 << 20
+  package var clientBytes = 16 << 20
+  package var batchReplies = BatchReplyLimits()
   /// In which a frame that was begun must be whole.
   package var frameDeadline: UInt64 = 1_000_000_000
+  /// Machines answer some time after they were given commands.
+  package var appliesLate = false
   /// A short append may run at once, as on a real server.
   package var runsAtOnce = true
 

@@ -11,6 +11,16 @@ package protocol ReplyChannel: AnyObject {
   func flush()
 }
 
+/// What the replies to batches may take, in bytes.
+package struct BatchReplyLimits: Sendable {
+  /// Over so many bytes of results a reply's further ones are left out: a frame that is too long could not be sent at all.
+  package var resultBytes = 3 * 1024 * 1024
+  /// With so much collected for one client, long replies are left out, as if so much waited to be read.
+  package var roomBytes = 4 * 1024 * 1024
+
+  package init() {}
+}
+
 /// Writes replies as CallReply and BatchReply messages: to a client as they are, or, to a node, inside a ForwardReply. A
 /// message is packed without its id, which is put in front of it, so that who passes it on need not look into it.
 package final class FramedReplies: ReplyWriter {
@@ -26,16 +36,18 @@ package final class FramedReplies: ReplyWriter {
   private let channel: any ReplyChannel
   private let codec: Codec
   private let form: Form
+  fileprivate let limits: BatchReplyLimits
   /// Bytes of results that wait in batches for the rest of their batch.
   fileprivate var collectedBytes = 0
 
-  package init(_ channel: any ReplyChannel, codec: Codec, form: Form) {
+  package init(_ channel: any ReplyChannel, codec: Codec, form: Form, limits: BatchReplyLimits = BatchReplyLimits()) {
     self.channel = channel
     self.codec = codec
     self.form = form
+    self.limits = limits
   }
 
-  package var hasRoom: Bool { channel.hasRoom && collectedBytes <= BatchReplies.roomBytes }
+  package var hasRoom: Bool { channel.hasRoom && collectedBytes <= limits.roomBytes }
   package var maximumReplyBytes: Int { channel.maximumReplyBytes }
 
   package func write(_ outcome: Outcome, position: Int, of call: UInt64, _ evidence: Evidence) {
@@ -106,14 +118,10 @@ package final class FramedReplies: ReplyWriter {
 
 /// Collects what became of the requests of one batch, and sends it as one reply when it is complete.
 package final class BatchReplies: ReplyWriter {
-  /// Over so many bytes of results a reply's further ones are left out: a frame that is too long could not be sent at all.
-  static let resultBytes = 3 * 1024 * 1024
-  /// With so much collected for one client, long replies are left out, as if so much waited to be read.
-  static let roomBytes = 4 * 1024 * 1024
-
   package var isFlushDue = false
   private let replies: FramedReplies
   private let count: Int
+  private var resultBytes: Int { replies.limits.resultBytes }
   private var results = PackedResults()
   /// Of requests that were answered before one in front of them was.
   private var early: [Int: BatchResult] = [:]
@@ -126,7 +134,7 @@ package final class BatchReplies: ReplyWriter {
     self.replies = replies
     self.count = count
     // Most replies are short, and those of one method much alike.
-    results.reserve(min(16 * count, Self.resultBytes))
+    results.reserve(min(16 * count, resultBytes))
   }
 
   deinit { replies.collectedBytes -= collected }
@@ -138,7 +146,7 @@ package final class BatchReplies: ReplyWriter {
     note(outcome, evidence)
     let before = results.bytes.count
     if case .reply(let payload) = outcome.answer, position == results.count, outcome.term > .zero,
-      results.bytes.count + payload.count <= Self.resultBytes
+      results.bytes.count + payload.count <= resultBytes
     {
       results.succeed(payload, index: outcome.index.rawValue, term: outcome.term.rawValue)
       if !early.isEmpty { addEarly() }
@@ -193,14 +201,14 @@ package final class BatchReplies: ReplyWriter {
   }
 
   private func bounded(_ result: BatchResult) -> BatchResult {
-    guard results.bytes.count + result.payload.count + result.message.utf8.count > Self.resultBytes else {
+    guard results.bytes.count + result.payload.count + result.message.utf8.count > resultBytes else {
       return result
     }
     var result = result
     if result.code == 0 {
       result.code = UInt32(Status.Code.resourceExhausted.rawValue)
       result.message =
-        "carried out; the batch's replies have more than \(Self.resultBytes) bytes, and this one is left out"
+        "carried out; the batch's replies have more than \(resultBytes) bytes, and this one is left out"
       result.payload = []
     } else {
       result.message = ""

@@ -1,3 +1,4 @@
+import LockstepRequests
 @testable import LockstepWire
 
 extension FuzzTarget {
@@ -38,7 +39,7 @@ extension FuzzTarget {
           "status", Samples.numbers, pack: { $0.pack(statusRequest: $1) },
           unpack: { codec, bytes throws(WireError) in try codec.unpackStatusRequest(bytes) }),
         .roundTrip(
-          "status reply", [Samples.status, NodeStatus()], pack: { $0.pack($1) },
+          "status reply", [Samples.status, NodeReport()], pack: { $0.pack($1) },
           unpack: { codec, bytes throws(WireError) in try codec.unpackStatus(bytes) }),
       ])
   }

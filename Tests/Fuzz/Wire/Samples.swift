@@ -53,20 +53,20 @@ enum Samples {
     return reply
   }
 
-  static var status: NodeStatus {
-    var status = NodeStatus()
+  static var status: NodeReport {
+    var status = NodeReport()
     (status.id, status.node, status.cluster, status.incarnation, status.version) = (1, 2, cluster, 3, "0.1")
     (status.uptimeMilliseconds, status.connections, status.residentBytes) = (5, 6, 7)
-    var group = GroupStatus()
-    (group.group, group.role, group.term, group.leader, group.lastIndex, group.durableIndex) = (1, "leader", 2, 3, 9, 8)
+    var group = GroupReport()
+    (group.group, group.role, group.term, group.leader, group.lastIndex, group.durableIndex) = (1, .leader, 2, 3, 9, 8)
     (group.commitIndex, group.appliedIndex, group.digest, group.voters) = (7, 6, .max, [1, 2, 300])
-    group.peers = [PeerStatus(node: 2, matchIndex: 5, state: "replicating", isConnected: true)]
-    status.groups = [group, GroupStatus()]
+    group.peers = [PeerReport(node: 2, matchIndex: 5, state: .replicating, isConnected: true)]
+    status.groups = [group, GroupReport()]
     status.stages = [
-      StageStatus(name: "sync", count: 3, totalNanoseconds: .max, maximumNanoseconds: 300),
-      StageStatus(name: "", peer: 2, count: 0, totalNanoseconds: 0, maximumNanoseconds: 0),
+      StageFigures(name: "sync", count: 3, totalNanoseconds: .max, maximumNanoseconds: 300),
+      StageFigures(name: "", peer: 2, count: 0, totalNanoseconds: 0, maximumNanoseconds: 0),
     ]
-    status.counters = [CounterStatus(name: "turns", value: .max), CounterStatus(name: "", value: 0)]
+    status.counters = [CounterFigure(name: "turns", value: .max), CounterFigure(name: "", value: 0)]
     return status
   }
 

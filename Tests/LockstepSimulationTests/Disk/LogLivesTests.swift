@@ -25,7 +25,7 @@ struct LogLivesTests {
 
   @Test(
     "crash sweep: lives with failing writes and syncs, full disks, kills and power cuts",
-    arguments: 0..<8 as Range<UInt64>)
+    arguments: 0..<extent(quick: 2, full: 8 as UInt64))
   func lives(part: UInt64) throws {
     var counts = FaultCounts()
     for seed in part * 40..<part * 40 + 40 {

@@ -20,6 +20,24 @@ struct ScenarioTests {
     story.nothingIsBroken()
   }
 
+  @Test("a leader that is told to stop hands over, and all its clients are answered")
+  func stopsInOrder() throws {
+    let story = try Story(nodes: 3, clients: 4)
+    for _ in 0..<5 {
+      let old = try story.leader()
+      let before = story.world.acknowledged
+      story.world.stop(old)
+      // Far within the election time-out of 200 ms, another leads.
+      let isLed = story.world.run(within: 60_000_000) { [story] in story.world.leader.map { $0 != old } ?? false }
+      #expect(isLed, "\(story.world.picture)")
+      _ = story.world.run(within: 2 * Story.second) { [story] in !story.world.isUp(old) }
+      _ = story.world.run(within: 2 * Story.second) { [story] in story.world.isUp(old) }
+      #expect(story.world.acknowledged > before)
+      story.pass(1)
+    }
+    try story.allAreEqual()
+  }
+
   @Test("scenario 3: a leader that stood still answers no read with what was before")
   func pausedLeader() throws {
     let story = try Story(nodes: 3)

@@ -12,7 +12,7 @@ struct StopTests {
       story.pass(2)
       let stopped = try #require(story.followers.first)
       let node = story.world.nodes[stopped - 1]
-      #expect(story.world.stop(stopped) && !story.world.isUp(stopped))
+      #expect(story.world.endInOrder(stopped) && !story.world.isUp(stopped))
       #expect(story.world.loseEndOfLog(stopped, upTo: bytes))
       #expect(node.beforeDamage != nil)
       story.world.restart(stopped)
@@ -28,7 +28,7 @@ struct StopTests {
     for _ in 0..<3 {
       story.pass(1)
       let committed = story.world.committed
-      for id in 1...3 { #expect(story.world.stop(id)) }
+      for id in 1...3 { #expect(story.world.endInOrder(id)) }
       for id in 1...3 { story.world.restart(id) }
       _ = try story.leader()
       story.pass(1)
@@ -43,7 +43,7 @@ struct StopTests {
     story.pass(1)
     let id = try #require(story.followers.first)
     story.world.disk(of: id).faults.syncFailed = 1
-    #expect(!story.world.stop(id))
+    #expect(!story.world.endInOrder(id))
     story.world.disk(of: id).faults.syncFailed = 0
     story.world.restart(id)
     story.pass(2)

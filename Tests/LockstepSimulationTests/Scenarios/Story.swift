@@ -12,14 +12,19 @@ final class Story {
   static let second: UInt64 = 1_000_000_000
   private static let first: UInt8 = 0
 
-  init(nodes: Int, clients: Int = 0, preferred: UInt64? = nil, seed: UInt64 = 1) throws {
+  init(
+    nodes: Int, clients: Int = 0, preferred: UInt64? = nil, seed: UInt64 = 1, contents: ClosedRange<Int>? = nil,
+    _ configure: (inout WorldOptions) -> Void = { _ in }
+  ) throws {
     var options = WorldOptions(seed: seed)
     options.nodes = nodes
     options.clients = clients
     options.limits.electionTicks = 20
     options.limits.heartbeatTicks = 3
     options.preferredLeader = preferred.map { NodeID($0) }
-    world = World(options, workload: RegisterWorkload(registers: 4, padding: 0...40, queriesIn: 4))
+    configure(&options)
+    world = World(
+      options, workload: RegisterWorkload(registers: 4, padding: 0...40, queriesIn: 4, contents: contents))
     world.start()
     if clients > 0 { world.startClients() }
     _ = try leader()

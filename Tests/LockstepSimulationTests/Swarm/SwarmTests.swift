@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Seeds")
 struct SwarmTests {
-  @Test("seeds: clusters of all sizes come through all faults", arguments: 1...30 as ClosedRange<UInt64>)
+  @Test("seeds: clusters of all sizes come through all faults", arguments: 1...extent(quick: 6, full: 30 as UInt64))
   func clean(seed: UInt64) {
     let report = Simulation(seed: seed).run()
     #expect(report.failure == nil, "\(report.failure?.description ?? "")")
@@ -14,9 +14,9 @@ struct SwarmTests {
 
   @Test("seeds: many calls come in batches, to leaders and to followers")
   func batches() {
-    let reports = (40...51 as ClosedRange<UInt64>).map { Simulation(seed: $0).run() }
+    let reports = (40...45 as ClosedRange<UInt64>).map { Simulation(seed: $0).run() }
     #expect(reports.allSatisfy { $0.failure == nil })
-    #expect(reports.contains { $0.batches == 0 } && reports.count { $0.batches > 10 } > 3)
+    #expect(reports.contains { $0.batches == 0 } && reports.count { $0.batches > 10 } > 1)
   }
 
   @Test("seeds: the same seed is the same run, another one is not")
@@ -36,7 +36,7 @@ struct SwarmTests {
   @Test("seeds: a fault that is left out does not occur")
   func without() {
     var total = FaultCounts()
-    for seed in 1...20 as ClosedRange<UInt64> {
+    for seed in 1...5 as ClosedRange<UInt64> {
       total.add(Simulation(seed: seed, without: [.messageLost, .crash, .syncFailed, .pauseOfLeader]).run().faults)
     }
     for kind in [FaultKind.messageLost, .crash, .syncFailed, .pauseOfLeader] { #expect(total[kind] == 0) }
@@ -65,8 +65,9 @@ struct SwarmTests {
   @Test("seeds: a cluster's draws are promised, and most of them happen")
   func promises() {
     var total = SimulationTotal()
-    for seed in 1...40 as ClosedRange<UInt64> { total.add(Simulation(seed: seed).run()) }
+    for seed in 1...extent(quick: 8, full: 40 as UInt64) { total.add(Simulation(seed: seed).run()) }
     let drawn = FaultKind.allCases.filter { total.promised[$0] > 0 }
-    #expect(drawn.count > 40 && drawn.count { total.faults[$0] > 0 } > drawn.count - 8)
+    let least = extent(quick: drawn.count * 3 / 4, full: drawn.count - 8)
+    #expect(drawn.count > 40 && drawn.count { total.faults[$0] > 0 } > least)
   }
 }

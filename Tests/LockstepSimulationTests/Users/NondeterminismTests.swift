@@ -68,7 +68,7 @@ struct NondeterminismTests {
     var schemas: [Schema] { [] }
   }
 
-  private func run(_ sin: Words.Sin, seeds: ClosedRange<UInt64> = 1...10) throws {
+  private func run(_ sin: Words.Sin, seeds: ClosedRange<UInt64> = 1...4) throws {
     try ClusterSimulation(Words(sin: sin), seeds: seeds, nodes: 3).run { random in
       SimulatedCall("w/Add", Array("word\(random.below(40))".utf8))
     }

@@ -1,5 +1,7 @@
 import Lockstep
+import LockstepConsensus
 import LockstepExecution
+import LockstepRequests
 import LockstepWire
 import Testing
 
@@ -8,8 +10,8 @@ import Testing
 @Suite("nodes that get a load")
 struct BenchTargetTests {
   private func answer(_ port: Int, _ role: String, term: UInt64 = 1, version: String = "1") -> StatusSurvey.Answer {
-    var (status, group) = (NodeStatus(), GroupStatus())
-    (group.role, group.term, status.version, status.node) = (role, term, version, UInt64(port))
+    var (status, group) = (NodeReport(), GroupReport())
+    (group.role, group.term, status.version, status.node) = (RoleKind(rawValue: role), term, version, UInt64(port))
     status.groups = [group]
     return StatusSurvey.Answer(endpoint: Endpoint(host: "h", port: port), result: .success(status))
   }

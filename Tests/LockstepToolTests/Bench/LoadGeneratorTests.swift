@@ -79,7 +79,9 @@ struct LoadGeneratorTests {
     load.options.timeout = .milliseconds(200)
     let result = try await run(load, at: .refuses(leader: 0))
     #expect(result.succeeded == 0 && Set(result.errors.keys) == [.unavailable] && result.errorCount < 40)
-    #expect(result.firstError?.contains("certainly not carried out") == true)
+    // On a machine so busy that the first answer comes after the time-out, what the node said.
+    let reasons = ["UNAVAILABLE: refused until its time-out, and certainly not carried out", "UNAVAILABLE: not here"]
+    #expect(reasons.contains(result.firstError ?? "none"))
     let unknown = try await run(load, at: .losesTrack)
     #expect(unknown.succeeded == 0 && unknown.errorCount > 2 && unknown.firstError == "UNAVAILABLE: lost")
   }

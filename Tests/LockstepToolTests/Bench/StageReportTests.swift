@@ -1,6 +1,8 @@
 import Lockstep
+import LockstepConsensus
 import LockstepExecution
 import LockstepReflection
+import LockstepRequests
 import LockstepWire
 import Testing
 
@@ -12,16 +14,16 @@ struct StageReportTests {
     _ node: UInt64, _ role: String, incarnation: UInt64 = 1, uptime: UInt64 = 1000,
     _ stages: [(stage: String, peer: UInt64, count: UInt64, nanoseconds: UInt64)], _ counters: [String: UInt64] = [:]
   ) -> StatusSurvey.Answer {
-    var status = NodeStatus()
-    var group = GroupStatus()
-    group.role = role
+    var status = NodeReport()
+    var group = GroupReport()
+    group.role = RoleKind(rawValue: role)
     (status.node, status.incarnation, status.uptimeMilliseconds) = (node, incarnation, uptime)
     (status.groups, status.version) = ([group], "0.9")
     status.stages = stages.map {
-      StageStatus(
+      StageFigures(
         name: $0.stage, peer: $0.peer, count: $0.count, totalNanoseconds: $0.nanoseconds, maximumNanoseconds: 9)
     }
-    status.counters = counters.sorted { $0.key < $1.key }.map { CounterStatus(name: $0.key, value: $0.value) }
+    status.counters = counters.sorted { $0.key < $1.key }.map { CounterFigure(name: $0.key, value: $0.value) }
     return StatusSurvey.Answer(endpoint: Endpoint(host: "h", port: Int(node)), result: .success(status))
   }
 

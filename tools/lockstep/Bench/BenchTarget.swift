@@ -1,4 +1,5 @@
 import Lockstep
+import LockstepConsensus
 import LockstepExecution
 import LockstepWire
 
@@ -59,7 +60,7 @@ struct BenchTarget: Sendable, Equatable {
       return BenchTarget(endpoints: answered.map(\.endpoint), versions: versions, known: known)
     }
     // An older leader may not know yet that it leads no more.
-    let leader = answered.filter { $0.status.groups.first?.role == "leader" }
+    let leader = answered.filter { $0.status.groups.first?.role == .leader }
       .max { ($0.status.groups.first?.term ?? 0) < ($1.status.groups.first?.term ?? 0) }
     let remark =
       leader == nil

@@ -1,5 +1,6 @@
 import Lockstep
 import LockstepReflection
+import LockstepRequests
 import LockstepWire
 
 // MARK: JSON

@@ -1,5 +1,7 @@
 import Lockstep
+import LockstepConsensus
 import LockstepReflection
+import LockstepRequests
 import LockstepWire
 
 /// Where the time of commands went, on each node: what its counters say between two questions. What is not known is nil,
@@ -76,7 +78,7 @@ struct StageReport: Sendable {
 
   private static func member(_ before: StatusSurvey.Answer, _ after: StatusSurvey.Answer) -> Member {
     let known = after.status ?? before.status
-    let role = after.status?.groups.first?.role
+    let role = after.status?.groups.first?.role?.rawValue
     func unknown(_ problem: String) -> Member {
       Member(
         endpoint: after.endpoint, node: known.flatMap { $0.node == 0 ? nil : $0.node }, role: role, figures: nil,
@@ -100,7 +102,7 @@ struct StageReport: Sendable {
 
 extension StageReport.Figures {
   /// What was counted from the one to the other. Of the maximum there is no difference: it is left out.
-  init(_ first: NodeStatus, _ last: NodeStatus) {
+  init(_ first: NodeReport, _ last: NodeReport) {
     seconds = Double(last.uptimeMilliseconds &- first.uptimeMilliseconds) / 1000
     times = [:]
     replicate = [:]

@@ -36,20 +36,7 @@ struct SimulateCommand: ParsableCommand {
   @Flag(help: "Do not run one seed in a hundred again in another process, to see that it runs the same there.")
   var once = false
 
-  #if LOCKSTEP_PLANTED_BUGS
-    @Option(help: "Make this mistake on purpose, and stop at the first seed that finds it.")
-    var planted: String?
-  #endif
-
   func validate() throws {
-    #if LOCKSTEP_PLANTED_BUGS
-      if let planted {
-        guard let bug = PlantedBug(rawValue: planted) else {
-          throw ValidationError("--planted: \(PlantedBug.allCases.map(\.rawValue).joined(separator: " "))")
-        }
-        PlantedBug.active = bug
-      }
-    #endif
     if let seeds, seeds < 1 { throw ValidationError("--seeds is \(seeds), must be at least 1") }
     if let minutes, !(minutes > 0 && minutes <= 100_000) {
       throw ValidationError("--minutes is \(minutes), must be more than 0 and at most 100000")
@@ -72,17 +59,12 @@ struct SimulateCommand: ParsableCommand {
     var lastLine = began
     var problems: [String] = []
     for _ in 0..<count {
-      #if LOCKSTEP_PLANTED_BUGS
-        if planted != nil, !total.failures.isEmpty { break }
-        // The last one that is named is the one that a trap has ended.
-        if planted != nil { Output.error("seed \(next) begins") }
-      #endif
       if let minutes, began.duration(to: clock.now) > .seconds(minutes * 60) { break }
       let story: ((UInt64, String) -> Void)? = trace ? { tell($0, $1) } : nil
       let report = Simulation(seed: next, nodes: nodes, without: disabled, story: story).run()
       total.add(report)
       if let failure = report.failure { Output.error(describe(failure, next)) }
-      if next.isMultiple(of: Self.replayedOne), report.failure == nil, !once, makesNoMistake,
+      if next.isMultiple(of: Self.replayedOne), report.failure == nil, !once,
         let problem = SeedReplay.problem(report, arguments: sameWorld)
       {
         Output.error(problem)
@@ -106,21 +88,12 @@ struct SimulateCommand: ParsableCommand {
   /// Only where every fault can happen: not in a cluster of one size, and not with faults left out.
   private func missingFaults(_ total: SimulationTotal) -> String? {
     let missing = total.neverInjected.map(\.rawValue)
-    guard nodes == nil, without.isEmpty, makesNoMistake, !missing.isEmpty else { return nil }
+    guard nodes == nil, without.isEmpty, !missing.isEmpty else { return nil }
     return "drawn by a hundred seeds and more, and never injected: \(missing.joined(separator: ", "))"
   }
 
   /// One seed in so many is run again by another process, whose sets and dictionaries have another order.
   private static let replayedOne: UInt64 = 100
-
-  /// A mistake made on purpose is not made in another process, and may keep faults from happening.
-  private var makesNoMistake: Bool {
-    #if LOCKSTEP_PLANTED_BUGS
-      planted == nil
-    #else
-      true
-    #endif
-  }
 
   private static func seconds(_ duration: Duration) -> Double {
     Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18

@@ -1,4 +1,6 @@
 import Lockstep
+import LockstepConsensus
+import LockstepRequests
 import LockstepWire
 
 /// What nodes say that cannot all be true, or must not be: then lags would be numbers without a meaning.
@@ -9,8 +11,8 @@ struct StatusProblems: Sendable {
 
   private struct Known {
     let endpoint: Endpoint
-    let node: NodeStatus
-    let group: GroupStatus
+    let node: NodeReport
+    let group: GroupReport
 
     var name: String { "node \(node.node) at \(endpoint)" }
   }
@@ -56,7 +58,7 @@ struct StatusProblems: Sendable {
   }
 
   private mutating func leaders(_ nodes: [Known]) {
-    let leading = nodes.filter { $0.group.role == "leader" }
+    let leading = nodes.filter { $0.group.role == .leader }
     for same in Self.grouped(leading, by: \.group.term) where Set(same.map(\.node.node)).count > 1 {
       contradiction(
         "\(Self.list(same.map(\.name))) both lead in term \(same[0].group.term), which one majority cannot have chosen: "

@@ -1,5 +1,7 @@
 import Lockstep
+import LockstepConsensus
 import LockstepReflection
+import LockstepRequests
 import LockstepWire
 
 /// What the nodes said, set in relation. A number that is not known is nil, and never 0.
@@ -18,11 +20,11 @@ struct StatusReport: Sendable {
 
   struct Row: Sendable {
     let endpoint: Endpoint
-    let status: NodeStatus?
+    let status: NodeReport?
     let error: String?
     let lags: Lags
 
-    var group: GroupStatus? { status?.groups.first }
+    var group: GroupReport? { status?.groups.first }
   }
 
   let rows: [Row]
@@ -33,7 +35,7 @@ struct StatusReport: Sendable {
 
   init(_ answers: [StatusSurvey.Answer]) {
     let groups = answers.compactMap(\.status).compactMap { node in node.groups.first.map { (node: node, group: $0) } }
-    let leading = groups.filter { $0.group.role == "leader" }.max { $0.group.term < $1.group.term }
+    let leading = groups.filter { $0.group.role == .leader }.max { $0.group.term < $1.group.term }
     leader = leading?.node.node
     let problems = StatusProblems(answers)
     self.problems = problems.list
@@ -54,7 +56,7 @@ struct StatusReport: Sendable {
 
   // MARK: Lags
 
-  static func lags(of group: GroupStatus?, behind leader: GroupStatus?) -> Lags {
+  static func lags(of group: GroupReport?, behind leader: GroupReport?) -> Lags {
     guard let group, let leader else { return Lags(received: Lag(), durable: Lag(), applied: Lag()) }
     return Lags(
       received: lag(group.lastIndex, group.lastTimestamp, behind: leader),
@@ -64,7 +66,7 @@ struct StatusReport: Sendable {
 
   /// How far a place in a node's log is behind the end of the leader's. The two were asked one after the other, so a
   /// follower may seem to be ahead: then it is level.
-  private static func lag(_ index: UInt64, _ timestamp: UInt64, behind leader: GroupStatus) -> Lag {
+  private static func lag(_ index: UInt64, _ timestamp: UInt64, behind leader: GroupReport) -> Lag {
     // The leader's log is never empty: it begins its term with an entry.
     guard leader.lastIndex > 0 else { return Lag() }
     guard index < leader.lastIndex else { return Lag(entries: 0, milliseconds: 0) }
@@ -113,9 +115,9 @@ extension StatusReport.Row {
     return .object(members)
   }
 
-  private func json(_ group: GroupStatus) -> [JSONValue.Member] {
+  private func json(_ group: GroupReport) -> [JSONValue.Member] {
     [
-      .init(key: "role", value: group.role.isEmpty ? .null : .init(group.role)),
+      .init(key: "role", value: group.role.map { .init($0.rawValue) } ?? .null),
       .init(key: "term", value: .init(group.term)),
       .init(key: "leader", value: known(group.leader)),
       .init(key: "lastIndex", value: .init(group.lastIndex)),
@@ -134,16 +136,16 @@ extension StatusReport.Row {
   }
 
   /// Since the node started; `lockstep bench --explain` sets two of these in relation.
-  private func json(_ stage: StageStatus) -> JSONValue {
+  private func json(_ stage: StageFigures) -> JSONValue {
     .object([
       "stage": .init(stage.name), "peer": known(stage.peer), "count": .init(stage.count),
       "totalNanoseconds": .init(stage.totalNanoseconds), "maximumNanoseconds": .init(stage.maximumNanoseconds),
     ])
   }
 
-  private func json(_ peer: PeerStatus) -> JSONValue {
+  private func json(_ peer: PeerReport) -> JSONValue {
     .object([
-      "id": .init(peer.node), "matchIndex": .init(peer.matchIndex), "state": .init(peer.state),
+      "id": .init(peer.node), "matchIndex": .init(peer.matchIndex), "state": peer.state.map { .init($0.rawValue) } ?? .null,
       "connected": .init(peer.isConnected),
     ])
   }

@@ -1,13 +1,14 @@
 import Lockstep
+import LockstepRequests
 import LockstepWire
 
 /// Asks every node of itself, all at the same time: a connection to each, which is kept from one question to the next.
 struct StatusSurvey: Sendable {
   struct Answer: Sendable {
     let endpoint: Endpoint
-    let result: Result<NodeStatus, CallFailure>
+    let result: Result<NodeReport, CallFailure>
 
-    var status: NodeStatus? { try? result.get() }
+    var status: NodeReport? { try? result.get() }
   }
 
   private let clients: [(endpoint: Endpoint, client: Client)]

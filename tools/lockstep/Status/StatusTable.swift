@@ -1,4 +1,5 @@
 import Lockstep
+import LockstepConsensus
 import LockstepWire
 
 /// A status report for people: aligned, a line a node.
@@ -44,7 +45,7 @@ struct StatusTable {
       return [node, row.endpoint.description] + Array(repeating: Self.unknown, count: Self.heading.count - 2)
     }
     return [
-      node, row.endpoint.description, group.role.isEmpty ? Self.unknown : group.role, "\(group.term)",
+      node, row.endpoint.description, group.role?.rawValue ?? Self.unknown, "\(group.term)",
       "\(group.lastIndex)", "\(group.durableIndex)", "\(group.commitIndex)", "\(group.appliedIndex)",
       Self.text(row.lags.received), Self.text(row.lags.durable), Self.text(row.lags.applied), hexadecimal(group.digest),
     ]

@@ -1,5 +1,6 @@
 import Glibc
 import Lockstep
+import LockstepRequests
 import LockstepWire
 import Synchronization
 
@@ -234,7 +235,7 @@ final class RunningNodes: Sendable {
   func ended(_ node: UInt64) { starts.withLock { $0[node] = nil } }
 
   /// Whether this can be the word of the process that runs as that node: nobody is up for longer than since his start.
-  func includes(_ status: NodeStatus, as node: UInt64, now: ContinuousClock.Instant) -> Bool {
+  func includes(_ status: NodeReport, as node: UInt64, now: ContinuousClock.Instant) -> Bool {
     guard status.node == node, let start = starts.withLock({ $0[node] }) else { return false }
     return .milliseconds(status.uptimeMilliseconds) <= start.duration(to: now)
   }

@@ -1,3 +1,5 @@
+import LockstepConsensus
+import LockstepRequests
 import LockstepWire
 
 /// When a cluster serves: a node leads, and has committed and applied an entry of its own term, so that it holds
@@ -25,9 +27,9 @@ struct Readiness {
   }
 
   /// Takes what the nodes say of themselves at one moment; the leader, once it serves.
-  mutating func observe(_ nodes: [NodeStatus], now: ContinuousClock.Instant) -> UInt64? {
+  mutating func observe(_ nodes: [NodeReport], now: ContinuousClock.Instant) -> UInt64? {
     let leaders = nodes.compactMap { node in node.groups.first.map { (node: node.node, group: $0) } }
-      .filter { $0.group.role == "leader" }
+      .filter { $0.group.role == .leader }
     // An older leader may not know yet that it leads no more.
     guard let leader = leaders.max(by: { $0.group.term < $1.group.term }), leader.group.lastIndex > 0 else {
       claim = nil

@@ -1,0 +1,58 @@
+package import LockstepConsensus
+
+/// What a group's machine sits behind. Entries go in, in the order of the log; answers come out in the same order: at
+/// once, or later, when the applier works on another thread or on a disk of its own.
+///
+/// Who owns it submits, and collects when the applier has said, in whatever way they have agreed on, that there is
+/// something; collecting too often does no harm.
+package protocol Applier: AnyObject {
+  var group: GroupID { get }
+  /// The last entry that was submitted, or restored: the next one is the one after it.
+  var submitted: LogIndex { get }
+  /// The last entry that is carried out and answered; at most `submitted`. Queries and snapshots are of this state.
+  var applied: LogIndex { get }
+  var appliedTerm: Term { get }
+  /// The highest time stamp of the applied entries.
+  var time: UInt64 { get }
+  /// As of `applied`. To be looked at, not to be changed.
+  var machine: any StateMachine { get }
+
+  /// Carries out the entries after `submitted`, whose bytes are borrowed and valid during this call alone. `onReply` is
+  /// called once for each entry, in order, in this call or in one of `collect`: with the machine's reply for a command,
+  /// with nil for an entry that is none. Unless replies are wanted, those of commands outside sessions may lack their bytes.
+  func submit(
+    _ entries: ArraySlice<Executor.Entry>, repliesAreWanted: Bool, onReply: (EntryID, Replies.Reply?) -> Void
+  ) -> ApplyProgress
+
+  /// Gives the answers that have become ready.
+  func collect(onReply: (EntryID, Replies.Reply?) -> Void) -> ApplyProgress
+
+  /// What a call is to the machine, nil for no method of it; throws when the machine could not carry it out.
+  func check(_ call: Call) throws(Status) -> MethodKind?
+
+  func query(_ call: Call) throws(Status) -> [UInt8]
+}
+
+package enum ApplyProgress: Sendable, Hashable {
+  /// All that was submitted is answered.
+  case done
+  /// Some of it will be answered by a later `collect`.
+  case underWay
+  /// What is not answered never will be: the state behind the applier can go no further, because of its own disk, for
+  /// one. The node must not serve this group any more.
+  case failed(ApplierFailure)
+}
+
+package struct ApplierFailure: Error, Sendable, Hashable, CustomStringConvertible {
+  /// The last entry that is certainly carried out.
+  package let applied: LogIndex
+  /// What happened, to what, and what to do.
+  package let message: String
+
+  package init(applied: LogIndex, message: String) {
+    self.applied = applied
+    self.message = message
+  }
+
+  package var description: String { "the machine stopped after entry \(applied): \(message)" }
+}

@@ -1,0 +1,51 @@
+package import LockstepConsensus
+
+/// What a node says of itself. Numbers that it does not know are 0, and words nil; both are shown as unknown.
+package struct NodeReport: Sendable, Equatable {
+  package var id: UInt64 = 0
+  package var node: UInt64 = 0
+  package var cluster: [UInt8] = []
+  package var incarnation: UInt64 = 0
+  package var version = ""
+  package var uptimeMilliseconds: UInt64 = 0
+  package var connections: UInt64 = 0
+  package var residentBytes: UInt64 = 0
+  package var groups: [GroupReport] = []
+  package var stages: [StageFigures] = []
+  package var counters: [CounterFigure] = []
+
+  package init() {}
+}
+
+package struct GroupReport: Sendable, Equatable {
+  package var group: UInt64 = 0
+  package var role: RoleKind?
+  package var term: UInt64 = 0
+  package var leader: UInt64 = 0
+  package var lastIndex: UInt64 = 0
+  package var durableIndex: UInt64 = 0
+  package var commitIndex: UInt64 = 0
+  package var appliedIndex: UInt64 = 0
+  /// The leader's time stamps of the last, the durable and the applied entry, in nanoseconds since 1970.
+  package var lastTimestamp: UInt64 = 0
+  package var durableTimestamp: UInt64 = 0
+  package var appliedTimestamp: UInt64 = 0
+  package var digest: UInt64 = 0
+  package var voters: [UInt64] = []
+  package var peers: [PeerReport] = []
+
+  package init() {}
+}
+
+package struct PeerReport: Sendable, Equatable {
+  package var node: UInt64
+  package var matchIndex: UInt64
+  package var state: Progress.State?
+  package var isConnected: Bool
+  package init(node: UInt64, matchIndex: UInt64, state: Progress.State?, isConnected: Bool) {
+    self.node = node
+    self.matchIndex = matchIndex
+    self.state = state
+    self.isConnected = isConnected
+  }
+}

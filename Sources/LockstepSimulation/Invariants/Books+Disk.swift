@@ -1,0 +1,86 @@
+import LockstepConsensus
+import LockstepDriver
+import LockstepStorage
+import LockstepWire
+
+// What is on its way to each node's disk, what is there, and what a process finds there when it starts again.
+
+extension Books {
+  /// A batch goes to this node's disk.
+  func writeBegins(_ place: Int, _ write: LogWrite) {
+    var kept = nodes[place].stored.last
+    var entries: [Entry] = []
+    if let slice = write.slice { kept = min(kept, slice.first.previous) }
+    for block in write.blocks {
+      var index = block.first
+      for term in block.terms {
+        let chain = block.chain(at: index)
+        entries.append(Entry(term: term, chain: chain))
+        see(EntryID(term: term, index: index), chain, block, by: place)
+        index = index.next
+      }
+    }
+    nodes[place].writing = Writing(kept: kept, entries: entries, state: write.hardState)
+  }
+
+  /// It is there.
+  func writeEnds(_ place: Int) {
+    guard let writing = nodes[place].writing else { return }
+    if unreliable[place] {
+      for (offset, entry) in writing.entries.enumerated() {
+        promised[place].insert(EntryID(term: entry.term, index: writing.kept.advanced(by: offset + 1)))
+      }
+    }
+    nodes[place].stored.removeAll(after: writing.kept)
+    nodes[place].stored.append(contentsOf: writing.entries)
+    nodes[place].storedState = writing.state
+    nodes[place].writing = nil
+  }
+
+  /// The process is gone.
+  func ended(_ place: Int) {
+    nodes[place].log = Indexed(base: base.last.index)
+    nodes[place].commit = .zero
+    nodes[place].applied = .zero
+    nodes[place].leads = nil
+  }
+
+  /// It has started again, with this on its disk.
+  func recovered(_ place: Int, _ node: Node, entries: () -> [Entry]) {
+    guard let state = node.inspect(group) else { return }
+    let found = Entry(term: state.last.term, chain: state.lastChain)
+    var candidates = [(log: nodes[place].stored, state: nodes[place].storedState)]
+    if let writing = nodes[place].writing {
+      var log = nodes[place].stored.prefix(through: writing.kept)
+      log.append(contentsOf: writing.entries)
+      candidates.append((log, writing.state))
+    }
+    let match = candidates.last {
+      $0.log.last == state.last.index && ($0.log.lastElement ?? found) == found && $0.state == state.hardState
+    }
+    check(
+      .recovery, state.hardState.commit <= committed.last,
+      "\(Self.name(place)) recovers commit index \(state.hardState.commit), and nobody has committed that much")
+    if let match {
+      nodes[place].stored = match.log
+      nodes[place].storedState = match.state
+    } else if !unreliable[place] {
+      let expected = candidates.map { Self.words($0.log.last, $0.state) }.joined(separator: " or ")
+      fail(
+        .recovery,
+        "\(Self.name(place)) recovers \(Self.words(state.last.index, state.hardState)); its disk was told \(expected)")
+    } else {
+      // It may have lost entries, or have older ones again: what counts from here on is what it has.
+      nodes[place].stored = Indexed(base: base.last.index, entries())
+      nodes[place].storedState = state.hardState
+    }
+    nodes[place].writing = nil
+    nodes[place].log = nodes[place].stored
+    nodes[place].commit = state.hardState.commit
+    nodes[place].applied = state.applied
+  }
+
+  private static func words(_ last: LogIndex, _ state: HardState) -> String {
+    "a log up to entry \(last), term \(state.term), commit index \(state.commit)"
+  }
+}
