@@ -107,12 +107,17 @@ let package = Package(
       name: "command-cost",
       dependencies: [
         arguments, "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepExecution", "LockstepRequests",
-        "LockstepStorage", "LockstepWire",
+        "LockstepStorage", "LockstepWire", "DiskTesting",
       ], path: "Tests/CommandCost", swiftSettings: settings),
+    // What tests of several modules share.
+    .target(
+      name: "DiskTesting", dependencies: ["LockstepStorage"], path: "Tests/Support/Disk", swiftSettings: settings),
     tests("LockstepConsensusTests", ["LockstepConsensus"]),
     tests("LockstepExecutionTests", ["LockstepExecution", "LockstepConsensus"]),
     tests("LockstepPeersTests", ["LockstepPeers", "LockstepConsensus", "LockstepWire"]),
-    tests("LockstepStorageTests", ["LockstepStorage", "LockstepConsensus", "LockstepWire"]),
+    tests(
+      "LockstepStorageTests", ["LockstepStorage", "LockstepConsensus", "LockstepWire", "DiskTesting"],
+      exclude: ["Directories"]),
     tests("LockstepTransportTests", nio + [.product(name: "NIOEmbedded", package: "swift-nio"), "LockstepTransport"]),
     tests("LockstepReflectionTests", ["LockstepReflection"]),
     tests(
@@ -137,7 +142,7 @@ let package = Package(
       "LockstepSimulationTests",
       [
         "LockstepSimulation", "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepRequests",
-        "LockstepExecution", "LockstepStorage", "LockstepWire", "bank", protobuf,
+        "LockstepExecution", "LockstepStorage", "LockstepWire", "bank", "DiskTesting", protobuf,
       ], resources: [.copy("Histories")]),
     tests(
       "LockstepToolTests",

@@ -97,6 +97,51 @@ void   lockstep__wire__v1__group_state__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__group_state__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   lockstep__wire__v1__log_base__init
+                     (Lockstep__Wire__V1__LogBase         *message)
+{
+  static const Lockstep__Wire__V1__LogBase init_value = LOCKSTEP__WIRE__V1__LOG_BASE__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__log_base__get_packed_size
+                     (const Lockstep__Wire__V1__LogBase *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__log_base__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__log_base__pack
+                     (const Lockstep__Wire__V1__LogBase *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__log_base__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__log_base__pack_to_buffer
+                     (const Lockstep__Wire__V1__LogBase *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__log_base__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__LogBase *
+       lockstep__wire__v1__log_base__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__LogBase *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__log_base__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__log_base__free_unpacked
+                     (Lockstep__Wire__V1__LogBase *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__log_base__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   lockstep__wire__v1__log_batch__init
                      (Lockstep__Wire__V1__LogBatch         *message)
 {
@@ -185,6 +230,51 @@ void   lockstep__wire__v1__identity__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &lockstep__wire__v1__identity__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   lockstep__wire__v1__clean_stop__init
+                     (Lockstep__Wire__V1__CleanStop         *message)
+{
+  static const Lockstep__Wire__V1__CleanStop init_value = LOCKSTEP__WIRE__V1__CLEAN_STOP__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__clean_stop__get_packed_size
+                     (const Lockstep__Wire__V1__CleanStop *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__clean_stop__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__clean_stop__pack
+                     (const Lockstep__Wire__V1__CleanStop *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__clean_stop__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__clean_stop__pack_to_buffer
+                     (const Lockstep__Wire__V1__CleanStop *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__clean_stop__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__CleanStop *
+       lockstep__wire__v1__clean_stop__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__CleanStop *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__clean_stop__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__clean_stop__free_unpacked
+                     (Lockstep__Wire__V1__CleanStop *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__clean_stop__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   lockstep__wire__v1__known_peer__init
@@ -425,7 +515,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__segment_header__descriptor 
   (ProtobufCMessageInit) lockstep__wire__v1__segment_header__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__group_state__field_descriptors[7] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__group_state__field_descriptors[8] =
 {
   {
     "group",
@@ -511,6 +601,18 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__group_state__field_des
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "log_base",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__GroupState, log_base),
+    &lockstep__wire__v1__log_base__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__group_state__field_indices_by_name[] = {
   3,   /* field[3] = commit */
@@ -518,13 +620,14 @@ static const unsigned lockstep__wire__v1__group_state__field_indices_by_name[] =
   6,   /* field[6] = last_chain */
   4,   /* field[4] = last_index */
   5,   /* field[5] = last_term */
+  7,   /* field[7] = log_base */
   1,   /* field[1] = term */
   2,   /* field[2] = vote */
 };
 static const ProtobufCIntRange lockstep__wire__v1__group_state__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__group_state__descriptor =
 {
@@ -534,14 +637,91 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__group_state__descriptor =
   "Lockstep__Wire__V1__GroupState",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__GroupState),
-  7,
+  8,
   lockstep__wire__v1__group_state__field_descriptors,
   lockstep__wire__v1__group_state__field_indices_by_name,
   1,  lockstep__wire__v1__group_state__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__group_state__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__log_batch__field_descriptors[7] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__log_base__field_descriptors[4] =
+{
+  {
+    "index",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__LogBase, index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "term",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__LogBase, term),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "chain",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__LogBase, chain),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "members",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__LogBase, members),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__log_base__field_indices_by_name[] = {
+  2,   /* field[2] = chain */
+  0,   /* field[0] = index */
+  3,   /* field[3] = members */
+  1,   /* field[1] = term */
+};
+static const ProtobufCIntRange lockstep__wire__v1__log_base__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__log_base__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.LogBase",
+  "LogBase",
+  "Lockstep__Wire__V1__LogBase",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__LogBase),
+  4,
+  lockstep__wire__v1__log_base__field_descriptors,
+  lockstep__wire__v1__log_base__field_indices_by_name,
+  1,  lockstep__wire__v1__log_base__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__log_base__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__log_batch__field_descriptors[8] =
 {
   {
     "group",
@@ -616,6 +796,18 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__log_batch__field_descr
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "log_base",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__LogBatch, log_base),
+    &lockstep__wire__v1__log_base__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "entries",
     15,
     PROTOBUF_C_LABEL_REPEATED,
@@ -630,9 +822,10 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__log_batch__field_descr
 };
 static const unsigned lockstep__wire__v1__log_batch__field_indices_by_name[] = {
   3,   /* field[3] = commit */
-  6,   /* field[6] = entries */
+  7,   /* field[7] = entries */
   4,   /* field[4] = first_index */
   0,   /* field[0] = group */
+  6,   /* field[6] = log_base */
   5,   /* field[5] = previous_chain */
   1,   /* field[1] = term */
   2,   /* field[2] = vote */
@@ -640,8 +833,8 @@ static const unsigned lockstep__wire__v1__log_batch__field_indices_by_name[] = {
 static const ProtobufCIntRange lockstep__wire__v1__log_batch__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 15, 6 },
-  { 0, 7 }
+  { 15, 7 },
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__log_batch__descriptor =
 {
@@ -651,14 +844,14 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__log_batch__descriptor =
   "Lockstep__Wire__V1__LogBatch",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__LogBatch),
-  7,
+  8,
   lockstep__wire__v1__log_batch__field_descriptors,
   lockstep__wire__v1__log_batch__field_indices_by_name,
   2,  lockstep__wire__v1__log_batch__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__log_batch__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__identity__field_descriptors[9] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__identity__field_descriptors[10] =
 {
   {
     "format",
@@ -768,9 +961,22 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__identity__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "clean_stop",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__Identity, clean_stop),
+    &lockstep__wire__v1__clean_stop__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__identity__field_indices_by_name[] = {
   8,   /* field[8] = birth */
+  9,   /* field[9] = clean_stop */
   1,   /* field[1] = cluster */
   3,   /* field[3] = disk */
   0,   /* field[0] = format */
@@ -783,7 +989,7 @@ static const unsigned lockstep__wire__v1__identity__field_indices_by_name[] = {
 static const ProtobufCIntRange lockstep__wire__v1__identity__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__identity__descriptor =
 {
@@ -793,11 +999,88 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__identity__descriptor =
   "Lockstep__Wire__V1__Identity",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__Identity),
-  9,
+  10,
   lockstep__wire__v1__identity__field_descriptors,
   lockstep__wire__v1__identity__field_indices_by_name,
   1,  lockstep__wire__v1__identity__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__identity__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__clean_stop__field_descriptors[4] =
+{
+  {
+    "segment",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__CleanStop, segment),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "offset",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__CleanStop, offset),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sequence",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__CleanStop, sequence),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "link",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__CleanStop, link),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__clean_stop__field_indices_by_name[] = {
+  3,   /* field[3] = link */
+  1,   /* field[1] = offset */
+  0,   /* field[0] = segment */
+  2,   /* field[2] = sequence */
+};
+static const ProtobufCIntRange lockstep__wire__v1__clean_stop__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__clean_stop__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.CleanStop",
+  "CleanStop",
+  "Lockstep__Wire__V1__CleanStop",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__CleanStop),
+  4,
+  lockstep__wire__v1__clean_stop__field_descriptors,
+  lockstep__wire__v1__clean_stop__field_indices_by_name,
+  1,  lockstep__wire__v1__clean_stop__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__clean_stop__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor lockstep__wire__v1__known_peer__field_descriptors[4] =

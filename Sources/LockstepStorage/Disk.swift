@@ -42,10 +42,8 @@ package protocol DiskFile: AnyObject {
 }
 
 extension DiskFile {
-  package func allocate(_ range: Range<Int>) throws(DiskError) { try zero(range) }
-
   /// Writes zeros.
-  func zero(_ range: Range<Int>) throws(DiskError) {
+  package func zero(_ range: Range<Int>) throws(DiskError) {
     guard !range.isEmpty else { return }
     let zeros = UnsafeMutableRawBufferPointer.allocate(
       byteCount: min(range.count, 1 << 20), alignment: RecordBuffer.block)

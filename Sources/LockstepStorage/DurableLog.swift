@@ -8,10 +8,21 @@ package struct LogWrite: Sendable {
   package var hardState: HardState
   /// The entries, in blocks that follow each other; none of them is empty.
   package let blocks: [EntryBlock]
+  /// From now on the group's log begins behind this entry, which is committed; a write with a base has no entries, and
+  /// is the group's first in a batch. Entries behind it stay if the log holds that entry, otherwise all of them go.
+  package let base: LogBase?
+
+  package init(group: GroupID, hardState: HardState, base: LogBase) {
+    self.group = group
+    self.hardState = hardState
+    self.base = base
+    blocks = []
+  }
 
   package init(group: GroupID, hardState: HardState, blocks: [EntryBlock]) {
     self.group = group
     self.hardState = hardState
+    base = nil
     self.blocks = blocks.filter { !$0.isEmpty }
     precondition(
       zip(self.blocks, self.blocks.dropFirst()).allSatisfy {
@@ -39,6 +50,7 @@ package struct LogWrite: Sendable {
 /// Not Sendable: it lives on the disk thread, and every call blocks. After a failed write or sync nothing is known of
 /// the disk, so every later call throws; the process ends, and its next start finds out.
 package final class DurableLog {
+  private let directory: NodeDirectory
   private let files: LogFiles
   private let options: LogOptions
   private var book: LedgerBook
@@ -58,7 +70,8 @@ package final class DurableLog {
   private var link: UInt64
   private var isSealed: Bool
 
-  init(replay: LogReplay, end: LogEnd, options: LogOptions) throws(StorageError) {
+  init(_ directory: NodeDirectory, replay: LogReplay, end: LogEnd, options: LogOptions) throws(StorageError) {
+    self.directory = directory
     files = replay.files
     self.options = options
     book = replay.book
@@ -95,7 +108,7 @@ package final class DurableLog {
       headers.append(
         LogBatchHeader(
           group: write.group, hardState: write.hardState, first: write.blocks.first?.first ?? .zero,
-          previousChain: write.blocks.first?.previousChain ?? 0))
+          previousChain: write.blocks.first?.previousChain ?? 0, base: write.base))
     }
     try check(writes, headers)
     try stopping { () throws(StorageError) in
@@ -132,13 +145,19 @@ package final class DurableLog {
   }
 
   /// Entries of a group that were stored, in order, from `from` on: at most `maximumBytes` of them, but one at least.
-  /// Of several entries that the log has had at an index it is the one with the term that `termAt` says.
+  /// Of several entries that the log has had at an index it is the one with the term that `termAt` says. Refused for
+  /// what lies before the log's base.
   package func read(
     group: GroupID, from: LogIndex, through: LogIndex, maximumBytes: Int, termAt: (LogIndex) -> Term?
   ) throws(StorageError) -> [EntryBlock] {
     if let failure { throw .stopped("\(failure)") }
     guard let ledger = book[group], from <= min(through, ledger.tail.last.index), let wanted = termAt(from) else {
       return []
+    }
+    guard from > ledger.base.id.index else {
+      throw .refused(
+        path: files.directory,
+        reason: "entry \(from) is gone: the log of group \(group) begins behind entry \(ledger.base.id.index)")
     }
     let blocks = try reader.read(
       ledger, from: from, through: min(through, ledger.tail.last.index), maximumBytes: maximumBytes, until: position,
@@ -149,12 +168,14 @@ package final class DurableLog {
     return blocks
   }
 
-  /// The term of an entry of the log; zero at index zero, nil beyond the last.
+  /// The term of an entry of the log, or of its base, which is zero at index zero; nil before it and beyond the last.
   package func term(of group: GroupID, at index: LogIndex) -> Term? {
-    index == .zero ? .zero : book[group]?.term(at: index)
+    guard let ledger = book[group] else { return index == .zero ? .zero : nil }
+    let base = ledger.base.id
+    return index > base.index ? ledger.term(at: index) : index == base.index ? base.term : nil
   }
 
-  /// Seals, syncs and closes. The lock on the directory is not the log's.
+  /// Seals, syncs, notes in the identity how far the log reaches, and closes. The lock on the directory is not the log's.
   package func close() throws(StorageError) {
     defer {
       file.close()
@@ -163,7 +184,12 @@ package final class DurableLog {
     }
     guard failure == nil else { return }
     try seal()
-    try stopping { () throws(StorageError) in try onDisk { () throws(DiskError) in try file.sync() } }
+    try stopping { () throws(StorageError) in
+      try onDisk { () throws(DiskError) in try file.sync() }
+      try directory.recordCleanStop(
+        DiskIdentity.CleanStop(
+          segment: position.segment, offset: position.offset, sequence: sequence, link: link))
+    }
   }
 
   private func stopping(_ body: () throws(StorageError) -> Void) throws(StorageError) {
@@ -198,6 +224,12 @@ package final class DurableLog {
         throw .invalidWrite("group \(write.group): \(problem)")
       }
       var after = tail
+      if let base = write.base {
+        if let problem = try self.problem(with: base, of: write.group, isFirst: known == nil) {
+          throw .invalidWrite("group \(write.group): \(problem)")
+        }
+        after.take(base, isInLog: ledger?.holds(base.id) ?? false)
+      }
       after.take(header, last: write.blocks.last?.lastID, chain: write.blocks.last?.lastChain ?? 0)
       if let known { staged[known].tail = after } else { staged.append((write.group, after)) }
     }
@@ -205,6 +237,14 @@ package final class DurableLog {
     guard book.ledgers.count + added <= LedgerBook.maximumGroups else {
       throw .invalidWrite("more than \(LedgerBook.maximumGroups) groups")
     }
+  }
+
+  /// A start would hold the log against its base, so it is done here, too. Bases are rare enough to read for them.
+  private func problem(with base: LogBase, of group: GroupID, isFirst: Bool) throws(StorageError) -> String? {
+    guard isFirst else { return "a new beginning of the log behind other writes of the same batch" }
+    guard let ledger = book[group], ledger.holds(base.id), base != ledger.tail.base else { return nil }
+    let chain = try reader.chain(of: base, in: ledger, until: position)
+    return chain == base.chain ? nil : "what follows \(base.id) does not follow the new beginning of the log"
   }
 
   /// Builds the record and makes it durable. Returns where it stands.

@@ -8,6 +8,9 @@ internal import LockstepWire
 // It says when it was made itself, by the file system's own clock of births, which nobody can set: a copy of a directory
 // is found by that, however it was made, and also where no other node has seen what the copy lacks. A file system that
 // knows no births, and one that is taken back as a whole, have nothing to find.
+//
+// It also names the record with which the log ended at the last clean stop: a witness that does not lie in the log's own
+// blocks (TailFinder says what follows from it).
 
 /// Reads and replaces the identity of a directory.
 struct IdentityFile {

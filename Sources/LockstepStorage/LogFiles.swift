@@ -33,6 +33,8 @@ struct LogFiles: Sendable {
   static let unfinished = ".new"
   private static let prefix = "log-"
   private static let digits = 10
+  /// More than any disk has room for; the numbers that follow one exist.
+  private static let maximumNumber: UInt64 = 1 << 48
 
   static func name(_ segment: UInt64) -> String {
     let number = String(segment)
@@ -48,7 +50,8 @@ struct LogFiles: Sendable {
     return SegmentReader(path: path, salt: salt(segment), file: file, window: try FileWindow(file, step: step))
   }
 
-  /// The numbers of the segments: 1 and on, none missing, none twice.
+  /// The numbers of the segments, none missing in between, none twice. Whether the first that is there may be the first
+  /// is said by the bases that the log records (LogReplay).
   func segments() throws(StorageError) -> [UInt64] {
     let names = try onDisk { () throws(DiskError) in try disk.list(directory) } ?? []
     return try Self.segments(in: names, directory: directory)
@@ -57,16 +60,18 @@ struct LogFiles: Sendable {
   static func segments(in names: [String], directory: String) throws(StorageError) -> [UInt64] {
     var numbers: [UInt64] = []
     for name in names where name.hasPrefix(prefix) && !name.hasSuffix(unfinished) {
-      guard let number = UInt64(name.dropFirst(prefix.count)), number > 0, Self.name(number) == name else {
+      guard let number = UInt64(name.dropFirst(prefix.count)), (1...maximumNumber).contains(number),
+        Self.name(number) == name
+      else {
         throw .refused(path: "\(directory)/\(name)", reason: "not a name that a segment of the log is given")
       }
       numbers.append(number)
     }
     numbers.sort()
-    for (place, number) in numbers.enumerated() where number != UInt64(place) + 1 {
+    for (number, next) in zip(numbers, numbers.dropFirst()) where next != number + 1 {
       throw .refused(
-        path: "\(directory)/\(Self.name(UInt64(place) + 1))",
-        reason: "this segment of the log is missing, \(Self.name(number)) is there")
+        path: "\(directory)/\(Self.name(number + 1))",
+        reason: "this segment of the log is missing, \(Self.name(next)) is there")
     }
     return numbers
   }

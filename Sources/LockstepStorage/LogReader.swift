@@ -35,6 +35,16 @@ final class LogReader {
     }
   }
 
+  /// The chain hash of the base's entry, as what follows it has it; nil when nothing does.
+  func chain(of base: LogBase, in ledger: GroupLedger, until limit: LogPosition) throws(StorageError) -> UInt64? {
+    let next = base.id.index.next
+    if base.id.index == ledger.tail.last.index { return ledger.tail.lastChain }
+    if next == ledger.start { return ledger.before.chain }
+    return try read(
+      ledger, from: next, through: next, maximumBytes: 0, until: limit, termAt: ledger.term(at:)
+    ).first?.previousChain
+  }
+
   /// Hands every part of every batch from a record on to `body`, until it says false.
   private func forEachPart(
     from start: LogPosition, until limit: LogPosition,

@@ -31,6 +31,10 @@ struct ReplayedPart {
 
 /// Reads the whole log in order and believes nothing: every checksum, every sequence number, every link, that each
 /// segment begins where the one before ended, the hash chain of every group, and the order of terms. Writes nothing.
+///
+/// A log may begin in the middle: the oldest segments are gone because each group has a base, recorded in a batch and
+/// repeated in the header of every later segment, at or behind the last entry that was in them. The header of the first
+/// segment that is there is believed for what came before it; what is behind the bases is checked as ever.
 final class LogReplay {
   let files: LogFiles
   private let spacing: Int
@@ -41,6 +45,8 @@ final class LogReplay {
   /// Of the record read last.
   private(set) var sequence: UInt64 = 0
   private(set) var link: UInt64 = 0
+  /// No segment was read yet.
+  private var isFirstThere = true
 
   init(files: LogFiles, spacing: Int) {
     self.files = files
@@ -55,6 +61,7 @@ final class LogReplay {
   ) throws(StorageError) -> LogEnd {
     let numbers = try files.segments()
     var previousEnd: LogPosition?
+    isFirstThere = true
     for number in numbers {
       let reader = try files.reader(number)
       report.segments += 1
@@ -70,7 +77,9 @@ final class LogReplay {
           header.kind == .batch || header.kind == .end
         else {
           let tail = TailFinder(files: files, replay: self, reader: reader, position: position)
-          return try tail.find(last: last, previousEnd: previousEnd, segments: numbers)
+          let end = try tail.find(last: last, previousEnd: previousEnd, segments: numbers)
+          try checkBeginning(numbers[0], until: position)
+          return end
         }
         try follow(header, reader)
         let parts = header.kind == .batch ? try batch(body, header, reader, position) : []
@@ -82,7 +91,7 @@ final class LogReplay {
         }
       }
     }
-    let missing = UInt64(numbers.count) + 1
+    let missing = (numbers.last ?? 0) + 1
     throw .refused(
       path: files.path(missing),
       reason: numbers.isEmpty
@@ -100,6 +109,10 @@ final class LogReplay {
     }
     sequence = header.sequence
     link = header.checksum(salt: reader.salt)
+    if let stop = files.identity.cleanStop, stop.sequence == sequence, stop.link != link {
+      throw reader.damaged(
+        at: header.offset, "record \(sequence) is not the one with which the log ended when its node last stopped")
+    }
     report.records += 1
   }
 
@@ -114,13 +127,26 @@ final class LogReplay {
         at: min(header.extent, reader.window.size),
         "the file has \(reader.window.size) bytes, it was made with \(header.extent)")
     }
-    let groups = book.states
     let content: SegmentHeader
     do throws(WireError) { content = try SegmentHeader(decoding: body) } catch {
       throw reader.damaged(at: 0, "\(error)")
     }
+    if isFirstThere, number > 1 {
+      for group in content.groups {
+        guard let base = group.base, base.id.index > group.last.index || base.id.term > group.last.term else {
+          continue
+        }
+        throw reader.damaged(
+          at: 0, "group \(group.group): a log that begins behind \(base.id) and ends with \(group.last)")
+      }
+      (sequence, link) = (header.sequence &- 1, header.link)
+      book.begin(with: content.groups)
+    }
+    isFirstThere = false
+    let groups = book.states
     try follow(header, reader)
     guard
+      zip(groups, groups.dropFirst()).allSatisfy({ $0.group < $1.group }), groups.count <= LedgerBook.maximumGroups,
       content
         == SegmentHeader(
           cluster: files.identity.cluster, node: files.identity.node, disk: files.identity.disk, segment: number,
@@ -155,7 +181,9 @@ final class LogReplay {
     var previous: (term: Term?, chain: UInt64?) = (nil, nil)
     if !part.region.isEmpty {
       previous = ledger.previous(to: header.first)
-      if previous.chain == nil { previous.chain = try chain(before: header.first, in: ledger, at: position) }
+      if previous.chain == nil, header.first >= ledger.start {
+        previous.chain = try chain(before: header.first, in: ledger, at: position)
+      }
       block = try EntryBlock(
         slicing: part.region, first: header.first, previousTerm: previous.term ?? .zero,
         previousChain: header.previousChain)
@@ -170,7 +198,45 @@ final class LogReplay {
     }
     book.take(header, block.map { [$0] } ?? [], at: position, spacing: spacing)
     if let block { try noteConfigurations(in: block, of: header.group) }
+    if let base = header.base, let last = book[header.group]?.tail.last {
+      configurations.removeAll { item in
+        item.group == header.group && (item.found.id.index <= base.id.index || item.found.id.index > last.index)
+      }
+    }
     return block
+  }
+
+  /// The log holds all that is behind the bases, and it follows them.
+  private func checkBeginning(_ first: UInt64, until limit: LogPosition) throws(StorageError) {
+    if first > 1, book.ledgers.allSatisfy({ $0.tail.base == nil }) {
+      throw .refused(
+        path: files.path(first - 1),
+        reason: "this segment of the log is missing: no base says that the log begins with \(LogFiles.name(first))")
+    }
+    for ledger in book.ledgers {
+      let base = ledger.base
+      guard ledger.start <= base.id.index.next else {
+        throw .refused(
+          path: files.path(first - 1),
+          reason: """
+            this segment of the log is missing: the log of group \(ledger.group) begins behind entry \
+            \(base.id.index), and \(LogFiles.name(first)) goes on behind entry \(ledger.start.previous)
+            """)
+      }
+      guard let problem = try self.problem(with: base, of: ledger, until: limit) else { continue }
+      let place = ledger.point(before: base.id.index.next)?.position ?? LogPosition(segment: first, offset: 0)
+      throw .damaged(
+        file: files.path(place.segment), offset: place.offset,
+        reason: "group \(ledger.group): the log, which begins behind \(base.id), \(problem)")
+    }
+  }
+
+  private func problem(
+    with base: LogBase, of ledger: GroupLedger, until limit: LogPosition
+  ) throws(StorageError) -> String? {
+    if let term = ledger.term(at: base.id.index), term != base.id.term { return "has term \(term) there" }
+    let chain = try reader.chain(of: base, in: ledger, until: limit)
+    return chain == base.chain ? nil : "does not follow that entry: the hash chain breaks"
   }
 
   /// The chain hash of an entry that is not the last: entries behind it are being replaced, which is rare enough to
@@ -179,7 +245,6 @@ final class LogReplay {
     before first: LogIndex, in ledger: GroupLedger, at limit: LogPosition
   ) throws(WireError) -> UInt64? {
     let index = first.previous
-    if index == .zero { return book.origin(of: ledger.group) }
     do throws(StorageError) {
       let blocks = try reader.read(
         ledger, from: index, through: index, maximumBytes: 0, until: limit, termAt: ledger.term(at:))

@@ -116,6 +116,20 @@ package final class NodeDirectory {
     guard peers != identity.peers else { return }
     var changed = identity
     changed.peers = peers
+    try replaceIdentity(with: changed)
+  }
+
+  /// Notes where the log ends; called when all of it was synced and nothing more will be written. It stays in the
+  /// identity for good, with a start as with a crash: records are only ever added, so it never says too much.
+  func recordCleanStop(_ stop: DiskIdentity.CleanStop) throws(StorageError) {
+    if let failure { throw .stopped("\(failure)") }
+    guard identity.cleanStop != stop else { return }
+    var changed = identity
+    changed.cleanStop = stop
+    try replaceIdentity(with: changed)
+  }
+
+  private func replaceIdentity(with changed: DiskIdentity) throws(StorageError) {
     do throws(StorageError) {
       try IdentityFile(disk: disk, directory: path).replace(with: changed)
     } catch {
@@ -188,7 +202,7 @@ package final class NodeDirectory {
         reason: "the cluster began with the members \(list(known)), not with \(list(members.map(\.node)))")
     }
     guard identity.incarnation < .max else { throw .refused(path: path, reason: "no incarnation is left") }
-    guard names.contains(LogFiles.name(1)) else {
+    guard try !LogFiles.segments(in: names, directory: path).isEmpty else {
       throw .refused(
         path: "\(path)/\(LogFiles.name(1))", reason: "the log is missing, and the identity says that there was one")
     }

@@ -5,10 +5,13 @@ package import LockstepWire
 package struct RecoveredGroup: Sendable {
   package let group: GroupID
   package let hardState: HardState
+  /// The log begins behind this; at index 0 it is the beginning of all.
+  package let base: LogBase
   package let last: EntryID
   package let lastChain: UInt64
+  /// Of the entries behind the base.
   package let terms: [Log.TermRun]
-  /// Configuration entries, in order.
+  /// Configuration entries behind the base, in order.
   package let configurations: [RecoveredConfiguration]
   /// The latest entries, without a gap up to the last.
   package let tail: [EntryBlock]
@@ -23,13 +26,13 @@ extension DurableLog {
     let replay = LogReplay(files: files, spacing: options.indexSpacing)
     let end = try replay.run()
     try Repair(files: files, replay: replay, end: end).run()
-    let log = try DurableLog(replay: replay, end: end, options: options)
+    let log = try DurableLog(directory, replay: replay, end: end, options: options)
     var groups: [RecoveredGroup] = []
     for ledger in replay.book.ledgers {
       groups.append(
         RecoveredGroup(
-          group: ledger.group, hardState: ledger.tail.hardState, last: ledger.tail.last,
-          lastChain: ledger.tail.lastChain, terms: ledger.runs,
+          group: ledger.group, hardState: ledger.tail.hardState, base: ledger.base, last: ledger.tail.last,
+          lastChain: ledger.tail.lastChain, terms: ledger.termsBehindBase,
           configurations: replay.configurations.filter { $0.group == ledger.group }.map(\.found),
           tail: try log.tail(of: ledger, maximumBytes: options.recoveredBytes)))
     }
@@ -38,9 +41,10 @@ extension DurableLog {
 
   private func tail(of ledger: GroupLedger, maximumBytes: Int) throws(StorageError) -> [EntryBlock] {
     let last = ledger.tail.last.index
-    guard last > .zero, let from = ledger.tailStart(maximumBytes: maximumBytes) else { return [] }
+    let first = ledger.base.id.index.next
+    guard last >= first, let from = ledger.tailStart(maximumBytes: maximumBytes) else { return [] }
     return try read(
-      group: ledger.group, from: from, through: last, maximumBytes: .max, termAt: ledger.term(at:))
+      group: ledger.group, from: max(from, first), through: last, maximumBytes: .max, termAt: ledger.term(at:))
   }
 }
 

@@ -27,8 +27,12 @@ internal import LockstepWire
 // is enough to refuse the start. Damage that no crash excuses is refused too: a seal of which a few bits have changed, a
 // file that is longer or shorter than it was made, a missing file.
 //
-// Not to be told apart: a batch that was synced, with neither batch nor seal behind it, that rots. The window lasts from
-// the sync to the seal, that is as long as the disk has no idle moment.
+// A clean stop says more: the identity, another file, then names the last record (IdentityFile). What is missing up to
+// there is damage, seal or not, and so is another record in its place. It is not taken back at the next start, which can
+// therefore not crash between the two: records are only added, and what was synced once stays below any later end.
+//
+// Not to be told apart: a batch that was synced, with neither batch nor seal behind it, that rots before a clean stop. A
+// seal lies in the block behind the batch, or in the same one, and what takes both leaves the same bytes.
 
 /// The end of the log, and what must be done before it is written to again.
 struct LogEnd {
@@ -57,6 +61,14 @@ struct TailFinder {
   private static let rottenBits = 3
 
   func find(last: RecordHeader, previousEnd: LogPosition?, segments: [UInt64]) throws(StorageError) -> LogEnd {
+    if let stop = files.identity.cleanStop, replay.sequence < stop.sequence {
+      throw reader.damaged(
+        at: position.offset,
+        """
+        record \(replay.sequence &+ 1) belongs here and is no longer whole: when the node last stopped, its log ended with \
+        record \(stop.sequence), before byte \(stop.offset) of \(LogFiles.name(stop.segment))
+        """)
+    }
     let here = try [UInt8](bytes(reader, at: position.offset))
     let seal = RecordHeader(kind: .seal, sequence: replay.sequence, offset: position.offset, link: replay.link)
       .bytes(salt: reader.salt)

@@ -8,12 +8,15 @@ package struct GroupState: Sendable, Equatable {
   package var hardState: HardState
   package var last: EntryID
   package var lastChain: UInt64
+  /// Nil: the log begins with entry 1.
+  package var base: LogBase?
 
-  package init(group: GroupID, hardState: HardState, last: EntryID, lastChain: UInt64) {
+  package init(group: GroupID, hardState: HardState, last: EntryID, lastChain: UInt64, base: LogBase? = nil) {
     self.group = group
     self.hardState = hardState
     self.last = last
     self.lastChain = lastChain
+    self.base = base
   }
 }
 
@@ -66,6 +69,23 @@ package struct DiskIdentity: Sendable, Equatable {
     }
   }
 
+  /// Where the log ended when its node last stopped cleanly: at least so far it reaches, for ever.
+  package struct CleanStop: Sendable, Equatable {
+    package var segment: UInt64
+    /// Where in that file the next record goes.
+    package var offset: Int
+    /// Of the last record, and the checksum of its header.
+    package var sequence: UInt64
+    package var link: UInt64
+
+    package init(segment: UInt64, offset: Int, sequence: UInt64, link: UInt64) {
+      self.segment = segment
+      self.offset = offset
+      self.sequence = sequence
+      self.link = link
+    }
+  }
+
   package static let format: UInt32 = 1
   package var cluster: [UInt8]
   package var node: NodeID
@@ -77,10 +97,11 @@ package struct DiskIdentity: Sendable, Equatable {
   package var start: UInt64
   /// When the file that this is in was made; nil: not known.
   package var birth: UInt64?
+  package var cleanStop: CleanStop?
 
   package init(
     cluster: [UInt8], node: NodeID, disk: [UInt8], incarnation: UInt64, initialMembers: [Member], peers: [Peer],
-    start: UInt64 = 0, birth: UInt64? = nil
+    start: UInt64 = 0, birth: UInt64? = nil, cleanStop: CleanStop? = nil
   ) {
     self.cluster = cluster
     self.node = node
@@ -90,12 +111,15 @@ package struct DiskIdentity: Sendable, Equatable {
     self.peers = peers
     self.start = start
     self.birth = birth
+    self.cleanStop = cleanStop
   }
 }
 
 extension SegmentHeader {
   package func encoded() -> [UInt8] {
     let codec = Codec(maximumMessage: 0)
+    let memory = PackMemory()
+    defer { memory.free() }
     var message = Lockstep__Wire__V1__SegmentHeader()
     lockstep__wire__v1__segment_header__init(&message)
     message.node = node.rawValue
@@ -111,6 +135,7 @@ extension SegmentHeader {
       state.last_index = group.last.index.rawValue
       state.last_term = group.last.term.rawValue
       state.last_chain = group.lastChain
+      state.log_base = group.base?.message(in: memory)
       return state
     }
     withPointers(to: states) { pointers in
@@ -140,7 +165,7 @@ extension SegmentHeader {
             hardState: HardState(
               term: Term(state.term), vote: state.vote == 0 ? nil : NodeID(state.vote), commit: LogIndex(state.commit)),
             last: EntryID(term: Term(state.last_term), index: LogIndex(state.last_index)),
-            lastChain: state.last_chain))
+            lastChain: state.last_chain, base: try LogBase(at: state.log_base)))
       }
       return SegmentHeader(
         cluster: message.cluster.array, node: NodeID(message.node), disk: message.disk.array,
@@ -169,7 +194,10 @@ extension DiskIdentity {
           withProtobufBytes(disk) { disk in
             message.cluster = cluster
             message.disk = disk
-            codec.pack(&message)
+            withCleanStop(cleanStop) { stop in
+              message.clean_stop = stop
+              codec.pack(&message)
+            }
           }
         }
       }
@@ -187,6 +215,11 @@ extension DiskIdentity {
       guard message.cluster.len == 16, message.disk.len == 16, message.node > 0 else {
         throw WireError("an identity without a cluster, a disk or a node")
       }
+      var cleanStop: CleanStop?
+      if let stop = message.clean_stop?.pointee {
+        guard let offset = Int(exactly: stop.offset) else { throw WireError("a log that ended at byte \(stop.offset)") }
+        cleanStop = CleanStop(segment: stop.segment, offset: offset, sequence: stop.sequence, link: stop.link)
+      }
       return DiskIdentity(
         cluster: message.cluster.array, node: NodeID(message.node), disk: message.disk.array,
         incarnation: message.incarnation,
@@ -195,7 +228,7 @@ extension DiskIdentity {
         },
         peers: elements(message.peers, message.n_peers).map {
           Peer(node: NodeID($0.node), disk: $0.disk.array, incarnation: $0.incarnation, start: $0.start)
-        }, start: message.start, birth: message.birth == 0 ? nil : message.birth)
+        }, start: message.start, birth: message.birth == 0 ? nil : message.birth, cleanStop: cleanStop)
     }
   }
 }
@@ -237,6 +270,19 @@ private func withPeers(
     message.disk = disk
     withPeers(Array(peers.dropFirst()), done: done + [message], body)
   }
+}
+
+private func withCleanStop(
+  _ stop: DiskIdentity.CleanStop?, _ body: (UnsafeMutablePointer<Lockstep__Wire__V1__CleanStop>?) -> Void
+) {
+  guard let stop else { return body(nil) }
+  var message = Lockstep__Wire__V1__CleanStop()
+  lockstep__wire__v1__clean_stop__init(&message)
+  message.segment = stop.segment
+  message.offset = UInt64(stop.offset)
+  message.sequence = stop.sequence
+  message.link = stop.link
+  withUnsafeMutablePointer(to: &message, body)
 }
 
 func withPointers<Message>(

@@ -1,3 +1,4 @@
+import DiskTesting
 import LockstepConsensus
 import LockstepDriver
 import LockstepExecution
@@ -41,7 +42,7 @@ final class CostCluster {
     let members = (1...3).map { DiskIdentity.Member(node: NodeID($0), address: "node\($0)") }
     for id in members.map(\.node) {
       let directory = try NodeDirectory.open(
-        disk: CostDisk(), path: "data", cluster: nil, node: id, members: members,
+        disk: MemoryDisk(knowsPowerCuts: false), path: "data", cluster: nil, node: id, members: members,
         newDiskID: { Array(repeating: UInt8(id.rawValue), count: 16) })
       let opened = try DurableLog.open(directory, options: LogOptions())
       let groups = opened.groups

@@ -2,7 +2,6 @@ import Glibc
 import LockstepConsensus
 import LockstepDriver
 import LockstepRequests
-import LockstepStorage
 import LockstepWire
 
 /// Links that keep what is sent until it is taken.
@@ -107,65 +106,6 @@ final class CostPeerReplies: ReplyChannel {
   }
 
   func flush() {}
-}
-
-/// A disk whose files are memory, and which knows no crash.
-final class CostDisk: Disk, @unchecked Sendable {
-  // Unchecked: one thread.
-  private var files: [String: CostFile] = [:]
-  private var directories: Set<String> = []
-
-  func open(_ path: String, for access: FileAccess) throws(DiskError) -> any DiskFile {
-    guard let file = files[path] else {
-      throw DiskError(operation: "open", path: path, reason: .notFound, text: "no such file")
-    }
-    return file
-  }
-
-  func create(_ path: String) throws(DiskError) -> any DiskFile {
-    let file = CostFile()
-    files[path] = file
-    return file
-  }
-
-  func list(_ directory: String) throws(DiskError) -> [String]? {
-    guard directories.contains(directory) else { return nil }
-    return files.keys.filter { $0.hasPrefix("\(directory)/") }.map { String($0.dropFirst(directory.count + 1)) }
-      .sorted()
-  }
-
-  func rename(_ from: String, to: String) throws(DiskError) { files[to] = files.removeValue(forKey: from) }
-  func remove(_ path: String) throws(DiskError) { files[path] = nil }
-  func createDirectory(_ path: String) throws(DiskError) { directories.insert(path) }
-  func syncDirectory(_ path: String) throws(DiskError) {}
-  func lock(_ path: String, exclusive: Bool) throws(DiskError) -> any DiskLock { CostLock() }
-}
-
-final class CostLock: DiskLock {
-  func release() {}
-}
-
-final class CostFile: DiskFile {
-  private var bytes: [UInt8] = []
-
-  func size() throws(DiskError) -> Int { bytes.count }
-  func birth() throws(DiskError) -> UInt64? { nil }
-
-  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int {
-    let count = max(0, min(buffer.count, bytes.count - offset))
-    bytes.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + count])) }
-    return count
-  }
-
-  func write(_ written: UnsafeRawBufferPointer, at offset: Int) throws(DiskError) {
-    if bytes.count < offset + written.count {
-      bytes.append(contentsOf: repeatElement(0, count: offset + written.count - bytes.count))
-    }
-    bytes.withUnsafeMutableBytes { UnsafeMutableRawBufferPointer(rebasing: $0[offset...]).copyMemory(from: written) }
-  }
-
-  func sync() throws(DiskError) {}
-  func close() {}
 }
 
 /// The clock that a server measures its stages with.

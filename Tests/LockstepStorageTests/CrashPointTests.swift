@@ -1,3 +1,4 @@
+import DiskTesting
 import LockstepConsensus
 import LockstepStorage
 import Testing
@@ -20,6 +21,7 @@ struct CrashPointTests {
     try node.log?.seal()
     // Larger than a segment.
     try node.append(8, term: 2, size: 400)
+    try node.appendBase(3)
     try node.append(1, term: 3)
     try node.close()
   }

@@ -1,3 +1,4 @@
+import DiskTesting
 import LockstepConsensus
 import LockstepStorage
 import LockstepWire
@@ -9,7 +10,15 @@ struct GroupImage: Equatable {
   var ids: [EntryID] = []
   var chains: [UInt64] = []
 
+  /// The log begins behind this entry; the lists above go on having what came before.
+  var base = 0
+
   var last: EntryID { ids.last ?? .zero }
+
+  /// As a log that begins at the base has it.
+  var behindBase: GroupImage {
+    GroupImage(hardState: hardState, ids: Array(ids.dropFirst(base)), chains: Array(chains.dropFirst(base)), base: base)
+  }
 }
 
 typealias Image = [UInt64: GroupImage]
@@ -88,11 +97,24 @@ final class Fixture {
       entries: block)
   }
 
+  /// Writes a base of group 1 at this index, as if a snapshot stood for all up to there.
+  func appendBase(_ index: Int) throws {
+    let image = try #require(model[1])
+    let state = HardState(
+      term: image.hardState.term, vote: image.hardState.vote, commit: LogIndex(UInt64(index)))
+    try append([LogWrite(group: .first, hardState: state, base: base(image, index))])
+  }
+
+  func base(_ image: GroupImage, _ index: Int) -> LogBase {
+    LogBase(id: image.ids[index - 1], chain: image.chains[index - 1], members: [8, 1])
+  }
+
   func append(_ writes: [LogWrite]) throws {
     var next = model
     for write in writes {
       var image = next[write.group.rawValue] ?? GroupImage()
       image.hardState = write.hardState
+      if let base = write.base { image.base = Int(base.id.index.rawValue) }
       for block in write.blocks {
         let kept = Int(block.first.rawValue) - 1
         image.ids = Array(image.ids.prefix(kept))
@@ -124,8 +146,8 @@ final class Fixture {
     let log = try #require(log)
     var image: Image = [:]
     for group in recovered {
-      var one = GroupImage(hardState: group.hardState)
-      var next = LogIndex(1)
+      var one = GroupImage(hardState: group.hardState, base: Int(group.base.id.index.rawValue))
+      var next = group.base.id.index.next
       while next <= group.last.index {
         let blocks = try log.read(
           group: group.group, from: next, through: group.last.index, maximumBytes: 700,
@@ -140,7 +162,7 @@ final class Fixture {
           next = block.last.next
         }
       }
-      #expect(one.last == group.last)
+      #expect(one.ids.isEmpty ? group.base.id == group.last : one.last == group.last)
       #expect(one.ids.isEmpty || one.chains.last == group.lastChain)
       if let end = group.tail.last { #expect(end.last == group.last.index) }
       image[group.group.rawValue] = one
@@ -152,12 +174,12 @@ final class Fixture {
   func recover() throws -> Int? {
     try open()
     let image = try found()
-    return images.lastIndex(of: image)
+    return images.lastIndex { $0.mapValues(\.behindBase) == image }
   }
 
   var logFiles: [String: [UInt8]] {
     var files: [String: [UInt8]] = [:]
-    for path in disk.names.keys where path.contains("/log-") { files[path] = disk[path] }
+    for path in disk.paths where path.contains("/log-") { files[path] = disk[path] }
     return files
   }
 }

@@ -1,3 +1,4 @@
+import DiskTesting
 import LockstepConsensus
 import LockstepStorage
 import LockstepWire
@@ -17,13 +18,13 @@ struct NodeDirectoryTests {
   }
 
   private func refusal(_ disk: MemoryDisk, _ body: () throws -> NodeDirectory) -> String {
-    let before = disk.names.mapValues(\.bytes)
+    let before = disk.contents
     do {
       _ = try body()
       Issue.record("not refused")
       return ""
     } catch {
-      #expect(disk.names.mapValues(\.bytes) == before)
+      #expect(disk.contents == before)
       return "\(error)"
     }
   }

@@ -1,3 +1,4 @@
+import DiskTesting
 import Testing
 
 @testable import LockstepStorage

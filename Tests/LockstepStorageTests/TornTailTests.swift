@@ -1,3 +1,4 @@
+import DiskTesting
 import LockstepStorage
 import Testing
 

@@ -1,3 +1,4 @@
+import LockstepConsensus
 import Foundation
 import LockstepConsensus
 import LockstepExecution

@@ -18,8 +18,10 @@ PROTOBUF_C__BEGIN_DECLS
 
 typedef struct Lockstep__Wire__V1__SegmentHeader Lockstep__Wire__V1__SegmentHeader;
 typedef struct Lockstep__Wire__V1__GroupState Lockstep__Wire__V1__GroupState;
+typedef struct Lockstep__Wire__V1__LogBase Lockstep__Wire__V1__LogBase;
 typedef struct Lockstep__Wire__V1__LogBatch Lockstep__Wire__V1__LogBatch;
 typedef struct Lockstep__Wire__V1__Identity Lockstep__Wire__V1__Identity;
+typedef struct Lockstep__Wire__V1__CleanStop Lockstep__Wire__V1__CleanStop;
 typedef struct Lockstep__Wire__V1__KnownPeer Lockstep__Wire__V1__KnownPeer;
 typedef struct Lockstep__Wire__V1__Acknowledgements Lockstep__Wire__V1__Acknowledgements;
 typedef struct Lockstep__Wire__V1__Acknowledged Lockstep__Wire__V1__Acknowledged;
@@ -74,10 +76,37 @@ struct  Lockstep__Wire__V1__GroupState
   uint64_t last_index;
   uint64_t last_term;
   uint64_t last_chain;
+  /*
+   * none: the log begins with entry 1
+   */
+  Lockstep__Wire__V1__LogBase *log_base;
 };
 #define LOCKSTEP__WIRE__V1__GROUP_STATE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__group_state__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, NULL }
+
+
+/*
+ * Where a group's log begins: behind this entry. What is up to there is no longer needed, and segments that hold nothing
+ * else may be gone.
+ */
+struct  Lockstep__Wire__V1__LogBase
+{
+  ProtobufCMessage base;
+  uint64_t index;
+  uint64_t term;
+  /*
+   * of that entry
+   */
+  uint64_t chain;
+  /*
+   * a Configuration, as of that entry
+   */
+  ProtobufCBinaryData members;
+};
+#define LOCKSTEP__WIRE__V1__LOG_BASE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__log_base__descriptor) \
+    , 0, 0, 0, {0,NULL} }
 
 
 /*
@@ -100,6 +129,10 @@ struct  Lockstep__Wire__V1__LogBatch
   uint64_t first_index;
   uint64_t previous_chain;
   /*
+   * from now on the log begins here; with it come no entries
+   */
+  Lockstep__Wire__V1__LogBase *log_base;
+  /*
    * the last field: the same bytes as in AppendRequest
    */
   size_t n_entries;
@@ -107,7 +140,7 @@ struct  Lockstep__Wire__V1__LogBatch
 };
 #define LOCKSTEP__WIRE__V1__LOG_BATCH__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__log_batch__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0,NULL }
+    , 0, 0, 0, 0, 0, 0, NULL, 0,NULL }
 
 
 struct  Lockstep__Wire__V1__Identity
@@ -136,10 +169,40 @@ struct  Lockstep__Wire__V1__Identity
    * when this very file was made, in nanoseconds: no copy has it; 0: not known
    */
   uint64_t birth;
+  /*
+   * the last one; none before the first, and in directories of versions that wrote none
+   */
+  Lockstep__Wire__V1__CleanStop *clean_stop;
 };
 #define LOCKSTEP__WIRE__V1__IDENTITY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__identity__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, 0,NULL, 0,NULL, 0, 0 }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, 0,NULL, 0,NULL, 0, 0, NULL }
+
+
+/*
+ * Where the log ended when its node stopped cleanly. Records are only ever added, so the log reaches so far at any later
+ * time; it stands in another file than the records of which it speaks.
+ */
+struct  Lockstep__Wire__V1__CleanStop
+{
+  ProtobufCMessage base;
+  uint64_t segment;
+  /*
+   * where in that file the next record goes
+   */
+  uint64_t offset;
+  /*
+   * of the last record
+   */
+  uint64_t sequence;
+  /*
+   * the checksum of its header
+   */
+  uint64_t link;
+};
+#define LOCKSTEP__WIRE__V1__CLEAN_STOP__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__clean_stop__descriptor) \
+    , 0, 0, 0, 0 }
 
 
 /*
@@ -232,6 +295,25 @@ Lockstep__Wire__V1__GroupState *
 void   lockstep__wire__v1__group_state__free_unpacked
                      (Lockstep__Wire__V1__GroupState *message,
                       ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__LogBase methods */
+void   lockstep__wire__v1__log_base__init
+                     (Lockstep__Wire__V1__LogBase         *message);
+size_t lockstep__wire__v1__log_base__get_packed_size
+                     (const Lockstep__Wire__V1__LogBase   *message);
+size_t lockstep__wire__v1__log_base__pack
+                     (const Lockstep__Wire__V1__LogBase   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__log_base__pack_to_buffer
+                     (const Lockstep__Wire__V1__LogBase   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__LogBase *
+       lockstep__wire__v1__log_base__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__log_base__free_unpacked
+                     (Lockstep__Wire__V1__LogBase *message,
+                      ProtobufCAllocator *allocator);
 /* Lockstep__Wire__V1__LogBatch methods */
 void   lockstep__wire__v1__log_batch__init
                      (Lockstep__Wire__V1__LogBatch         *message);
@@ -269,6 +351,25 @@ Lockstep__Wire__V1__Identity *
                       const uint8_t       *data);
 void   lockstep__wire__v1__identity__free_unpacked
                      (Lockstep__Wire__V1__Identity *message,
+                      ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__CleanStop methods */
+void   lockstep__wire__v1__clean_stop__init
+                     (Lockstep__Wire__V1__CleanStop         *message);
+size_t lockstep__wire__v1__clean_stop__get_packed_size
+                     (const Lockstep__Wire__V1__CleanStop   *message);
+size_t lockstep__wire__v1__clean_stop__pack
+                     (const Lockstep__Wire__V1__CleanStop   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__clean_stop__pack_to_buffer
+                     (const Lockstep__Wire__V1__CleanStop   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__CleanStop *
+       lockstep__wire__v1__clean_stop__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__clean_stop__free_unpacked
+                     (Lockstep__Wire__V1__CleanStop *message,
                       ProtobufCAllocator *allocator);
 /* Lockstep__Wire__V1__KnownPeer methods */
 void   lockstep__wire__v1__known_peer__init
@@ -335,11 +436,17 @@ typedef void (*Lockstep__Wire__V1__SegmentHeader_Closure)
 typedef void (*Lockstep__Wire__V1__GroupState_Closure)
                  (const Lockstep__Wire__V1__GroupState *message,
                   void *closure_data);
+typedef void (*Lockstep__Wire__V1__LogBase_Closure)
+                 (const Lockstep__Wire__V1__LogBase *message,
+                  void *closure_data);
 typedef void (*Lockstep__Wire__V1__LogBatch_Closure)
                  (const Lockstep__Wire__V1__LogBatch *message,
                   void *closure_data);
 typedef void (*Lockstep__Wire__V1__Identity_Closure)
                  (const Lockstep__Wire__V1__Identity *message,
+                  void *closure_data);
+typedef void (*Lockstep__Wire__V1__CleanStop_Closure)
+                 (const Lockstep__Wire__V1__CleanStop *message,
                   void *closure_data);
 typedef void (*Lockstep__Wire__V1__KnownPeer_Closure)
                  (const Lockstep__Wire__V1__KnownPeer *message,
@@ -358,8 +465,10 @@ typedef void (*Lockstep__Wire__V1__Acknowledged_Closure)
 
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__segment_header__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__group_state__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__log_base__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__log_batch__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__identity__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__clean_stop__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__known_peer__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__acknowledgements__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__acknowledged__descriptor;

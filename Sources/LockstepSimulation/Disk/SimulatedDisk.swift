@@ -154,6 +154,14 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     inode.flipBit(bit, at: offset)
   }
 
+  /// These bytes are zeros from now on.
+  package func zero(_ range: Range<Int>, in path: String) {
+    guard let inode = names[path] else { return }
+    for offset in range where inode.bytes.indices.contains(offset) {
+      for bit in 0..<8 where inode.bytes[offset] & 1 << UInt8(bit) != 0 { inode.flipBit(bit, at: offset) }
+    }
+  }
+
   // MARK: Operations
 
   func checkAlive(_ owner: Int, _ operation: String, _ path: String) throws(DiskError) {

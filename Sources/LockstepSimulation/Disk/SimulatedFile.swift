@@ -50,6 +50,8 @@ final class SimulatedFile: DiskFile {
     try disk.write([UInt8](bytes), at: offset, path, inode)
   }
 
+  func allocate(_ range: Range<Int>) throws(DiskError) { try zero(range) }
+
   func sync() throws(DiskError) {
     try check("sync")
     try disk.sync(path, inode)

@@ -62,6 +62,7 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case diskSlow
   case diskStalled
   case bitRot
+  case endOfStoppedLogLost
   case misdirectedWrite
   case staleSector
   case directoryRolledBack

@@ -80,6 +80,11 @@ final class FaultDriver {
       guard node.isUp else { return false }
       world.crash(place + 1)
       world.planStart(place)
+    case .endOfStoppedLogLost:
+      guard node.isUp, !node.isPaused, !node.isUnreliable else { return false }
+      let isDamaged = world.endInOrder(place + 1) && world.loseEndOfLog(place + 1, upTo: random.within(1...1200))
+      world.planStart(place)
+      return isDamaged
     case .restartLoop:
       guard node.isUp else { return false }
       world.crash(place + 1)

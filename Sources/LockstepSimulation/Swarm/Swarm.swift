@@ -126,6 +126,7 @@ struct Swarm {
       for kind in Self.pressureKinds where random.oneIn(2) && !disabled.contains(kind) { events.append(kind) }
     }
     if random.oneIn(4), !disabled.contains(.directoryCopiedBack) { events.append(.directoryCopiedBack) }
+    if random.oneIn(4), !disabled.contains(.endOfStoppedLogLost) { events.append(.endOfStoppedLogLost) }
     self.events = events
     self.options = options
   }

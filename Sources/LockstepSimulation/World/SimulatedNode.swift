@@ -47,6 +47,8 @@ final class SimulatedNode {
   /// Its disk may lose what was synced.
   var isUnreliable = false
   var mayStart = true
+  /// The end of its log is lost since it stopped in order, and this is what was there: its next start must say so.
+  var beforeDamage: SimulatedDisk.Image?
   /// How much slower than it should be it gets to its turns, in nanoseconds.
   var starvation: UInt64 = 0
   /// So many times as slow; and until then nothing is finished.

@@ -23,6 +23,9 @@ extension World {
         disk: simulated.disk, path: "data", cluster: cluster, node: NodeID(UInt64(place + 1)), members: members,
         newDiskID: { (0..<16).map { _ in UInt8(truncatingIfNeeded: processRandom.next()) } }, options: options.log)
       let opened = try DurableLog.open(directory, options: options.log)
+      books.check(
+        .recovery, simulated.beforeDamage == nil,
+        "node \(place + 1) starts, and the end of its log was lost after it had stopped")
       let groups = opened.groups
       // Unsafe: a simulation is one thread.
       nonisolated(unsafe) let log = opened.log
@@ -113,6 +116,7 @@ extension World {
       return
     }
     tell("node \(place + 1) does not start: \(error)")
+    if case .damaged = error, putBackEndOfLog(place) { return planStart(place) }
     switch error {
     case .disk, .outOfSpace, .stopped:
       books.check(.explainedEnd, faultsSince > 0, "node \(place + 1) does not start: \(error)")
@@ -172,7 +176,7 @@ extension World {
     look(at: place)
   }
 
-  private func run(_ job: DiskJob, _ place: Int) -> DiskResult {
+  func run(_ job: DiskJob, _ place: Int) -> DiskResult {
     let simulated = nodes[place]
     guard let worker = simulated.worker else {
       return DiskResult(job: job, outcome: .failed(.stopped("the process has ended")))
@@ -241,8 +245,7 @@ extension World {
       books.check(
         .noAnswerLost, !unansweredCalls.contains { $0.node == place + 1 },
         "node \(place + 1) has stopped in order, and has not answered all calls")
-      tell("node \(place + 1) has stopped in order")
-      end(place)
+      endInOrder(place + 1)
       planStart(place)
     }
   }

@@ -1,3 +1,4 @@
+import DiskTesting
 import LockstepConsensus
 import LockstepStorage
 import LockstepWire
@@ -9,11 +10,15 @@ struct HonestLog {
   /// The last segment, and where in it the seal stands that says that all before it was synced.
   let seal: (name: String, place: Range<Int>)?
 
-  /// Several kinds: new; one segment; several segments and groups, with entries replaced; not closed.
-  static let all = [make(batches: 0), make(batches: 3), make(batches: 24), make(batches: 24, isClosed: false)]
+  /// Several kinds: new; one segment; several segments and groups, with entries replaced; not closed; with bases, and
+  /// without the oldest segment.
+  static let all = [
+    make(batches: 0), make(batches: 3), make(batches: 24), make(batches: 24, isClosed: false),
+    make(batches: 24, behindBases: 6), make(batches: 24, behindBases: 6, isClosed: false),
+  ]
 
-  private static func make(batches: Int, isClosed: Bool = true) -> HonestLog {
-    let disk = FuzzDisk()
+  private static func make(batches: Int, behindBases later: Int = 0, isClosed: Bool = true) -> HonestLog {
+    let disk = MemoryDisk(knowsPowerCuts: false)
     do throws(StorageError) {
       let directory = try NodeDirectory.open(
         disk: disk, path: LogRun.path, cluster: Samples.cluster, node: NodeID(1), members: LogRun.members,
@@ -21,12 +26,15 @@ struct HonestLog {
       let (log, _, _) = try DurableLog.open(directory, options: LogRun.options)
       var writer = Writer()
       for number in 0..<batches { try log.append(writer.batch(number)) }
+      if later > 0 { try log.append(writer.bases(term: Term(UInt64(1 + batches / 6)))) }
+      for number in batches..<batches + later { try log.append(writer.batch(number)) }
       _ = try log.prepareNextSegment()
       if isClosed { try log.close() }
       directory.close()
     } catch { violated("an honest log: \(error)") }
     var images = disk.images(of: LogRun.path)
     images["lock"] = []
+    if later > 0 { images["log-0000000001"] = nil }
     guard let contents = LogRun.open(images) else { violated("an honest log is refused") }
     return HonestLog(images: images, contents: contents, seal: isClosed ? seal(of: images) : nil)
   }
@@ -68,6 +76,17 @@ struct HonestLog {
       let vote = HardState(term: Term(UInt64(1 + number)), vote: NodeID(2))
       let write = LogWrite(group: GroupID(UInt64(place + 1)), hardState: state, entries: all.suffix(from: first))
       return number % 5 == 4 ? [write, LogWrite(group: GroupID(3), hardState: vote)] : [write]
+    }
+
+    /// Each log begins behind its entry before the last; the last may still be replaced.
+    func bases(term: Term) -> [LogWrite] {
+      zip([1, 2] as [UInt64], blocks).compactMap { group, all in
+        let gone = all.prefix(before: all.last)
+        guard let id = gone.lastID else { return nil }
+        let base = LogBase(id: id, chain: gone.lastChain, members: [8, 1])
+        return LogWrite(
+          group: GroupID(group), hardState: HardState(term: term, commit: base.id.index), base: base)
+      }
     }
   }
 }

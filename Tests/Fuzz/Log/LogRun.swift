@@ -1,3 +1,4 @@
+import DiskTesting
 import LockstepConsensus
 import LockstepStorage
 import LockstepWire
@@ -7,9 +8,10 @@ struct LogContents: Equatable {
   struct Group: Equatable {
     let group: GroupID
     let hardState: HardState
+    let base: LogBase
     let last: EntryID
     let lastChain: UInt64
-    /// Every entry, read back from the files.
+    /// Every entry behind the base, read back from the files.
     let entries: [UInt8]
   }
   let groups: [Group]
@@ -30,7 +32,7 @@ struct LogRun {
   /// The contents, or nil when the directory was refused. Either way nobody has changed what they only read.
   static func open(_ images: [String: [UInt8]]) -> LogContents? {
     let verified = verify(images)
-    let disk = FuzzDisk(directory: path, images)
+    let disk = MemoryDisk(holding: images, in: path)
     let first = recover(disk)
     // Without an identity and without data a directory is new to a start, and nothing to a reader.
     demand(
@@ -56,7 +58,7 @@ struct LogRun {
 
   /// The last entry of each group, or nil.
   private static func verify(_ images: [String: [UInt8]]) -> [EntryID]? {
-    let disk = FuzzDisk(directory: path, images)
+    let disk = MemoryDisk(holding: images, in: path)
     var last: [EntryID]?
     do throws(StorageError) {
       let inspector = try LogInspector(disk: disk, path: path)
@@ -76,7 +78,7 @@ struct LogRun {
   }
 
   private static func start(
-    _ disk: FuzzDisk, _ body: (DurableLog, [RecoveredGroup]) throws(StorageError) -> Void
+    _ disk: MemoryDisk, _ body: (DurableLog, [RecoveredGroup]) throws(StorageError) -> Void
   ) throws(StorageError) {
     let directory = try NodeDirectory.open(
       disk: disk, path: path, cluster: nil, node: NodeID(1), members: members, newDiskID: { Samples.diskID },
@@ -87,7 +89,7 @@ struct LogRun {
     try log.close()
   }
 
-  private static func recover(_ disk: FuzzDisk) -> LogContents? {
+  private static func recover(_ disk: MemoryDisk) -> LogContents? {
     var contents: LogContents?
     do throws(StorageError) {
       try start(disk) { log, groups throws(StorageError) in
@@ -105,8 +107,8 @@ struct LogRun {
   /// Reads all entries of a group back, a few at a time.
   private static func read(_ group: RecoveredGroup, _ log: DurableLog) throws(StorageError) -> LogContents.Group {
     var bytes: [UInt8] = []
-    var next = LogIndex(1)
-    var chain: UInt64?
+    var next = group.base.id.index.next
+    var chain = group.base.chain
     while next <= group.last.index {
       let blocks: [EntryBlock]
       do throws(StorageError) {
@@ -116,21 +118,22 @@ struct LogRun {
       } catch { violated("entry \(next) of a recovered log cannot be read: \(error)") }
       for block in blocks {
         demand(block.first == next && !block.isEmpty, "entry \(next) was asked for, \(block.first) came")
-        demand(chain == nil || chain == block.previousChain, "the chain breaks at \(next)")
+        demand(chain == block.previousChain, "the chain breaks at \(next)")
         chain = block.lastChain
         next = block.last.next
         bytes += block.bytes
       }
     }
-    demand(chain == nil || chain == group.lastChain, "the last chain hash is another")
+    demand(chain == group.lastChain, "the last chain hash is another")
     demand(log.term(of: group.group, at: group.last.index) == group.last.term, "the last term is another")
     if let tail = group.tail.last { demand(tail.lastID == group.last, "the tail ends elsewhere") }
     return LogContents.Group(
-      group: group.group, hardState: group.hardState, last: group.last, lastChain: group.lastChain, entries: bytes)
+      group: group.group, hardState: group.hardState, base: group.base, last: group.last, lastChain: group.lastChain,
+      entries: bytes)
   }
 
   /// A log that was recovered takes more entries, and they are there at the next start.
-  private static func goOn(_ disk: FuzzDisk, _ contents: LogContents) {
+  private static func goOn(_ disk: MemoryDisk, _ contents: LogContents) {
     guard let group = contents.groups.last, group.hardState.term.rawValue < .max - 1 else { return }
     var block = EntryBlock(first: group.last.index.next, previousChain: group.lastChain)
     let term = group.hardState.term.next

@@ -41,6 +41,7 @@ enum LogText {
     text += summary.isSealed ? "the log was at rest when its node ended\n" : "its node ended in the middle of work\n"
     for group in summary.groups {
       text += "group \(group.group): last index \(group.last.index) of term \(group.last.term), "
+      if let base = group.base { text += "begins behind index \(base.id.index) of term \(base.id.term), " }
       text += "commit \(group.hardState.commit), term \(group.hardState.term), chain \(hexadecimal(group.lastChain))\n"
     }
     for notice in report.notices { text += "note: \(notice)\n" }
@@ -53,6 +54,7 @@ enum LogText {
         "group": .init(group.group.rawValue), "lastIndex": .init(group.last.index.rawValue),
         "lastTerm": .init(group.last.term.rawValue), "term": .init(group.hardState.term.rawValue),
         "commitIndex": .init(group.hardState.commit.rawValue), "chain": .init(hexadecimal(group.lastChain)),
+        "baseIndex": .init(group.base?.id.index.rawValue ?? 0), "baseTerm": .init(group.base?.id.term.rawValue ?? 0),
       ])
     }
     let (identity, report) = (summary.identity, summary.report)

@@ -1,20 +1,21 @@
-import LockstepStorage
+package import LockstepStorage
 import Synchronization
 
-/// A disk in memory that knows what a power cut would leave: sectors and names that were not synced survive in any
-/// subset. Single-threaded, as the log is.
-final class MemoryDisk: Disk, @unchecked Sendable {
-  static let sector = 512
+/// A disk in memory. It knows what a power cut would leave: sectors and names that were not synced survive in any
+/// subset; where nobody cuts the power, it need not keep that in mind. Single-threaded, as the log is.
+package final class MemoryDisk: Disk, @unchecked Sendable {
+  // Unchecked: a test is one thread.
+  private static let sector = 512
 
   /// What becomes of writes that no sync has covered.
-  enum Fate {
+  package enum Fate {
     case lost
     case kept
     /// Each sector, each name for itself.
     case any(Random)
   }
 
-  final class Node {
+  private final class Node {
     let birth: UInt64
     var bytes: [UInt8] = []
     var durable: [UInt8] = []
@@ -38,25 +39,31 @@ final class MemoryDisk: Disk, @unchecked Sendable {
     case clear(String)
   }
 
-  private(set) var names: [String: Node] = [:]
+  private var names: [String: Node] = [:]
   private var durableNames: [String: Node] = [:]
   private var nameChanges: [NameChange] = []
-  private(set) var directories: Set<String> = [""]
+  private var directories: Set<String>
   private var locked: Set<String> = []
-  private(set) var operations: [String] = []
+  package private(set) var operations: [String] = []
   /// From this operation on (counted from 0) all fail: the power is gone. The operation itself may still take effect.
-  var powerOffAt: Int?
+  package var powerOffAt: Int?
   /// This operation fails once, with this reason.
-  var failAt: (operation: Int, reason: DiskError.Reason)?
+  package var failAt: (operation: Int, reason: DiskError.Reason)?
   /// Whether it tells when files were made.
-  var knowsBirths = true
+  package var knowsBirths = true
   /// Bytes that all files may have together.
-  var space = Int.max
+  package var space = Int.max
+  /// Without it nothing of all that is counted or kept, and writes cost no more than a copy.
+  private let knowsPowerCuts: Bool
+
+  package init(knowsPowerCuts: Bool = true, directories: Set<String> = []) {
+    self.knowsPowerCuts = knowsPowerCuts
+    self.directories = directories
+  }
 
   /// `asSnapshot`: the files are the same ones; otherwise they are copies.
-  func copy(asSnapshot: Bool = true) -> MemoryDisk {
-    let copy = MemoryDisk()
-    copy.directories = directories
+  package func copy(asSnapshot: Bool = true) -> MemoryDisk {
+    let copy = MemoryDisk(knowsPowerCuts: knowsPowerCuts, directories: directories)
     for (path, node) in names {
       let other = asSnapshot ? Node(birth: node.birth) : Self.newNode()
       other.bytes = node.bytes
@@ -67,7 +74,11 @@ final class MemoryDisk: Disk, @unchecked Sendable {
     return copy
   }
 
-  subscript(path: String) -> [UInt8] {
+  package var paths: [String] { names.keys.sorted() }
+  /// The bytes of every file, by path.
+  package var contents: [String: [UInt8]] { names.mapValues(\.bytes) }
+
+  package subscript(path: String) -> [UInt8] {
     get { names[path]?.bytes ?? [] }
     set {
       let node = names[path].map { Node(birth: $0.birth) } ?? Self.newNode()
@@ -78,13 +89,14 @@ final class MemoryDisk: Disk, @unchecked Sendable {
     }
   }
 
-  func erase(_ path: String) {
+  package func erase(_ path: String) {
     names[path] = nil
     durableNames[path] = nil
   }
 
   /// The machine goes dark and comes back.
-  func powerCut(_ fate: Fate) {
+  package func powerCut(_ fate: Fate) {
+    precondition(knowsPowerCuts, "a disk that keeps no account of what was synced")
     func survives() -> Bool {
       switch fate {
       case .lost: false
@@ -111,7 +123,7 @@ final class MemoryDisk: Disk, @unchecked Sendable {
   }
 
   /// The process ends and comes back; what the system holds in memory stays.
-  func restart() {
+  package func restart() {
     locked = []
     powerOffAt = nil
     failAt = nil
@@ -119,6 +131,7 @@ final class MemoryDisk: Disk, @unchecked Sendable {
   }
 
   private static func put(_ bytes: ArraySlice<UInt8>, at offset: Int, in file: inout [UInt8]) {
+    guard !bytes.isEmpty else { return }
     if file.count < offset + bytes.count {
       file.append(contentsOf: repeatElement(0, count: offset + bytes.count - file.count))
     }
@@ -127,6 +140,7 @@ final class MemoryDisk: Disk, @unchecked Sendable {
 
   /// Counts the operation; says whether it takes effect although it fails.
   private func step(_ operation: String, _ path: String, effect: () throws(DiskError) -> Void) throws(DiskError) {
+    guard knowsPowerCuts else { return try effect() }
     let number = operations.count
     operations.append("\(operation) \(path)")
     if let powerOffAt, number >= powerOffAt {
@@ -139,55 +153,73 @@ final class MemoryDisk: Disk, @unchecked Sendable {
     try effect()
   }
 
+  private func note(_ change: NameChange) {
+    if knowsPowerCuts { nameChanges.append(change) }
+  }
+
   private func missing(_ operation: String, _ path: String) -> DiskError {
     DiskError(operation: operation, path: path, reason: .notFound, text: "No such file or directory")
   }
 
-  func open(_ path: String, for access: FileAccess) throws(DiskError) -> any DiskFile {
-    guard let node = names[path] else { throw missing("open", path) }
-    return File(disk: self, path: path, node: node)
+  private static func parent(of path: String) -> String {
+    path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
   }
 
-  func create(_ path: String) throws(DiskError) -> any DiskFile {
-    guard names[path] == nil else {
-      throw DiskError(operation: "create", path: path, reason: .other, text: "File exists")
+  private func isDirectory(_ path: String) -> Bool { ["", ".", "/"].contains(path) || directories.contains(path) }
+
+  private func checkNew(_ operation: String, _ path: String) throws(DiskError) {
+    guard names[path] == nil, !directories.contains(path) else {
+      throw DiskError(operation: operation, path: path, reason: .other, text: "File exists")
     }
+    guard isDirectory(Self.parent(of: path)) else { throw missing(operation, path) }
+  }
+
+  package func open(_ path: String, for access: FileAccess) throws(DiskError) -> any DiskFile {
+    guard let node = names[path] else { throw missing("open", path) }
+    return File(disk: self, path: path, node: node, access: access)
+  }
+
+  package func create(_ path: String) throws(DiskError) -> any DiskFile {
+    try checkNew("create", path)
     let node = Self.newNode()
     try step("create", path) { () throws(DiskError) in
       names[path] = node
-      nameChanges.append(.set(path, node))
+      note(.set(path, node))
     }
-    return File(disk: self, path: path, node: node)
+    return File(disk: self, path: path, node: node, access: .readingAndWriting)
   }
 
-  func list(_ directory: String) throws(DiskError) -> [String]? {
+  package func list(_ directory: String) throws(DiskError) -> [String]? {
     guard directories.contains(directory) else { return nil }
-    let inside = names.keys.filter { $0.hasPrefix(directory + "/") }
+    let inside = (Array(names.keys) + directories).filter { Self.parent(of: $0) == directory }
     return inside.map { String($0.dropFirst(directory.count + 1)) }.sorted()
   }
 
-  func rename(_ from: String, to: String) throws(DiskError) {
-    guard let node = names[from] else { throw missing("rename", from) }
+  package func rename(_ from: String, to: String) throws(DiskError) {
+    guard let node = names[from], isDirectory(Self.parent(of: to)) else { throw missing("rename", from) }
     try step("rename", from) { () throws(DiskError) in
       names[from] = nil
       names[to] = node
-      nameChanges += [.set(to, node), .clear(from)]
+      note(.set(to, node))
+      note(.clear(from))
     }
   }
 
-  func remove(_ path: String) throws(DiskError) {
+  package func remove(_ path: String) throws(DiskError) {
     guard names[path] != nil else { throw missing("remove", path) }
     try step("remove", path) { () throws(DiskError) in
       names[path] = nil
-      nameChanges.append(.clear(path))
+      note(.clear(path))
     }
   }
 
-  func createDirectory(_ path: String) throws(DiskError) {
+  package func createDirectory(_ path: String) throws(DiskError) {
+    try checkNew("create directory", path)
     try step("createDirectory", path) { () throws(DiskError) in directories.insert(path) }
   }
 
-  func syncDirectory(_ path: String) throws(DiskError) {
+  package func syncDirectory(_ path: String) throws(DiskError) {
+    guard isDirectory(path) else { throw missing("sync directory", path) }
     try step("syncDirectory", path) { () throws(DiskError) in
       for change in nameChanges {
         switch change {
@@ -199,7 +231,7 @@ final class MemoryDisk: Disk, @unchecked Sendable {
     }
   }
 
-  func lock(_ path: String, exclusive: Bool) throws(DiskError) -> any DiskLock {
+  package func lock(_ path: String, exclusive: Bool) throws(DiskError) -> any DiskLock {
     guard !locked.contains(path) else {
       throw DiskError(operation: "lock", path: path, reason: .heldElsewhere(process: 4711), text: "held")
     }
@@ -224,25 +256,33 @@ final class MemoryDisk: Disk, @unchecked Sendable {
     let disk: MemoryDisk
     let path: String
     let node: Node
+    let access: FileAccess
+    private var isOpen = true
 
-    init(disk: MemoryDisk, path: String, node: Node) {
-      (self.disk, self.path, self.node) = (disk, path, node)
+    init(disk: MemoryDisk, path: String, node: Node, access: FileAccess) {
+      (self.disk, self.path, self.node, self.access) = (disk, path, node, access)
     }
 
-    func size() throws(DiskError) -> Int { node.bytes.count }
+    func size() throws(DiskError) -> Int {
+      try check("size")
+      return node.bytes.count
+    }
     func birth() throws(DiskError) -> UInt64? { disk.knowsBirths ? node.birth : nil }
 
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int {
+      try check("read")
       let count = max(0, min(buffer.count, node.bytes.count - offset))
       if count > 0 { buffer.copyBytes(from: node.bytes[offset..<offset + count]) }
       return count
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError) {
+      try check("write", isAllowed: access == .readingAndWriting)
+      guard disk.knowsPowerCuts else { return put(bytes, at: offset) }
       let all = [UInt8](bytes)
       try disk.step("write", path) { () throws(DiskError) in
         let others = disk.names.values.reduce(0) { $0 + $1.bytes.count } - node.bytes.count
-        guard max(node.bytes.count, offset + all.count) <= disk.space - others else {
+        guard all.isEmpty || max(node.bytes.count, offset + all.count) <= disk.space - others else {
           throw DiskError(operation: "write", path: path, reason: .outOfSpace, text: "No space left on device")
         }
         MemoryDisk.put(all[...], at: offset, in: &node.bytes)
@@ -256,6 +296,8 @@ final class MemoryDisk: Disk, @unchecked Sendable {
     }
 
     func sync() throws(DiskError) {
+      try check("sync")
+      guard disk.knowsPowerCuts else { return }
       do throws(DiskError) {
         try disk.step("sync", path) { () throws(DiskError) in
           node.durable = node.bytes
@@ -268,24 +310,26 @@ final class MemoryDisk: Disk, @unchecked Sendable {
       }
     }
 
-    func close() {}
+    func allocate(_ range: Range<Int>) throws(DiskError) {
+      try check("allocate", isAllowed: access == .readingAndWriting)
+      try zero(range)
+    }
+
+    func close() { isOpen = false }
+
+    private func check(_ operation: String, isAllowed: Bool = true) throws(DiskError) {
+      guard isOpen, isAllowed else {
+        throw DiskError(operation: operation, path: path, reason: .other, text: "Bad file descriptor")
+      }
+    }
+
+    private func put(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+      guard bytes.count > 0 else { return }
+      let missing = offset + bytes.count - node.bytes.count
+      if missing > 0 { node.bytes.append(contentsOf: repeatElement(0, count: missing)) }
+      node.bytes.withUnsafeMutableBytes { all in
+        UnsafeMutableRawBufferPointer(rebasing: all[offset...]).copyMemory(from: bytes)
+      }
+    }
   }
-}
-
-/// SplitMix64: the same numbers from the same seed.
-final class Random {
-  private var state: UInt64
-  init(_ seed: UInt64) { state = seed }
-
-  func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
-  }
-
-  func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-  func chance(_ outOf: Int) -> Bool { below(outOf) == 0 }
-  func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) } }
 }
