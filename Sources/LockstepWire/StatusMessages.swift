@@ -111,7 +111,8 @@ extension Codec {
     group.voters = Array(UnsafeBufferPointer(start: packed.voters, count: packed.n_voters))
     group.peers = UnsafeBufferPointer(start: packed.peers, count: packed.n_peers).compactMap { $0?.pointee }.map {
       PeerReport(
-        node: $0.node, matchIndex: $0.match_index, state: $0.state.flatMap { Progress.State(rawValue: String(cString: $0)) },
+        node: $0.node, matchIndex: $0.match_index,
+        state: $0.state.flatMap { Progress.State(rawValue: String(cString: $0)) },
         isConnected: $0.connected != 0)
     }
     return group

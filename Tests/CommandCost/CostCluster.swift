@@ -56,7 +56,9 @@ final class CostCluster {
       nodes.append(
         try Node(
           configuration, recovered: groups,
-          appliers: [ImmediateApplier(group: .first, machine: ServiceMachine(services: [KeyValue.self, Counter.self]))],
+          appliers: [
+            ImmediateApplier(group: .first, machine: ServiceMachine(services: [KeyValue.self, Counter.self]))
+          ],
           links: link, disk: queue,
           observe: { _ in }, clock: CostClock.now))
       links.append(link)

@@ -5,7 +5,8 @@ import Testing
 @Suite("a node that is about to be stopped") struct StopTests {
   private let limits = TestCluster.smallLimits
 
-  @Test("thesis 3.10: a leader that has to be taken down hands over at once, and not to who is behind") func handsOver() {
+  @Test("thesis 3.10: a leader that has to be taken down hands over at once, and not to who is behind") func handsOver()
+  {
     var leader = Solo.leader(of: 3)
     leader.step(.proposed(sizes: [1]))
     let last = leader.last

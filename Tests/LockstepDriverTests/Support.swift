@@ -227,7 +227,8 @@ final class TestNode {
     self.worker = worker
     let journal = journal
     node = try Node(
-      configuration, recovered: recovered, appliers: [ImmediateApplier(group: .first, machine: Tape())], links: links, disk: disk,
+      configuration, recovered: recovered, appliers: [ImmediateApplier(group: .first, machine: Tape())], links: links,
+      disk: disk,
       observe: { journal.events.append($0) }, clock: clock, isChecking: true)
   }
 

@@ -75,7 +75,7 @@ struct NodeDirectoryTests {
     try open(disk).close()
     let old = disk.copy(asSnapshot: false)
     try open(disk).close()
-    for path in old.names.keys.sorted() { disk[path] = old[path] }
+    for path in old.paths.sorted() { disk[path] = old[path] }
     #expect(refusal(disk) { try open(disk) }.contains("the directory is a copy"))
   }
 

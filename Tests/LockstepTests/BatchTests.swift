@@ -115,21 +115,23 @@ extension Servers {
       }
     }
 
-    @Test("the connection is lost while a batch is under way: applied unknown, for all of it")
-    func lost() async throws {
+    @Test("the node stops while a batch can not be committed: applied unknown, for each request of it")
+    func stopped() async throws {
       try await Cluster.patient(3) { cluster in
         let leader = try await cluster.waitForLeader()
         let client = cluster.client(leader)
         try await client.put("k", "v")
         try await cluster.stopAll(but: leader)
         let last = try #require(await cluster.status(leader)?.lastIndex)
-        async let failed = failure {
-          _ = try await client.batch(Self.put, puts(0..<10), options: CallOptions(timeout: .seconds(30)))
-        }
+        async let answered = client.batch(Self.put, puts(0..<10), options: CallOptions(timeout: .seconds(30)))
         try await eventually("it is in the log") { (await cluster.status(leader)?.lastIndex ?? 0) >= last + 10 }
         try await cluster.stop(leader)
-        let outcome = try await failed
-        #expect(outcome.status.code == .unavailable && outcome.applied == .unknown)
+        let results = try await answered
+        #expect(results.count == 10)
+        for result in results {
+          let failed = try await failure { _ = try result.get() }
+          #expect(failed.status.code == .unavailable && failed.applied == .unknown)
+        }
       }
     }
   }

@@ -36,7 +36,8 @@ struct BankSimulationTests {
   @Test("bank: no account is overdrawn and no money is lost, whatever fails")
   func bank() throws {
     let seeds: UInt64 = extent(quick: 6, full: 25)
-    let total = try ClusterSimulation(ServiceMachine(services: [Bank.self]), seeds: 1...seeds).run(Self.call) { machine in
+    let total = try ClusterSimulation(ServiceMachine(services: [Bank.self]), seeds: 1...seeds).run(Self.call) {
+      machine in
       guard let bank = machine.state(of: Bank.self) else { return "there is no bank" }
       let balances = Self.names.map { bank.balance(of: $0) }
       if balances.contains(where: { $0 < 0 }) { return "an account is overdrawn: \(balances)" }

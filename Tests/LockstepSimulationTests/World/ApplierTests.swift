@@ -78,7 +78,9 @@ struct ApplierTests {
     }
   }
 
-  @Test("applier: each entry is answered once, in order, with the machine's reply, at once or later", arguments: kinds.indices)
+  @Test(
+    "applier: each entry is answered once, in order, with the machine's reply, at once or later",
+    arguments: kinds.indices)
   func order(kind: Int) throws {
     let applier = Self.kinds[kind]()
     var answers: Answers = []

@@ -145,7 +145,8 @@ extension StatusReport.Row {
 
   private func json(_ peer: PeerReport) -> JSONValue {
     .object([
-      "id": .init(peer.node), "matchIndex": .init(peer.matchIndex), "state": peer.state.map { .init($0.rawValue) } ?? .null,
+      "id": .init(peer.node), "matchIndex": .init(peer.matchIndex),
+      "state": peer.state.map { .init($0.rawValue) } ?? .null,
       "connected": .init(peer.isConnected),
     ])
   }
