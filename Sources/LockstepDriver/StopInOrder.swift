@@ -9,7 +9,7 @@ final class StopInOrder {
     /// What comes is served as ever: a command waits for the new leader, and is passed on to it.
     case handingOver(until: UInt64)
     /// Calls are refused. `quietSince`: the last one, or the beginning.
-    case answering(quietSince: UInt64, until: UInt64)
+    case answering(since: UInt64, quietSince: UInt64)
     case over
   }
 
@@ -34,13 +34,14 @@ final class StopInOrder {
   /// when it is over: what is not answered by then is to be told so.
   func advance(_ now: UInt64, isHandingOver: Bool, isIdle: Bool) -> Bool {
     if case .handingOver(let until) = phase, !isHandingOver || now >= until {
-      phase = .answering(quietSince: now, until: now + limits.answeringTime * 1_000_000)
+      phase = .answering(since: now, quietSince: now)
     }
-    guard case .answering(let quietSince, let until) = phase else { return false }
+    guard case .answering(let since, let quietSince) = phase else { return false }
     // Whoever was refused goes elsewhere; who has not asked yet, but is about to, should be refused too, and not find a
-    // closed connection, after which it could not know whether its command is carried out.
-    let isQuiet = now >= quietSince + limits.quietTime * 1_000_000
-    guard isIdle && isQuiet || now >= until else { return false }
+    // closed connection, after which it could not know whether its command is carried out. Some never cease.
+    let quietTime = limits.quietTime * 1_000_000
+    let isQuiet = now >= quietSince + quietTime || now >= since + 10 * quietTime
+    guard isIdle && isQuiet || now >= since + limits.answeringTime * 1_000_000 else { return false }
     phase = .over
     return true
   }
@@ -49,7 +50,7 @@ final class StopInOrder {
   func check(_ now: UInt64) throws(Status) {
     switch phase {
     case .serving, .handingOver: return
-    case .answering(_, let until): phase = .answering(quietSince: now, until: until)
+    case .answering(let since, _): phase = .answering(since: since, quietSince: now)
     case .over: break
     }
     throw Status(.unavailable, "node \(node) is being stopped and takes no more calls; another node does")

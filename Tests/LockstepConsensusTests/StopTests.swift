@@ -28,10 +28,10 @@ import Testing
     var offers = 0
     for _ in 0..<3 * limits.electionTicks {
       leader.store()
-      let effects = leader.tick()
+      var effects = leader.tick()
+      for peer in 2...3 as ClosedRange<UInt64> { effects += leader.receive(.accepted(1, leader.last), from: peer) }
       for peer in 2...3 as ClosedRange<UInt64> {
         if effects.sent(to: peer).contains(.timeoutNow(term: Term(1))) { offers += 1 }
-        leader.receive(.accepted(1, leader.last), from: peer)
       }
     }
     #expect(offers >= 2 && leader.role == .leader && leader.replica.isHandingOver)

@@ -140,16 +140,17 @@ struct Swarm {
     if options.thinkTime == 0 { options.thinkTime = 2_000_000 }
     options.driver.longReplyBytes = pick([200, 4 * 1024])
     options.batchReplies.resultBytes = max(longest, pick([2_000, 3 * 1024 * 1024])) + 1024
+    options.limits.appendBytes = min(options.limits.appendBytes, 4000)
     // Requests of a batch are together in one frame where they are passed on together.
     let frame = max(options.limits.appendBytes, batchRequests * (longest + 200)) + 4 * 1024
-    options.linkBytes = 2 * frame + pick([0, 20_000, 1 << 20])
+    options.linkBytes = 2 * frame + pick([0, 20_000])
     // What was passed on is answered by a leader that knows nothing of the client: all the answers that a process waits
     // for have room at once, and what the leader itself collects for it comes on top.
     let requests = options.batchesIn == 0 ? 1 : batchRequests
     let reply = min(options.batchReplies.resultBytes, requests * (longest + 100)) + 1024
     options.batchReplies.roomBytes = 2 * longest
     options.clientBytes =
-      2 * (options.clients * (reply + requests * options.driver.longReplyBytes) + 4 * longest)
+      pick([1, 1, 2]) * (options.clients * (reply + requests * options.driver.longReplyBytes) + 4 * longest)
   }
 
   /// As many as a batch of the simulated clients has at most.

@@ -9,10 +9,11 @@ import Testing
 /// Links and clients that are slow to take what they are given.
 @Suite("Pressure")
 struct PressureTests {
-  /// One process with eight callers, long answers, and room for a few of them.
-  private func crowd(_ contents: ClosedRange<Int> = 10_000...20_000) throws -> Story {
-    try Story(nodes: 3, clients: 8, contents: contents) {
-      $0.callsAtOnce = 8
+  /// One process with some callers, long answers, and room for a few of them.
+  private func crowd(_ contents: ClosedRange<Int> = 10_000...20_000, callers: Int = 8) throws -> Story {
+    try Story(nodes: 3, clients: callers, contents: contents) {
+      $0.callsAtOnce = callers
+      $0.hasFavorites = true
       $0.thinkTime = 5_000_000
       $0.clientBytes = 4 * 21_000 + 16 * 4096
     }
@@ -20,9 +21,9 @@ struct PressureTests {
 
   @Test("pressure: what is long waits for a client that does not read, and goes on when it reads")
   func stoppedReader() throws {
-    let story = try crowd()
+    let story = try crowd(callers: 24)
     // Until there is something long to read.
-    story.pass(2)
+    story.pass(0.3)
     story.world.stopReading(1, for: 3 * Story.second)
     story.pass(3)
     #expect(story.world.faults[.clientWithoutRoom] > 0)
