@@ -74,6 +74,7 @@ enum Event {
   case dial(from: Int, to: Int, life: Int)
   case deliver(SimulatedConnection, [UInt8])
   case welcome(SimulatedConnection)
+  case handshakeDue(SimulatedConnection)
   case hangUp(SimulatedConnection)
   case tireOf(SimulatedConnection)
   case arrive(CallUnderWay, node: Int, life: Int)

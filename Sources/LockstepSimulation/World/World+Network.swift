@@ -46,6 +46,13 @@ extension World {
       receive: { [unowned self] in self.take($1, $2, over: $0) })
     connections.append(connection)
     say(hello, connection)
+    plan(.handshakeDue(connection), in: 1_000_000_000)
+  }
+
+  /// Words may never come through, a length that was changed on the way above all: whoever has dialed gives up then.
+  func endHandshake(_ connection: SimulatedConnection) {
+    guard isAlive(connection), nodes[connection.from].links.outgoing[connection.to] !== connection else { return }
+    close(connection)
   }
 
   private func say(_ word: Handshake.Word, _ connection: SimulatedConnection) {

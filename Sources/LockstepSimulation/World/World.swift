@@ -158,6 +158,7 @@ package final class World {
       if isRunning(from, life, event) { dial(from, to) }
     case .deliver(let connection, let bytes): deliver(bytes, over: connection, event)
     case .welcome(let connection): welcome(connection, event)
+    case .handshakeDue(let connection): endHandshake(connection)
     case .hangUp(let connection): hangUp(connection, event)
     case .tireOf(let connection): tireOf(connection, event)
     case .arrive(let call, let place, let life): arrive(call, place, life, event)

@@ -54,7 +54,7 @@ struct BankSimulationTests {
       }
       Issue.record("a bank of 100 was not noticed")
     } catch let failure as SimulationFailure {
-      #expect(failure.failure.invariant == .user && failure.seed == 3)
+      #expect(failure.failure.invariant == .user && (3...9).contains(failure.seed))
       #expect(failure.description.contains("too rich") && failure.description.contains("bank.v1.Bank/Deposit"))
       // Nothing has to go wrong for that.
       #expect(failure.faults.isEmpty, "\(failure.faults)")
