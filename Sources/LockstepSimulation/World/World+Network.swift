@@ -278,7 +278,7 @@ extension World {
     transmit(bytes, over: connection)
   }
 
-  private func transmit(_ bytes: [UInt8], over connection: SimulatedConnection) {
+  func transmit(_ bytes: [UInt8], over connection: SimulatedConnection) {
     var bytes = bytes
     if network.flipped > 0, inject(network.flipped, .byteFlippedInFlight) {
       let bit = networkRandom.below(8 * bytes.count)
@@ -327,27 +327,5 @@ extension World {
     if reason != nil || isOverdue || (connection.isReset && connection.lastArrival <= now) { close(connection) }
     planTurn(connection.to)
     look(at: connection.to)
-  }
-
-  // MARK: Partitions
-
-  func block(_ from: Int, _ to: Int) {
-    guard from != to, !blocked[pair(from, to)] else { return }
-    blocked[pair(from, to)] = true
-    for connection in connections where connection.from == from && connection.to == to {
-      if networkRandom.oneIn(2) {
-        plan(.tireOf(connection), in: 200_000_000 + UInt64(networkRandom.below(5_000_000_000)))
-      }
-    }
-  }
-
-  func unblock(_ from: Int, _ to: Int) {
-    guard blocked[pair(from, to)] else { return }
-    blocked[pair(from, to)] = false
-    for connection in connections where connection.from == from && connection.to == to {
-      let held = connection.held
-      connection.held = []
-      for bytes in held { transmit(bytes, over: connection) }
-    }
   }
 }
