@@ -25,7 +25,8 @@ package enum FileAccess: Sendable {
 
 package protocol DiskFile: AnyObject {
   func size() throws(DiskError) -> Int
-  /// When the file was made, in nanoseconds: nobody can choose it, so no copy has it. Nil where the disk does not tell.
+  /// Made of when, and as which one, the file was made: nobody can choose that, so no copy has it. Nil where the disk does
+  /// not tell.
   func birth() throws(DiskError) -> UInt64?
   /// Fills the buffer from `offset` on; less only at the end of the file. Returns how many bytes were read.
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int

@@ -5,9 +5,9 @@ internal import LockstepWire
 // is the size of the file. It is never written to, only replaced: DIR/identity.new is written and synced, renamed, the
 // directory synced. A crash leaves the old one or the new one, and perhaps an identity.new, which is removed.
 //
-// It says when it was made itself, by the file system's own clock of births, which nobody can set: a copy of a directory
-// is found by that, however it was made, and also where no other node has seen what the copy lacks. A file system that
-// knows no births, and one that is taken back as a whole, have nothing to find.
+// It says when it was made itself, by the file system's own clock of births, which nobody can set, and as which inode: a
+// copy of a directory is found by that, however it was made, and also where no other node has seen what the copy lacks. A
+// file system that knows no births, and one that is taken back as a whole, have nothing to find.
 //
 // It also names the record with which the log ended at the last clean stop: a witness that does not lie in the log's own
 // blocks (TailFinder says what follows from it).

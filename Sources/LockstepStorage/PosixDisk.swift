@@ -146,8 +146,8 @@ private final class PosixFile: DiskFile {
   }
 
   func birth() throws(DiskError) -> UInt64? {
-    let time = lockstep_file_birth(file)
-    return time == 0 ? nil : time
+    let birth = lockstep_file_birth(file)
+    return birth == 0 ? nil : birth
   }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int {

@@ -95,7 +95,7 @@ package struct DiskIdentity: Sendable, Equatable {
   package var peers: [Peer]
   /// The random id of the start with this incarnation; 0: it was one of a version that drew none.
   package var start: UInt64
-  /// When the file that this is in was made; nil: not known.
+  /// Made of when, and as which inode, the file that this is in was made; nil: not known.
   package var birth: UInt64?
   package var cleanStop: CleanStop?
 

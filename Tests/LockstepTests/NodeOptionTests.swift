@@ -54,7 +54,7 @@ struct NodeOptionTests {
   func names() {
     let help = NodeOptions.helpMessage()
     let listed = help.matches(of: #/--([a-z-]+)/#).map { String($0.1) }
-    let onlyThere = ["config", "stop-on-stdin-close", "help"]
+    let onlyThere = ["config", "stop-on-stdin-close", "help", "moved-directory"]
     #expect(Set(listed).subtracting(onlyThere) == Set(NodeConfigurationFile.names))
   }
 

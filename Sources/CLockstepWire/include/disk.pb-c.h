@@ -166,7 +166,7 @@ struct  Lockstep__Wire__V1__Identity
    */
   uint64_t start;
   /*
-   * when this very file was made, in nanoseconds: no copy has it; 0: not known
+   * made of when, and as which inode, this very file was made: no copy has it; 0: not known
    */
   uint64_t birth;
   /*
