@@ -4,6 +4,8 @@ extension MemoryDisk {
   /// With these files in this directory, by name.
   convenience init(holding images: [String: [UInt8]], in directory: String) {
     self.init(knowsPowerCuts: false, directories: [directory])
+    // The files are made anew for each input: a start would say that they are copies, and look no further.
+    knowsBirths = false
     for (name, bytes) in images { self["\(directory)/\(name)"] = bytes }
   }
 
