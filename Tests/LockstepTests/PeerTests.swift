@@ -42,15 +42,22 @@ extension Servers {
       }
     }
 
+    /// Writes, and copies the directory of node 2 before the last write: nodes 1 and 2 have that, and node 3, stopped, has
+    /// never heard of it.
+    private func writeBehindCopy(_ cluster: Cluster) async throws -> String {
+      try await cluster.waitForLeader(is: 1)
+      try await cluster.client(1).put("a", "old")
+      try await eventually("all have it") { try await cluster.client(2).get("a", .any) == "old" }
+      let copy = try copy(cluster, 2)
+      try await cluster.stop(3)
+      try await cluster.client(1).put("a", "new")
+      return copy
+    }
+
     @Test("a directory rolled back to before what it has acknowledged is refused, also after the leader's restart")
     func rolledBack() async throws {
       try await Cluster.with(3, preferredLeader: 1) { cluster in
-        try await cluster.waitForLeader(is: 1)
-        try await cluster.client(1).put("a", "old")
-        try await eventually("all have it") { try await cluster.client(2).get("a", .any) == "old" }
-        let copy = try copy(cluster, 2)
-        try await cluster.stop(3)
-        try await cluster.client(1).put("a", "new")
+        let copy = try await writeBehindCopy(cluster)
         try await cluster.stop(2)
         try putBack(cluster, 2, copy)
         try await cluster.start(2) { $0.isDirectoryMoved = true }
@@ -74,13 +81,7 @@ extension Servers {
     @Test("a directory rolled back is refused also where no other node has seen what it lacks")
     func rolledBackUnseen() async throws {
       try await Cluster.with(3, preferredLeader: 1) { cluster in
-        try await cluster.waitForLeader(is: 1)
-        try await cluster.client(1).put("a", "old")
-        try await eventually("all have it") { try await cluster.client(2).get("a", .any) == "old" }
-        let copy = try copy(cluster, 2)
-        try await cluster.stop(3)
-        // Nodes 1 and 2 have this, and node 3 has never heard of it.
-        try await cluster.client(1).put("a", "new")
+        let copy = try await writeBehindCopy(cluster)
         try await cluster.stop(1)
         try await cluster.stop(2)
         try putBack(cluster, 2, copy)
