@@ -292,9 +292,12 @@ package struct Replica: Sendable {
 
   /// Whether `turnEnded` may have something to write, send or acknowledge.
   package var isTurnDue: Bool {
-    switch role {
-    case .leader: true
-    case .follower, .preCandidate, .candidate: isHardStateDirty || unstoredFrom != nil || isAcknowledgementDue
+    // Changes nothing: whoever has a replica asks this one, and not a copy of all that it has.
+    mutating get {
+      switch role {
+      case .leader: true
+      case .follower, .preCandidate, .candidate: isHardStateDirty || unstoredFrom != nil || isAcknowledgementDue
+      }
     }
   }
 

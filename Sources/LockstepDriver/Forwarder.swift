@@ -131,6 +131,7 @@ final class Forwarder {
   /// What these calls count for in the ledger.
   var permits: (calls: Int, bytes: Int) {
     var (calls, bytes) = (0, 0)
+    guard table.count > 0 else { return (0, 0) }
     table.forEach { (calls, bytes) = (calls + $0.calls, bytes + $0.bytes) }
     return (calls, bytes)
   }

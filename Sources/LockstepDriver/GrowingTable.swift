@@ -23,6 +23,7 @@ struct GrowingTable<Value> {
     guard let position = position(of: id), let value = slots[position].value else { return nil }
     slots[position].value = nil
     count -= 1
+    if count == 0 { slots.removeAll(keepingCapacity: true) }
     if slots.count > 2 * count + 1024 { slots.removeAll { $0.value == nil } }
     return value
   }

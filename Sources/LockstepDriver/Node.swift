@@ -48,6 +48,7 @@ package final class Node {
 
   /// Set when the node must stop; nothing is sent or answered after that.
   package var failure: NodeFailure? { context.failure }
+  package var hasFailed: Bool { context.hasFailed }
   /// Monotonic, in nanoseconds, as of the last turn or tick.
   package var now: UInt64 { context.now }
 
@@ -69,30 +70,33 @@ package final class Node {
 
   // MARK: What happens
 
-  /// One unit of time has passed.
-  package func tick(now: UInt64, wall: UInt64) {
-    guard context.failure == nil else { return }
+  /// One unit of time has passed. Returns whether a turn is due.
+  @discardableResult
+  package func tick(now: UInt64, wall: UInt64) -> Bool {
+    guard !context.hasFailed else { return false }
     context.advance(now: now, wall: wall)
     // Of many groups most have nothing to do, but to count the tick.
     for position in groups.indices where groups[position].tick() {
       ready.insert(position)
       if groups[position].areWritesDue { appends.insert(position) }
     }
-    guard context.deadlines.areOver(context.now) else { return }
-    touchAll { $0.expire(context.now) }
-    context.forwarder.expire(context.now, as: context.lateness)
+    if context.deadlines.areOver(context.now) {
+      touchAll { $0.expire(context.now) }
+      context.forwarder.expire(context.now, as: context.lateness)
+    }
+    return !ready.isEmpty || context.stop.isUnderWay
   }
 
   package func advanceClock(now: UInt64, wall: UInt64) { context.advance(now: now, wall: wall) }
 
   package func linkChanged(_ node: NodeID, isUp: Bool) {
-    guard context.failure == nil else { return }
+    guard !context.hasFailed else { return }
     touchAll { $0.linkChanged(node, isUp: isUp) }
     if !isUp { context.forwarder.linkLost(to: node) }
   }
 
   package func diskFinished(_ result: DiskResult) {
-    guard context.failure == nil else { return }
+    guard !context.hasFailed else { return }
     switch result.outcome {
     case .failed(.refused) where result.job.isForFollower:
       // Entries that were to be sent to a follower are not in the log any more: another leader has replaced them.
@@ -115,7 +119,7 @@ package final class Node {
 
   /// The applier of this group, which had answers to come, has some, or cannot go on.
   package func applierReady(_ id: GroupID) {
-    guard context.failure == nil, let position = position(of: id) else { return }
+    guard !context.hasFailed, let position = position(of: id) else { return }
     ready.insert(position)
   }
 
@@ -124,13 +128,13 @@ package final class Node {
 
   /// An operator asks for the lead to be handed over.
   package func transferLeadership(of id: GroupID, to node: NodeID) {
-    guard context.failure == nil, let position = position(of: id) else { return }
+    guard !context.hasFailed, let position = position(of: id) else { return }
     touch(position) { $0.transferRequested(to: node) }
   }
 
   /// The node is to be stopped in good order, which takes turns and ticks until `isStopped`.
   package func stop() {
-    guard context.failure == nil else { return }
+    guard !context.hasFailed else { return }
     context.stop.begin(context.now)
     touchAll { $0.stopRequested() }
   }
@@ -151,7 +155,7 @@ package final class Node {
 
   /// Carries out all that the events since the last turn have led to. Returns true when there is more to do at once.
   package func turn(now: UInt64, wall: UInt64) -> Bool {
-    guard context.failure == nil else { return false }
+    guard !context.hasFailed else { return false }
     context.advance(now: now, wall: wall)
     context.stages.turnBegins()
     inTurn.removeAll()
@@ -159,16 +163,16 @@ package final class Node {
     for position in inTurn.positions { gather(position) }
     // Followers work while this node's own disk does.
     flushLinks()
-    while submitWrites(), context.failure == nil {
+    while submitWrites(), !context.hasFailed {
       // The disk has answered at once: what follows from that belongs to this turn.
       inTurn.take(&ready)
       for position in inTurn.positions { end(position) }
       flushLinks()
     }
-    guard context.failure == nil else { return false }
+    guard !context.hasFailed else { return false }
     inTurn.take(&ready)
     for position in inTurn.positions where groups[position].work() { ready.insert(position) }
-    guard context.failure == nil else { return false }
+    guard !context.hasFailed else { return false }
     flushLinks()
     context.answers.flush()
     if context.stop.isUnderWay { advanceStop() }
@@ -263,7 +267,7 @@ package final class Node {
 
 extension Node: NodeInput {
   package func take(_ request: Request, id: UInt64, replyTo writer: any ReplyWriter) {
-    guard context.failure == nil else { return }
+    guard !context.hasFailed else { return }
     let target = ReplyTarget(writer, call: id)
     guard let position = position(of: request.group) else {
       context.answers.refuse(
@@ -274,7 +278,7 @@ extension Node: NodeInput {
   }
 
   package func receive(_ received: ReceivedMessage, from peer: NodeID) throws(WireError) {
-    guard context.failure == nil else { return }
+    guard !context.hasFailed else { return }
     guard let position = groups.firstIndex(where: { $0.id == received.group }) else {
       throw WireError("no group \(received.group) on this node")
     }
@@ -282,7 +286,7 @@ extension Node: NodeInput {
   }
 
   package func receive(answer: UnsafeRawBufferPointer, isBatch: Bool, to id: UInt64, from peer: NodeID) {
-    guard context.failure == nil else { return }
+    guard !context.hasFailed else { return }
     context.forwarder.answered(id, answer, isBatch: isBatch, by: peer)
   }
 }

@@ -22,6 +22,8 @@ final class NodeContext {
   private var finished: (DiskResult) -> Void = { _ in }
   /// Set once: nothing is sent, stored or answered after that.
   private(set) var failure: NodeFailure?
+  /// Whether there is a failure: asked often, and shorter to ask.
+  private(set) var hasFailed = false
 
   init(
     _ configuration: Node.Configuration, links: any PeerLinks, disk: any DiskQueue,
@@ -55,7 +57,10 @@ final class NodeContext {
   /// What a call is refused with that is not answered when its time is over, or the node's.
   var lateness: Status.Code { stop.isOver ? .unavailable : .deadlineExceeded }
 
-  func fail(_ failure: NodeFailure) { self.failure = self.failure ?? failure }
+  func fail(_ failure: NodeFailure) {
+    self.failure = self.failure ?? failure
+    hasFailed = true
+  }
 }
 
 /// When the next call's time may be over. Early is harmless: then nothing is found, and the next one is looked for.

@@ -16,11 +16,17 @@ struct ReadySet {
 
   /// Takes in all of the other one, which is empty then.
   mutating func take(_ other: inout ReadySet) {
+    guard !isEmpty else { return swap(&self, &other) }
     for position in other.positions { insert(position) }
     other.removeAll()
   }
 
-  mutating func removeAll(where isDone: (Int) -> Bool = { _ in true }) {
+  mutating func removeAll() {
+    for position in positions { isMember[position] = false }
+    positions.removeAll(keepingCapacity: true)
+  }
+
+  mutating func removeAll(where isDone: (Int) -> Bool) {
     positions.removeAll { position in
       guard isDone(position) else { return false }
       isMember[position] = false

@@ -11,6 +11,8 @@ package struct EntryBlock: Sendable {
   /// For each entry, its term.
   package private(set) var terms: [Term]
   package let first: LogIndex
+  /// Of the last entry; before `first` when there is none. Stored, so that nobody copies the arrays to ask for it.
+  package private(set) var last: LogIndex
   /// The chain hash of the entry before the first, and of the last.
   package let previousChain: UInt64
   package private(set) var lastChain: UInt64
@@ -21,6 +23,7 @@ package struct EntryBlock: Sendable {
   /// An empty block, to be filled with `append`, whose first entry will be `first`.
   package init(first: LogIndex, previousChain: UInt64) {
     self.first = first
+    last = first.previous
     self.previousChain = previousChain
     lastChain = previousChain
     bytes = []
@@ -30,7 +33,6 @@ package struct EntryBlock: Sendable {
 
   package var count: Int { ends.count }
   package var isEmpty: Bool { ends.isEmpty }
-  package var last: LogIndex { ends.isEmpty ? first.previous : first.advanced(by: ends.count - 1) }
   package var slice: LogSlice { LogSlice(first: first, last: last) }
   package var lastID: EntryID? { terms.last.map { EntryID(term: $0, index: last) } }
 
@@ -48,6 +50,7 @@ package struct EntryBlock: Sendable {
       count = writer.count
     }
     (ends, terms, lastChain) = (writer.ends, writer.terms, writer.chain)
+    last = Self.last(first, ends)
   }
 
   /// Slices bytes that came from a peer or a disk into entries, and believes nothing: indexes must be consecutive from
@@ -84,6 +87,11 @@ package struct EntryBlock: Sendable {
       terms.append(term)
     }
     bytes = [UInt8](region)
+    last = Self.last(first, ends)
+  }
+
+  private static func last(_ first: LogIndex, _ ends: [Int]) -> LogIndex {
+    ends.isEmpty ? first.previous : first.advanced(by: ends.count - 1)
   }
 
   /// The byte range of these entries (with their tags and lengths) within `bytes`; they must lie in the block.
@@ -133,7 +141,7 @@ package struct EntryBlock: Sendable {
     rest.bytes = Array(bytes[cut...])
     rest.ends = ends[dropped...].map { $0 - cut }
     rest.terms = Array(terms[dropped...])
-    rest.lastChain = lastChain
+    (rest.last, rest.lastChain) = (last, lastChain)
     return rest
   }
 
@@ -146,7 +154,7 @@ package struct EntryBlock: Sendable {
     rest.bytes = Array(bytes[..<ends[kept - 1]])
     rest.ends = Array(ends[..<kept])
     rest.terms = Array(terms[..<kept])
-    rest.lastChain = chain(at: index.previous)
+    (rest.last, rest.lastChain) = (index.previous, chain(at: index.previous))
     return rest
   }
 }
@@ -174,7 +182,7 @@ extension EntryBlock {
     bytes.append(contentsOf: next.bytes)
     ends.append(contentsOf: next.ends.map { $0 + shift })
     terms.append(contentsOf: next.terms)
-    lastChain = next.lastChain
+    (last, lastChain) = (next.last, next.lastChain)
   }
 
   /// The header of one entry of the block.

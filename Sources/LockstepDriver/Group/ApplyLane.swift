@@ -71,7 +71,7 @@ final class ApplyLane {
     var budget = context.limits.applyBytes
     replyBudget = context.limits.answerBytes
     collect(proposals, evidence)
-    while !isUnderWay, applier.submitted < target, context.failure == nil {
+    while !isUnderWay, applier.submitted < target, !context.hasFailed {
       let next = applier.submitted.next
       guard let block = tail.block(containing: next) else {
         guard !isLoading else { return .rest }
@@ -85,7 +85,7 @@ final class ApplyLane {
       let underWay = context.ledger.calls
       let time = context.stages.measuredApply { apply(block, slice, proposals, evidence) }
       // Clients go on while this node applies what comes next.
-      if context.failure == nil {
+      if !context.hasFailed {
         context.stages.measuredReply(since: time, commands: underWay - context.ledger.calls, context.answers)
       }
     }
@@ -119,7 +119,7 @@ final class ApplyLane {
     replyBudget = context.limits.answerBytes
     for block in blocks {
       // What an applier has no time for is read again.
-      guard !isUnderWay, block.first == applier.submitted.next, context.failure == nil else { return }
+      guard !isUnderWay, block.first == applier.submitted.next, !context.hasFailed else { return }
       let slice = LogSlice(first: block.first, last: min(block.last, target))
       if !slice.isEmpty { _ = context.stages.measuredApply { apply(block, slice, proposals, evidence) } }
     }
@@ -156,7 +156,7 @@ final class ApplyLane {
         }
         position = end
         if progress != .done { progressed(progress) }
-        guard context.failure == nil else { return position }
+        guard !context.hasFailed else { return position }
       }
       return position
     }

@@ -186,7 +186,7 @@ final class Group {
     case .load(let first, let last):
       read(.apply, from: first, through: last, maximumBytes: context.limits.applyBytes)
     }
-    guard context.failure == nil else { return false }
+    guard !context.hasFailed else { return false }
     if reads.answer(from: lane, leader: leader) { isMore = true }
     let floor = replica.log.floor
     tail.trim(before: lane.needed.map { min(floor, $0) } ?? floor)
