@@ -120,6 +120,13 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     restore(image)
   }
 
+  /// Another disk, with copies of all that this one holds at this moment.
+  convenience init(cloning other: SimulatedDisk, random: SimulationRandom) {
+    self.init(random: random)
+    births = other.births
+    restore(other.image(), asCopies: true)
+  }
+
   /// This disk holds what the image does, and nothing else: the same files, as a snapshot of a file system has them, or
   /// copies of them.
   package func restore(_ image: Image, asCopies: Bool = false) {

@@ -45,6 +45,8 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case pauseOfMajority
   case processStarved
   case secondProcessOnDirectory
+  /// A process begins with other limits than other nodes, and than it had before.
+  case limitsDiffered
   case wipedDisk
   case machineFailed
   // Disks
@@ -68,6 +70,8 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case directoryRolledBack
   /// A node is started on a copy of its directory, as old as may be.
   case directoryCopiedBack
+  /// A copy of a directory is started elsewhere, while the node runs.
+  case directoryCloned
   // Clocks
   case wallClockJumpForward
   case wallClockJumpBack

@@ -13,4 +13,7 @@ struct NetworkFaults {
   var garbage = 0
   /// From one node to the other, in nanoseconds: at least this, and up to four times as much.
   var latency: UInt64 = 50_000
+
+  /// Whether frames may go out twice, or in another order.
+  var meddles: Bool { duplicated > 0 || replayed > 0 || reordered > 0 }
 }

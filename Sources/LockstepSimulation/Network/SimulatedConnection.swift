@@ -83,12 +83,14 @@ final class SimulatedConnection: FrameSink {
 
   func forget() { decoder.forget() }
 
+  private static let emptyHeader = [UInt8](repeating: 0, count: Frame.headerLength)
+
   /// Appends a frame to what goes out with the next flush.
   static func append(
     _ kind: UInt8, _ header: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer, to bytes: inout [UInt8]
   ) {
     let start = bytes.count
-    bytes.append(contentsOf: repeatElement(0, count: Frame.headerLength))
+    bytes.append(contentsOf: emptyHeader)
     bytes.append(contentsOf: header)
     bytes.append(contentsOf: body)
     bytes.withUnsafeMutableBytes { Frame.seal(UnsafeMutableRawBufferPointer(rebasing: $0[start...]), kind: kind) }

@@ -26,13 +26,15 @@ final class SimulatedLinks: PeerLinks {
   ) -> LinkResult {
     guard let connection = connection(to: node) else { return .notConnected }
     let kind = world.codec.pack(message, group: group, previousChain: previousChain)
-    return world.codec.packed.withUnsafeBytes { world.send(kind, header: $0, body: entries, over: connection) }
+    return world.codec.packed.withUnsafeBytes {
+      world.send(kind, message, header: $0, body: entries, over: connection)
+    }
   }
 
   func forward(_ request: Request, id: UInt64, timeoutMilliseconds: UInt64, to node: NodeID) -> LinkResult {
     guard let connection = connection(to: node) else { return .notConnected }
     return world.codec.pack(forward: id, timeoutMilliseconds: timeoutMilliseconds, request) {
-      world.send(.forward, header: $0, body: $1, over: connection)
+      world.send(.forward, nil, header: $0, body: $1, over: connection)
     }
   }
 
@@ -66,7 +68,7 @@ final class SimulatedPeerReplies: ReplyChannel {
 
   func send(_ kind: FrameKind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer) {
     guard let connection = links.connection(to: peer) else { return }
-    _ = world.send(kind, header: header, body: body, over: connection)
+    _ = world.send(kind, nil, header: header, body: body, over: connection)
   }
 
   func flush() {

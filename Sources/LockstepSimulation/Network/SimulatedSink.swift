@@ -9,6 +9,10 @@ final class SimulatedReader {
   /// It reads nothing before this moment, and from then on so many bytes a second; 0: all that is there.
   var stoppedUntil: UInt64 = 0
   var bytesPerSecond: UInt64 = 0
+  /// While it reads nothing its callers call all the same.
+  var goesOnCalling = false
+  /// Until then, nodes may have more to answer than its callers wait for.
+  var askedTooMuchUntil: UInt64 = 0
   /// One to each node that was called.
   var sinks: [SimulatedSink] = []
   /// The node that most of its calls go to, if there is one.

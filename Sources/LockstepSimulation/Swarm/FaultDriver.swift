@@ -56,7 +56,7 @@ final class FaultDriver {
     guard !world.readers.isEmpty else { return false }
     let reader = random.below(world.readers.count)
     switch kind {
-    case .clientStoppedReading: world.stopReading(reader + 1, for: upToSeconds(6))
+    case .clientStoppedReading: world.stopReading(reader + 1, for: upToSeconds(6), goesOnCalling: random.oneIn(2))
     case .clientReadsSlowly:
       guard world.readers[reader].bytesPerSecond == 0 else {
         world.readAll(world.readers[reader])
@@ -118,6 +118,11 @@ final class FaultDriver {
       } catch { isHeld = true }
       world.books.check(.recovery, isHeld, "two processes work in the directory of node \(place + 1)")
     case .directoryCopiedBack: return startOnCopy(node)
+    case .directoryCloned:
+      guard node.isUp, let place = node.directory?.node else { return false }
+      let elsewhere = SimulatedDisk(cloning: node.disk, random: SimulationRandom(seed: random.next()))
+      world.books.check(
+        .recovery, isRefused(elsewhere, place), "a clone of the directory of node \(place) starts beside it")
     default: return false
     }
     return true
@@ -135,18 +140,22 @@ final class FaultDriver {
     let (own, faults, dies) = (node.disk.image(), node.disk.faults, node.disk.dies)
     node.disk.restore(copy, asCopies: true)
     (node.disk.faults, node.disk.dies) = (DiskFaults(), nil)
-    let isRefused: Bool
-    do throws(StorageError) {
-      _ = try NodeDirectory.open(
-        disk: node.disk, path: "data", cluster: world.cluster, node: NodeID(UInt64(node.place + 1)),
-        members: world.members, newDiskID: { [UInt8](repeating: 1, count: 16) }, options: world.options.log)
-      isRefused = false
-    } catch { isRefused = true }
-    world.books.check(.recovery, isRefused, "node \(node.place + 1) starts on a copy of its directory")
+    let id = NodeID(UInt64(node.place + 1))
+    world.books.check(.recovery, isRefused(node.disk, id), "node \(id) starts on a copy of its directory")
     node.disk.restore(own)
     (node.disk.faults, node.disk.dies) = (faults, dies)
     world.planStart(node.place)
     return true
+  }
+
+  /// Whether a process of this node does not begin with what this disk has.
+  private func isRefused(_ disk: SimulatedDisk, _ node: NodeID) -> Bool {
+    do throws(StorageError) {
+      _ = try NodeDirectory.open(
+        disk: disk, path: "data", cluster: world.cluster, node: node, members: world.members,
+        newDiskID: { [UInt8](repeating: 1, count: 16) }, options: world.options.log)
+      return false
+    } catch { return true }
   }
 
   private func someMajority() -> [Int] {
@@ -193,10 +202,14 @@ final class FaultDriver {
       world.resetConnections(between: one + 1, and: other + 1)
       return true
     case .linkNarrow:
-      // What fits on the link gets through within three seconds.
-      let rate = world.options.linkBytes * 1000 / random.within(100...3000)
-      world.narrow(one + 1, other + 1, bytesPerSecond: UInt64(rate))
-      world.plan(.widen([world.pair(one, other)]), in: 50_000_000 + upToSeconds(5))
+      // A leader has the most to say, above all to a node that passes calls on: mostly it is one of its links.
+      let from = random.oneIn(4) ? one : world.leader.map { $0 - 1 } ?? one
+      let favorite = random.element(of: world.readers.compactMap(\.favorite))
+      let to = favorite.flatMap { $0 == from ? nil : $0 } ?? (from == other ? one : other)
+      // What fits on the link gets through within five seconds.
+      let rate = world.options.linkBytes * 1000 / random.within(300...5000)
+      world.narrow(from + 1, to + 1, bytesPerSecond: UInt64(rate))
+      world.plan(.widen([world.pair(from, to)]), in: 50_000_000 + upToSeconds(5))
       return true
     case .linkSlow:
       world.network.latency = UInt64(random.below(20_000_000)) + 20_000

@@ -54,9 +54,11 @@ struct Healing {
   /// A new command of a client is acknowledged.
   private func progress(_ ids: [Int], _ who: String) -> Bool {
     // Recovery, redials and the clients' own time-outs are not the protocol's.
-    let isUp = world.run(within: 10_000_000_000) { ids.allSatisfy { world.isUp($0) } }
+    let isUp = world.run(within: 10_000_000_000) {
+      ids.allSatisfy { world.isUp($0) } && world.areConnected(ids)
+    }
     guard world.failure == nil else { return false }
-    world.books.check(.liveness, isUp, "\(who) do not all start within 10 s: \(world.picture)")
+    world.books.check(.liveness, isUp, "\(who) do not all start and connect within 10 s: \(world.picture)")
     let time = patience + 6_000_000_000
     // What was committed before may be acknowledged now: that is no sign of a leader yet.
     let isLed = world.run(within: time) { world.isLed(ids) }
@@ -74,6 +76,8 @@ struct Healing {
   /// Nothing disturbs them: the leader they have found stays.
   private func calm(_ ids: [Int]) {
     guard world.options.preferredLeader == nil else { return }
+    // Bytes that were delayed before may still be on their way, and block those behind them.
+    world.run(until: world.lastArrival)
     world.run(for: patience)
     guard world.failure == nil else { return }
     let before = ids.map { world.term(of: $0) }.max() ?? .zero
@@ -86,8 +90,7 @@ struct Healing {
   private func catchUp(_ ids: [Int]) {
     world.stopClients()
     let isEqual = world.run(within: 60_000_000_000) {
-      let applied = ids.map { world.isUp($0) ? world.applied(by: $0) : nil }
-      return applied.allSatisfy { $0 != nil && $0 == applied[0] } && applied[0]?.rawValue == UInt64(world.committed)
+      ids.allSatisfy { world.isUp($0) && Int(world.applied(by: $0).rawValue) == world.committed }
     }
     guard world.failure == nil else { return }
     let state = ids.map { "node \($0): \(world.isUp($0) ? "applied \(world.applied(by: $0))" : "down")" }

@@ -54,7 +54,7 @@ struct Swarm {
     options.clients = pick([1, 3, 8])
     options.thinkTime = pick([0, 5_000_000, 30_000_000])
     options.limits.electionTicks = pick([10, 20, 30])
-    options.limits.heartbeatTicks = pick([2, 3])
+    options.limits.heartbeatTicks = pick([2, 3, options.limits.electionTicks / 4])
     options.limits.windowMessages = pick([1, 4, 64])
     options.limits.appendBytes = pick([1, 300, 4000, 512 * 1024])
     options.limits.windowBytes = max(options.limits.appendBytes, pick([1000, 20_000, 8 * 1024 * 1024]))
@@ -71,7 +71,7 @@ struct Swarm {
     options.runsAtOnce = random.oneIn(2)
     if random.oneIn(3) { options.preferredLeader = NodeID(UInt64(random.below(options.nodes) + 1)) }
     registers = pick([1, 3, 8])
-    padding = pick([0...0, 0...100, 0...2000])
+    var padding = pick([0...0, 0...100, 0...2000])
     queriesIn = pick([2, 4, 10])
     duration = UInt64(random.within(4...16)) * 1_000_000_000
 
@@ -120,14 +120,30 @@ struct Swarm {
     // Drawn last, so that older seeds still draw what they drew.
     options.driver.appendBytes = pick([1, 1000, 1024 * 1024])
     options.batchesIn = pick([0, 2, 6])
-    contents = pick([nil, nil, 2_000...20_000, 10_000...80_000, 20_000...200_000])
-    if isPressed, contents != nil || random.oneIn(2) {
+    options.restTime = pick([200_000_000, 600_000_000, 1_500_000_000])
+    options.callsInBurst = pick([4, 16, 60])
+    // What is smallest runs full soonest: without batches, and with little in a call.
+    let isTight = isPressed && random.oneIn(4)
+    if isTight {
+      options.batchesIn = 0
+      padding = 0...100
+      contents = pick([nil, 300...3_000])
+    } else {
+      contents = pick([nil, nil, 300...3_000, 2_000...20_000, 20_000...200_000])
+    }
+    if isTight || isPressed && (contents != nil || random.oneIn(2)) {
+      options.hasFavorites = isTight
       Self.press(&options, longest: contents?.upperBound ?? padding.upperBound, &random)
-      for kind in Self.pressureKinds where random.oneIn(2) && !disabled.contains(kind) { events.append(kind) }
+      for kind in Self.pressureKinds where (isTight || random.oneIn(2)) && !disabled.contains(kind) {
+        events.append(kind)
+      }
     }
     if random.oneIn(4), !disabled.contains(.directoryCopiedBack) { events.append(.directoryCopiedBack) }
     if random.oneIn(4), !disabled.contains(.endOfStoppedLogLost) { events.append(.endOfStoppedLogLost) }
+    if random.oneIn(4), !disabled.contains(.directoryCloned) { events.append(.directoryCloned) }
+    options.limitsDiffer = random.oneIn(4) && !disabled.contains(.limitsDiffered)
     self.events = events
+    self.padding = padding
     self.options = options
   }
 
@@ -136,7 +152,7 @@ struct Swarm {
     func pick<Value>(_ values: [Value]) -> Value { values[random.below(values.count)] }
     options.clients = pick([4, 8, 12])
     options.callsAtOnce = options.clients
-    options.hasFavorites = random.oneIn(2)
+    options.hasFavorites = options.hasFavorites || random.oneIn(2)
     if options.thinkTime == 0 { options.thinkTime = 2_000_000 }
     options.driver.longReplyBytes = pick([200, 4 * 1024])
     options.batchReplies.resultBytes = max(longest, pick([2_000, 3 * 1024 * 1024])) + 1024
@@ -170,7 +186,8 @@ struct Swarm {
       (.crashAtWrite, crashes.write), (.crashAtSync, crashes.sync), (.crashDuringRecovery, crashes.recovery),
       (.machineFailed, crashes.machine),
     ]
-    return events + rates.filter { $0.1 > 0 }.map(\.0)
+    let limits: [FaultKind] = options.limitsDiffer ? [.limitsDiffered] : []
+    return events + limits + rates.filter { $0.1 > 0 }.map(\.0)
   }
 
   /// A disk that takes back what it has promised takes its node's acknowledgements and votes back with it, and no

@@ -21,6 +21,8 @@ final class SimulatedNode {
   var state = State.down
   /// Counts its processes.
   var life = 0
+  /// How often one of them has come so far that it took part.
+  var starts = 0
   var isPaused = false
   /// What came while it was paused.
   var deferred: [Event] = []

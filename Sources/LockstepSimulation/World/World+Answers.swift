@@ -78,12 +78,12 @@ extension World {
     for sink in reader.sinks where sink.next != nil { plan(.read(sink, number: sink.planned()), in: 1_000) }
   }
 
-  /// More waits than may: a real node closes such a connection, and so does this one. A client that reads is never
-  /// treated so.
+  /// More waits than may: a real node closes such a connection, and so does this one. A client that reads, and waits for
+  /// what it has asked, is never treated so.
   func overrun(_ sink: SimulatedSink) {
     let oldest = sink.next?.sent ?? now
     books.check(
-      .noAnswerLost, now - oldest > Self.readingDelay,
+      .noAnswerLost, now - oldest > Self.readingDelay || now < sink.reader.askedTooMuchUntil,
       "node \(sink.index + 1) closes the connection of a client that reads: \(sink.waitingBytes) bytes wait of \(sink.capacity)"
     )
     faults.count(.clientConnectionOverrun)

@@ -140,9 +140,20 @@ extension World {
         CallUnderWay(client: place, id: header.id, isBatch: isBatch, bytes: bytes), node: target,
         life: nodes[target].life),
       in: latency())
-    // Some give up before the node does.
-    let patience = header.timeoutMilliseconds * (clientRandom.oneIn(4) ? 500_000 : 2_000_000)
-    plan(.giveUp(client: place, call: header.id), in: patience)
+    plan(.giveUp(client: place, call: header.id), in: patience(of: clients[place], header))
+  }
+
+  /// Some give up before the node does. Of those that read nothing, some do not wait for anything either, and go on
+  /// asking.
+  private func patience(of client: SimulatedClient, _ header: CallHeader) -> UInt64 {
+    if floods(client) {
+      return 5_000_000 + UInt64(clientRandom.below(30_000_000))
+    }
+    return header.timeoutMilliseconds * (clientRandom.oneIn(4) ? 500_000 : 2_000_000)
+  }
+
+  private func floods(_ client: SimulatedClient) -> Bool {
+    client.reader.stoppedUntil > now && client.reader.goesOnCalling
   }
 
   func arrive(_ call: CallUnderWay, _ place: Int, _ life: Int, _ event: Event) {
@@ -227,7 +238,14 @@ extension World {
       workload.ended(planned, at: now, outcome)
     }
     guard client.isActive else { return }
+    plan(.act(client: place), in: pause(of: client))
+  }
+
+  /// Calls come in bursts: what a seed can show lies in calls that overlap, with each other and with faults, and not in
+  /// how many of them there are.
+  private func pause(of client: SimulatedClient) -> UInt64 {
     let think = options.thinkTime == 0 ? 0 : UInt64(clientRandom.below(Int(2 * options.thinkTime)))
-    plan(.act(client: place), in: think)
+    guard options.restTime > 0, !floods(client), clientRandom.oneIn(options.callsInBurst) else { return think }
+    return think + UInt64(clientRandom.below(Int(2 * options.restTime)))
   }
 }

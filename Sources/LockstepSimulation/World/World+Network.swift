@@ -72,9 +72,7 @@ extension World {
   /// A frame has arrived whole.
   private func take(_ kind: UInt8, _ payload: UnsafeRawBufferPointer, over connection: SimulatedConnection) {
     let place = connection.to
-    guard !connection.isClosed, nodes[place].doom == nil, let simulated = nodes[place].node,
-      let identity = nodes[place].identity
-    else { return }
+    guard !connection.isClosed, nodes[place].doom == nil, let simulated = nodes[place].node else { return }
     do throws(WireError) {
       guard let kind = FrameKind(rawValue: kind) else { throw WireError("an unexpected frame") }
       if connection.isEstablished {
@@ -82,6 +80,7 @@ extension World {
         try codec.deliver(kind, payload, from: from, replies: nodes[place].replies(to: from, in: self), to: simulated)
         return
       }
+      guard let identity = nodes[place].identity else { return }
       guard let word = try Handshake.Word(kind, payload, codec) else { throw WireError("no word of a handshake") }
       var handshake = connection.acceptor ?? Handshake(accepting: identity)
       let actions = handshake.received(word, freshMemory(place))
@@ -165,7 +164,7 @@ extension World {
   /// As a real node does now and then: the write is not synced, and nothing depends on its coming about.
   func noteAcknowledged(_ place: Int) {
     let simulated = nodes[place]
-    guard let node = simulated.node, node.failure == nil else { return }
+    guard let node = simulated.node, !node.hasFailed else { return }
     simulated.memory.noteNotLeading(group)
     guard let known = node.leaderKnowledge.first?.knowledge else { return }
     var isNews = false
@@ -210,9 +209,9 @@ extension World {
 
   // MARK: Bytes
 
-  /// Hands over one frame.
+  /// Hands over one frame, which is a message of the core, or something else.
   func send(
-    _ kind: FrameKind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer,
+    _ kind: FrameKind, _ message: Message?, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer,
     over connection: SimulatedConnection
   ) -> LinkResult {
     let from = connection.from
@@ -221,14 +220,12 @@ extension World {
       faults.count(.linkFull)
       return .full
     }
-    switch kind {
+    switch message {
     case .vote, .voteReply, .appendReply:
-      let received = try? codec.unpackMessage(kind, header)
-      if let received { books.isSent(received.message, by: from, to: NodeID(UInt64(connection.to + 1))) }
-      if kind != .appendReply, let received {
-        tell("node \(from + 1) to node \(connection.to + 1): \(received.message)")
-      }
-    default: break
+      guard let message else { break }
+      books.isSent(message, by: from, to: NodeID(UInt64(connection.to + 1)))
+      if kind != .appendReply { tell("node \(from + 1) to node \(connection.to + 1): \(message)") }
+    case .append, .timeoutNow, .readIndex, .readIndexReply, nil: break
     }
     if crashOdds.send > 0, processRandom.oneIn(crashOdds.send) {
       nodes[from].doom = .crashAtSend
@@ -236,6 +233,11 @@ extension World {
     }
     note(UInt64(kind.rawValue) << 8 | UInt64(header.count + body.count) << 16 | UInt64(from))
     if inject(network.lost, .messageLost) { return .sent }
+    guard network.meddles else {
+      SimulatedConnection.append(kind.rawValue, header, body, to: &connection.outbound)
+      checkMemory(of: connection)
+      return .sent
+    }
     var frame: [UInt8] = []
     SimulatedConnection.append(kind.rawValue, header, body, to: &frame)
     let place = pair(from, connection.to)
@@ -259,10 +261,15 @@ extension World {
     if kind != .forward, connection.fits(frame.count), inject(network.duplicated, .messageDuplicated) {
       connection.outbound += frame
     }
+    checkMemory(of: connection)
+    return .sent
+  }
+
+  private func checkMemory(of connection: SimulatedConnection) {
+    let (from, to) = (connection.from + 1, connection.to + 1)
     books.check(
       .boundedMemory, connection.outbound.count + connection.bytesUnderWay <= connection.capacity,
-      "the link from node \(from + 1) to node \(connection.to + 1) holds more than \(connection.capacity) bytes")
-    return .sent
+      "the link from node \(from) to node \(to) holds more than \(connection.capacity) bytes")
   }
 
   func flush(_ connection: SimulatedConnection) {

@@ -44,9 +44,11 @@ extension World {
 
   private func assemble(_ place: Int, _ groups: [RecoveredGroup]) throws(StorageError) {
     let simulated = nodes[place]
+    let (limits, driver) = limits(ofStart: simulated.starts, at: place)
+    simulated.starts += 1
     let configuration = Node.Configuration(
       id: NodeID(UInt64(place + 1)), members: Members(voters: (1...UInt64(nodes.count)).map { NodeID($0) }),
-      preferredLeader: options.preferredLeader, cluster: cluster, limits: options.limits, driver: options.driver,
+      preferredLeader: options.preferredLeader, cluster: cluster, limits: limits, driver: driver,
       seed: processRandom.next())
     let node: Node
     do throws(WireError) {
@@ -66,6 +68,25 @@ extension World {
     plan(.tick(node: place, life: simulated.life), in: UInt64(processRandom.below(Int(options.tick))))
     for peer in nodes.indices where peer != place { planDial(from: place, to: peer, at: 1_000_000) }
     planTurn(place)
+  }
+
+  /// Of nodes that do not have the same, every other one has the lower, and each has them every other time.
+  private func limits(ofStart number: Int, at place: Int) -> (Limits, DriverLimits) {
+    var (limits, driver) = (options.limits, options.driver)
+    guard options.limitsDiffer, (place + number).isMultiple(of: 2) else { return (limits, driver) }
+    func lower(_ value: inout Int, toAtLeast least: Int) {
+      value = min(value, least + processRandom.below(max(1, value - least)))
+    }
+    lower(&driver.requestBytes, toAtLeast: 200)
+    driver.requestBytes = min(driver.requestBytes, 200 + processRandom.below(20_000))
+    lower(&driver.batchRequests, toAtLeast: 1)
+    driver.batchRequests = min(driver.batchRequests, 1 + processRandom.below(6))
+    lower(&driver.applyBytes, toAtLeast: 1)
+    lower(&driver.appendBytes, toAtLeast: 1)
+    lower(&limits.appendBytes, toAtLeast: 1)
+    lower(&limits.windowMessages, toAtLeast: 1)
+    faults.count(.limitsDiffered)
+    return (limits, driver)
   }
 
   /// The machine of a process that begins, which answers at once, or as one with a disk of its own does.
@@ -236,7 +257,7 @@ extension World {
       tell("node \(place + 1) dies: \(doom.rawValue)")
       end(place)
       planStart(place)
-    } else if let failure = node.failure {
+    } else if node.hasFailed, let failure = node.failure {
       explain(failure, place)
       tell("node \(place + 1) ends: \(failure)")
       end(place)

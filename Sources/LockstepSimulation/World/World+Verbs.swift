@@ -118,16 +118,36 @@ extension World {
     }
   }
 
+  /// Each of them has a connection to each other one, whose other end is there.
+  func areConnected(_ ids: [Int]) -> Bool {
+    ids.allSatisfy { from in
+      ids.allSatisfy { to in
+        guard from != to else { return true }
+        guard let connection = nodes[from - 1].links.outgoing[to - 1] else { return false }
+        return !connection.isClosed && !connection.isHalfOpen && connection.toLife == nodes[to - 1].life
+      }
+    }
+  }
+
+  /// When all has arrived that is under way between nodes now.
+  var lastArrival: UInt64 { connections.reduce(now) { max($0, $1.lastArrival) } }
+
   /// From the one to the other so many bytes a second get through.
   package func narrow(_ from: Int, _ to: Int, bytesPerSecond: UInt64) {
     tell("node \(from) to node \(to): \(bytesPerSecond) bytes a second")
     bandwidth[pair(from - 1, to - 1)] = bytesPerSecond
   }
 
+  /// Calls that a process has sent may reach a node that is paused, and be answered so much later.
+  private static let longestDelay: UInt64 = 15_000_000_000
+
   /// A process of a client stops reading, or reads slowly.
-  package func stopReading(_ process: Int, for nanoseconds: UInt64) {
-    tell("client process \(process) reads nothing for \(nanoseconds / 1_000_000) ms")
+  package func stopReading(_ process: Int, for nanoseconds: UInt64, goesOnCalling: Bool = false) {
+    let meanwhile = goesOnCalling ? ", and goes on calling" : ""
+    tell("client process \(process) reads nothing for \(nanoseconds / 1_000_000) ms\(meanwhile)")
     readers[process - 1].stoppedUntil = max(readers[process - 1].stoppedUntil, now + nanoseconds)
+    readers[process - 1].goesOnCalling = goesOnCalling
+    if goesOnCalling { readers[process - 1].askedTooMuchUntil = now + nanoseconds + Self.longestDelay }
   }
 
   package func readSlowly(_ process: Int, bytesPerSecond: UInt64) {

@@ -190,11 +190,11 @@ package final class World {
     let clock = nodes[place].clock
     plan(.tick(node: place, life: life), in: options.tick * 1000 / clock.rate)
     guard !clock.isFrozen else { return }
-    node.tick(now: clock.monotonic(now), wall: clock.wall(now))
+    let isTurnDue = node.tick(now: clock.monotonic(now), wall: clock.wall(now))
     nodes[place].ticks += 1
     if nodes[place].ticks.isMultiple(of: Self.noteEveryTicks) { noteAcknowledged(place) }
     rest(place)
-    planTurn(place)
+    if isTurnDue { planTurn(place) }
     look(at: place)
   }
 
@@ -220,8 +220,9 @@ package final class World {
     guard let node = simulated.node else { return }
     let commitBefore = books.nodes[place].commit
     // A disk that failed does not make what the process knew by then less true.
-    if node.failure.map(Self.keepsItsWord) ?? true { books.look(at: place, node) }
-    if node.failure == nil {
+    let hasFailed = node.hasFailed
+    if !hasFailed || node.failure.map(Self.keepsItsWord) ?? true { books.look(at: place, node) }
+    if !hasFailed {
       let queues = node.underWay
       books.check(
         .boundedQueues,

@@ -11,12 +11,17 @@ package struct WorldOptions: Sendable {
   package var preferredLeader: NodeID?
   package var limits = Limits()
   package var driver = DriverLimits()
+  /// Every other process begins with lower limits: of requests, of messages, of what it writes and applies at a time.
+  package var limitsDiffer = false
   package var log = LogOptions()
   /// Virtual nanoseconds.
   package var tick: UInt64 = 10_000_000
   package var latency: UInt64 = 50_000
   /// Between the answer to a client and its next call, up to twice as long; 0: at once.
   package var thinkTime: UInt64 = 20_000_000
+  /// After about so many calls a client rests, up to twice as long as this; 0: it never does.
+  package var restTime: UInt64 = 0
+  package var callsInBurst = 16
   /// One of so many commands is the first of a batch; 0: none is.
   package var batchesIn = 0
   /// So many callers share one process, and with it its connections.
