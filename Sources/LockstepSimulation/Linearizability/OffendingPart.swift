@@ -1,92 +1,166 @@
-/// The smallest part of a history that still cannot be put in order, as far as leaving things out soundly can make it.
-///
-/// What is left out must not create an offence of its own. So the history is cut after the first return at which no
-/// order exists any more: what was called later cannot matter to it, and what had not returned by then counts as
-/// unknown. From what is left, operations that change nothing are dropped one by one, for fewer answers allow more
-/// orders; and an operation that may change something is not dropped but said to be unknown, which allows every order
-/// that was allowed before, and more.
+/// A part of a history that still cannot be put in order.
+public struct OffendingPart: Sendable {
+  public struct Item: Sendable {
+    /// In the history.
+    public let place: Int
+    /// Its answer is not needed: it may take effect any time after its call, or never.
+    public let isUnknown: Bool
+  }
+
+  /// In the order of the history.
+  public let items: [Item]
+  /// With any one answer fewer there is an order. Otherwise the search for something smaller was ended early.
+  public let isSmallest: Bool
+}
+
 extension RegisterChecker {
-  /// Steps of all searches for something smaller together: a part that is not quite the smallest, soon, is of more use.
-  private static let stepsToShrink = 2_000_000
-
   /// - Parameters:
-  ///   - weakened: the same operation, its outcome unknown.
-  ///   - changesNothing: true for an operation that leaves every state as it is.
-  /// - Returns: places in the history, in its order.
-  public func offendingPart(
-    weakened: (RegisterModel.Operation) -> RegisterModel.Operation, changesNothing: (RegisterModel.Operation) -> Bool
-  ) -> [(place: Int, isUnknown: Bool)] {
-    guard case .notLinearizable = verdict() else { return [] }
-    var steps = Self.stepsToShrink
-    var part = cutShort(weakened, &steps)
-    // First in large steps, then one by one.
-    var step = max(1, part.count / 2)
-    while true {
-      var place = 0
-      var isSmaller = false
-      while place < part.count, steps > 0 {
-        let end = min(part.count, place + step)
-        var smaller = part
-        smaller.replaceSubrange(
-          place..<end,
-          with: part[place..<end].compactMap { item -> Item? in
-            changesNothing(item.timed.operation) ? nil : item.unknown(weakened)
-          })
-        if smaller.count < part.count || zip(smaller, part).contains(where: { $0.isUnknown != $1.isUnknown }),
-          offends(smaller, &steps)
-        {
-          part = smaller
-          isSmaller = true
-        } else {
-          place = end
+  ///   - place: where `verdict` said that it is not linearizable.
+  ///   - maximumSteps: of all searches for something smaller together.
+  public func offendingPart(at place: Int, maximumSteps: Int = 500_000) -> OffendingPart {
+    var search = OffendingPart.Search(operations, maximumSteps: maximumSteps)
+    return search.part(from: place)
+  }
+}
+
+extension OffendingPart {
+  /// The smallest part of a history that still cannot be put in order, as far as leaving things out soundly can make it.
+  ///
+  /// What is left out must not create an offence of its own. So answers are left out: an operation that changes nothing is
+  /// gone without its answer, and one that may change something is said to be unknown, which allows every order that was
+  /// allowed before, and more. What was called after the last answer that is left cannot matter to it.
+  ///
+  /// Fewer answers never offend where more do not. So the search begins with one, and as long as there is an order, answers
+  /// are added that do not fit into it (see `Misfits`): of few answers an order is found soon. Of those that offend in the
+  /// end each that is needed is found by halving (Junker, "QuickXplain", 2004).
+  struct Search {
+    /// Of all searches together.
+    static let usualSteps = 300_000
+    /// Of one search while answers are found: one that takes longer is not worth it.
+    private static let stepsToFind = 50_000
+    /// Of one search that shows that an answer cannot be left out.
+    private static let stepsToShow = 200_000
+
+    let operations: [TimedOperation<RegisterModel.Operation>]
+    private var stepsLeft: Int
+    /// Places of those that returned, in order of their returns.
+    private var returned: [Int] = []
+    private var isSmallest = true
+
+    private var stepsOfOne = Self.stepsToFind
+
+    init(_ operations: [TimedOperation<RegisterModel.Operation>], maximumSteps: Int = Self.usualSteps) {
+      self.operations = operations
+      stepsLeft = maximumSteps
+      returned = operations.indices.filter { operations[$0].returned != nil }
+      returned.sort { (operations[$0].returned!, $0) < (operations[$1].returned!, $1) }
+    }
+
+    mutating func part(from first: Int) -> OffendingPart {
+      let known = offending(from: first) ?? returned
+      var core: Set<Int> = []
+      var start = 0
+      // The core and everything from `start` on offend; what is in the core stands before `start`.
+      while start < known.count, core.isEmpty || !offends(core) {
+        guard stepsLeft > 0 else {
+          core.formUnion(known[start...])
+          break
         }
+        // Distances from the last: the fewest answers that offend.
+        let fewest = fewest(known.count - 1 - start) { search, distance in
+          search.offends(core.union(known[(known.count - 1 - distance)...]))
+        }
+        start = known.count - fewest
+        core.insert(known[start - 1])
       }
-      if steps <= 0 || (step == 1 && !isSmaller) { break }
-      step = max(1, step / 2)
+      if !isSmallest { leaveOutOneByOne(&core) }
+      let (places, history) = items(core)
+      // What could not have been noticed by anyone is no part of it.
+      let leftOut = RegisterCalls(history).leftOut
+      return OffendingPart(
+        items: places.enumerated().filter { core.contains($0.element) || !leftOut.contains($0.offset) }
+          .map { OffendingPart.Item(place: $0.element, isUnknown: !core.contains($0.element)) }, isSmallest: isSmallest)
     }
-    // What could not have been noticed by anyone is no part of it.
-    let leftOut = RegisterChecker(part.map(\.timed)).counted().leftOut
-    return part.enumerated().filter { !$0.element.isUnknown || !leftOut.contains($0.offset) }
-      .map { ($0.element.place, $0.element.isUnknown) }
-  }
 
-  private struct Item {
-    let place: Int
-    var timed: TimedOperation<RegisterModel.Operation>
-    var isUnknown: Bool
-
-    func unknown(_ weakened: (RegisterModel.Operation) -> RegisterModel.Operation) -> Item {
-      Item(
-        place: place,
-        timed: TimedOperation(weakened(timed.operation), called: timed.called, returned: nil), isUnknown: true)
+    /// Whether few answers were found that offend.
+    func isFound(from first: Int) -> Bool {
+      var copy = self
+      return copy.offending(from: first) != nil
     }
-  }
 
-  private func offends(_ items: [Item], _ steps: inout Int) -> Bool {
-    let found = RegisterChecker(items.map(\.timed), maximumSteps: min(maximumSteps, 200_000)).counted()
-    steps -= found.steps
-    if case .notLinearizable = found.verdict { return true }
-    return false
-  }
+    /// Places of answers that offend, in order of their returns.
+    private mutating func offending(from first: Int) -> [Int]? {
+      var known: Set<Int> = [first]
+      var count = 1
+      while known.count < returned.count, stepsLeft > 0 {
+        let (places, history) = items(known)
+        let found = judged(history)
+        if case .notLinearizable = found.verdict { return returned.filter(known.contains) }
+        let misfits = Misfits(operations: operations, known: known, order: found.order.map { places[$0] })
+        let added = misfits.chosen(count)
+        known.formUnion(added.isEmpty ? returned.reversed().filter { !known.contains($0) }.prefix(count) : added[...])
+        count = min(2 * count, max(1, known.count / 4))
+      }
+      return nil
+    }
 
-  /// The shortest beginning, up to a return, that offends: found by halving, since a longer beginning of an offending
-  /// history offends too.
-  private func cutShort(_ weakened: (RegisterModel.Operation) -> RegisterModel.Operation, _ steps: inout Int) -> [Item]
-  {
-    let returns = operations.compactMap(\.returned).sorted()
-    func beginning(_ end: UInt64) -> [Item] {
-      operations.enumerated().compactMap { place, timed in
-        guard timed.called <= end else { return nil }
-        let item = Item(place: place, timed: timed, isUnknown: timed.returned == nil)
-        return (timed.returned ?? .max) <= end || item.isUnknown ? item : item.unknown(weakened)
+    /// Where some search was given up, more may have been kept than is needed.
+    private mutating func leaveOutOneByOne(_ core: inout Set<Int>) {
+      isSmallest = true
+      stepsOfOne = Self.stepsToShow
+      for place in core.sorted() where core.count > 1 {
+        if offends(core.subtracting([place])) { core.remove(place) }
       }
     }
-    var low = 0
-    var high = returns.count - 1
-    while low < high {
-      let middle = (low + high) / 2
-      if offends(beginning(returns[middle]), &steps) { high = middle } else { low = middle + 1 }
+
+    /// The smallest number for which the condition holds, which holds of all larger ones too, and of `end`: in steps that
+    /// double, and then by halving.
+    private mutating func fewest(_ end: Int, _ holds: (inout Self, Int) -> Bool) -> Int {
+      var (low, high, step) = (0, end, 1)
+      while low < high, low + step < high {
+        if holds(&self, low + step - 1) { high = low + step - 1 } else { low += step }
+        step *= 2
+      }
+      while low < high {
+        let middle = (low + high) / 2
+        if holds(&self, middle) { high = middle } else { low = middle + 1 }
+      }
+      return high
     }
-    return high < 0 ? [] : beginning(returns[low])
+
+    /// Those operations that matter when only these answers are known.
+    private func items(_ known: Set<Int>) -> (places: [Int], history: [TimedOperation<RegisterModel.Operation>]) {
+      let end = known.reduce(0) { max($0, operations[$1].returned ?? .max) }
+      var places: [Int] = []
+      var history: [TimedOperation<RegisterModel.Operation>] = []
+      for (place, timed) in operations.enumerated() where timed.called <= end {
+        if known.contains(place) {
+          history.append(timed)
+        } else if timed.operation.changesNothing {
+          continue
+        } else {
+          history.append(TimedOperation(timed.operation.weakened, called: timed.called, returned: nil))
+        }
+        places.append(place)
+      }
+      return (places, history)
+    }
+
+    private mutating func judged(_ history: [TimedOperation<RegisterModel.Operation>]) -> RegisterChecker.Found {
+      let found = RegisterChecker(history).counted(maximumSteps: min(stepsLeft, stepsOfOne))
+      stepsLeft -= found.steps
+      if case .undecided = found.verdict { isSmallest = false }
+      return found
+    }
+
+    /// False as well if nobody knows.
+    private mutating func offends(_ known: Set<Int>) -> Bool {
+      guard stepsLeft > 0 else {
+        isSmallest = false
+        return false
+      }
+      if case .notLinearizable = judged(items(known).history).verdict { return true }
+      return false
+    }
   }
 }

@@ -58,6 +58,9 @@ struct RegisterBoard {
   /// Whether every answer that is left can still be given: the state can become its text, or a call is left that can.
   func isPossible(reaching: BitSet) -> Bool { critical.isSubset(of: reaching) }
 
+  /// The texts that are needed and cannot come any more.
+  func impossible(reaching: BitSet) -> Set<Int> { Set(critical.members.filter { !reaching.contains($0) }) }
+
   func areWanted(_ texts: BitSet, apartFrom text: Int) -> Bool { texts.meets(wantedTexts, apartFrom: text) }
 
   private func head(_ call: Int) -> Int {

@@ -57,14 +57,16 @@ struct RegisterCalls {
       switch timed.operation {
       case .get(.value(let text)): if timed.returned != nil { see(text) }
       case .compareAndSet(let expected, _, let swapped):
-        // With no return it may as well have had no effect.
-        if swapped != .no || timed.returned != nil { see(expected) }
+        if timed.returned != nil { see(expected) }
         if swapped == .no, timed.returned != nil { hasNotSwapped = true }
       case .append: appends = true
       case .add: hasAdds = true
       case .get(.unknown), .put, .delete: break
       }
     }
+    for expected in Self.expectedByUnknown(
+      operations, known, isAnyOfUse: appends || hasAdds)
+    { see(expected) }
     seen.sort { RegisterStates.compare($0[...], $1[...]) < 0 }
     hasAppends = appends
     states = RegisterStates(seen: seen, appends: appends, keepsAll: hasAdds)
@@ -168,34 +170,6 @@ struct RegisterCalls {
         Call(
           action: action, place: place, called: timed.called, returned: timed.returned, kind: number, needs: needs,
           wants: max(needs, wants), avoids: avoids, opens: opens))
-    }
-  }
-
-  /// Of an operation that may never have taken effect: whether nobody could have noticed.
-  private func isUnseen(_ action: Action, _ longest: [[UInt8]]) -> Bool {
-    guard !hasNotSwapped, !hasAdds else { return false }
-    switch action {
-    case .set(let after), .swap(_, let after), .maySwap(_, let after): return after == RegisterStates.lost
-    case .append(let number):
-      let text = appendTexts[number]
-      return !longest.contains { Self.contains($0, text) }
-    case .get, .notSwapped, .add: return false
-    }
-  }
-
-  private static func contains(_ text: [UInt8], _ part: [UInt8]) -> Bool {
-    guard let first = part.first else { return true }
-    return text.withUnsafeBytes { text in
-      part.withUnsafeBytes { part in
-        var start = 0
-        while start + part.count <= text.count,
-          let found = memchr(text.baseAddress! + start, Int32(first), text.count - part.count - start + 1)
-        {
-          if memcmp(found, part.baseAddress!, part.count) == 0 { return true }
-          start = UnsafeRawPointer(found) - text.baseAddress! + 1
-        }
-        return false
-      }
     }
   }
 

@@ -11,24 +11,46 @@ public struct RegisterChecker: Sendable {
     self.maximumSteps = maximumSteps
   }
 
-  public func verdict() -> LinearizabilityVerdict { counted().verdict }
+  /// Steps that suffice as a rule; if they do not, few answers may show sooner than all that there is no order.
+  private static let usualSteps = 200_000
 
-  func counted() -> (verdict: LinearizabilityVerdict, steps: Int, leftOut: Set<Int>) {
-    let calls = RegisterCalls(operations)
+  public func verdict() -> LinearizabilityVerdict {
+    let first = counted(maximumSteps: min(maximumSteps, Self.usualSteps))
+    guard case .undecided = first.verdict, maximumSteps > Self.usualSteps else { return first.verdict }
+    if let place = first.culprit, OffendingPart.Search(operations).isFound(from: place) {
+      return .notLinearizable(at: place)
+    }
+    return counted(maximumSteps: maximumSteps).verdict
+  }
+
+  struct Found {
+    var verdict: LinearizabilityVerdict
     var steps = 0
+    /// Of an order that was found, the places of what took effect.
+    var order: [Int] = []
+    /// The place of what could not be answered when the search had come furthest.
+    var culprit: Int?
+  }
+
+  func counted(maximumSteps: Int) -> Found {
+    let calls = RegisterCalls(operations)
+    var found = Found(verdict: .linearizable, steps: operations.count / 8)
     // First as if no failed cas depended on what nobody reads: as a rule that is so, and an order that is found is one.
     let isExact = !calls.hasNotSwapped && !calls.hasAdds
     for isBold in isExact ? [true] : [true, false] {
       let search = RegisterSearch(calls, isBold: isBold)
       let isLast = isExact || !isBold
-      let result = search.run(maximumSteps: isLast ? maximumSteps - steps : min(maximumSteps, 200_000))
-      steps += search.steps + operations.count / 8
+      let result = search.run(maximumSteps: isLast ? maximumSteps - found.steps : min(maximumSteps / 2, 200_000))
+      found.steps += search.steps
       switch result {
-      case .found: return (.linearizable, steps, calls.leftOut)
-      case .none(let furthest): if isLast { return (.notLinearizable(at: furthest), steps, calls.leftOut) }
-      case .givenUp: if isLast { return (.undecided(steps: steps), steps, calls.leftOut) }
+      case .found:
+        found.verdict = .linearizable
+        found.order = search.order
+        return found
+      case .none(let culprit): (found.verdict, found.culprit) = (.notLinearizable(at: culprit), culprit)
+      case .givenUp(let culprit): (found.verdict, found.culprit) = (.undecided(steps: found.steps), culprit)
       }
     }
-    return (.undecided(steps: steps), steps, calls.leftOut)
+    return found
   }
 }

@@ -53,3 +53,23 @@ public enum RegisterModel: SequentialModel {
     }
   }
 }
+
+extension RegisterModel.Operation {
+  /// The same, its outcome unknown.
+  public var weakened: Self {
+    switch self {
+    case .get: .get(.unknown)
+    case .compareAndSet(let expected, let value, _): .compareAndSet(expected: expected, value, .unknown)
+    case .add(let delta, _): .add(delta, sum: .unknown)
+    case .put, .delete, .append: self
+    }
+  }
+
+  /// It leaves every state as it is.
+  var changesNothing: Bool {
+    switch self {
+    case .get, .compareAndSet(_, _, .no): true
+    case .put, .compareAndSet, .delete, .add, .append: false
+    }
+  }
+}

@@ -10,8 +10,9 @@
 final class RegisterSearch {
   enum Result {
     case found
-    case none(furthest: Int)
-    case givenUp(steps: Int)
+    /// With the place of what could not be answered when the search had come furthest.
+    case none(culprit: Int)
+    case givenUp(culprit: Int?)
   }
 
   struct Memory: Hashable {
@@ -19,16 +20,29 @@ final class RegisterSearch {
     let high: UInt64
   }
 
+  struct Point {
+    /// How many events are behind.
+    var event = 0
+    var state = RegisterStates.nothing
+    /// The event before which a value was set last; -1: none was.
+    var lastSet = -1
+    /// What was carried out last set a value, or swapped though it may as well not have, and nothing came of it yet.
+    var isIdle = false
+  }
+
   struct Branch {
-    let event: Int
+    let point: Point
     let trail: Int
-    let state: Int
     var candidates: [Int]
     var next = 0
   }
 
+  /// Among candidates: that the call that is asked for took effect just before the last value was set.
+  static let replacedAtOnce = -1
+
   var calls: RegisterCalls
   let events: [(call: Int, isCall: Bool)]
+  let callPlace: [Int]
   let returnPlace: [Int]
   /// For every event, the place of the first call from there on that needs a text not to be there.
   let nextNotSwapped: [Int]
@@ -58,15 +72,20 @@ final class RegisterSearch {
     }
     events = order.map { ($0.call, $0.isCall) }
     var returns = [Int](repeating: .max, count: calls.calls.count)
+    var callsPlaces = returns
     var next = [Int](repeating: .max, count: order.count + 1)
     for place in order.indices.reversed() {
       next[place] = next[place + 1]
       if !order[place].isCall {
         returns[order[place].call] = place
-      } else if case .notSwapped = calls.calls[order[place].call].action {
+        continue
+      }
+      callsPlaces[order[place].call] = place
+      if case .notSwapped = calls.calls[order[place].call].action {
         next[place] = place
       }
     }
+    callPlace = callsPlaces
     returnPlace = returns
     nextNotSwapped = next
     board = RegisterBoard(calls)
@@ -74,26 +93,30 @@ final class RegisterSearch {
 
   func run(maximumSteps: Int) -> Result {
     var branches: [Branch] = []
-    var furthest = 0
-    var event = 0
-    var state = RegisterStates.nothing
-    var isStuck = !board.isPossible(reaching: calls.states.reaches(state))
+    var furthest = -1
+    var culprit = 0
+    var point = Point()
+    var isStuck = !isPossible(point)
+    if isStuck { culprit = firstImpossible(point) ?? culprit }
     while true {
       if !isStuck {
-        guard let asked = advance(&event, &state) else { return .found }
-        furthest = max(furthest, event)
-        if !board.isPossible(reaching: calls.states.reaches(state)) || !isNew(event, state) {
+        guard let asked = advance(&point) else { return .found }
+        let isPossible = isPossible(point)
+        if point.event > furthest {
+          furthest = point.event
+          culprit = (isPossible ? nil : firstImpossible(point)) ?? asked
+        }
+        if !isPossible || !isNew(point) {
           isStuck = true
         } else {
-          branches.append(
-            Branch(event: event, trail: board.trail.count, state: state, candidates: candidates(asked, state)))
+          branches.append(Branch(point: point, trail: board.trail.count, candidates: candidates(asked, point)))
         }
       }
       // The next choice of the newest branch that has one.
       isStuck = true
       while isStuck {
         guard let last = branches.indices.last else {
-          return .none(furthest: events.isEmpty ? 0 : calls.calls[events[furthest].call].place)
+          return .none(culprit: events.isEmpty ? 0 : calls.calls[culprit].place)
         }
         board.undo(to: branches[last].trail)
         guard branches[last].next < branches[last].candidates.count else {
@@ -101,36 +124,62 @@ final class RegisterSearch {
           continue
         }
         steps += 1
-        guard steps <= maximumSteps, seen.count < Self.configurations else { return .givenUp(steps: steps) }
+        guard steps <= maximumSteps, seen.count < Self.configurations else {
+          return .givenUp(culprit: furthest < 0 ? nil : calls.calls[culprit].place)
+        }
         let branch = branches[last]
         branches[last].next += 1
-        event = branch.event
-        state = branch.state
-        isStuck = !carryOut(branch.candidates[branch.next], asked: events[event].call, event, &state)
+        point = branch.point
+        isStuck = !carryOut(branch.candidates[branch.next], asked: events[point.event].call, &point)
       }
     }
   }
 
+  /// Of the order that was found: places of those that took effect.
+  var order: [Int] { board.trail.filter { $0 & 1 == 1 }.map { calls.calls[$0 >> 1].place } }
+
+  /// Whether every answer that is left can still be given.
+  private func isPossible(_ point: Point) -> Bool { board.isPossible(reaching: calls.states.reaches(point.state)) }
+
+  /// The first to return of those whose answers cannot be given any more; one that was not called yet, if there is one:
+  /// what was called may only have been passed over.
+  private func firstImpossible(_ point: Point) -> Int? {
+    let texts = board.impossible(reaching: calls.states.reaches(point.state))
+    let waiting = calls.calls.indices.filter { calls.calls[$0].needs >= 0 && !board.isDone[$0] }
+    func order(_ call: Int) -> (Int, Int) { (callPlace[call] < point.event ? 1 : 0, returnPlace[call]) }
+    return waiting.filter { texts.contains(calls.calls[$0].needs) }.min { order($0) < order($1) }
+  }
+
   /// Goes on to the first return whose call is not done, and answers that call; nil at the end.
-  private func advance(_ event: inout Int, _ state: inout Int) -> Int? {
-    while event < events.count {
-      let (call, isCall) = events[event]
+  private func advance(_ point: inout Point) -> Int? {
+    let start = point.event
+    defer { if point.event > start { point.isIdle = false } }
+    while point.event < events.count {
+      let (call, isCall) = events[point.event]
       if isCall {
         board.call(call)
-        settle(call, state)
+        settle(call, point.state)
       } else if !board.isDone[call] {
         return call
       }
-      event += 1
+      point.event += 1
     }
     return nil
   }
 
-  private func isNew(_ event: Int, _ state: Int) -> Bool {
-    var mixed = UInt64(event) << 32 | UInt64(state)
+  private func isNew(_ point: Point) -> Bool {
+    var mixed = UInt64(point.event) << 33 | UInt64(point.state) << 1 | (point.isIdle ? 1 : 0)
+    // Of the time of the last value nothing matters but which calls it may have replaced at once.
+    var latest = -1
+    for call in board.changes() where returnPlace[call] != .max && callPlace[call] < point.lastSet && isSet(call) {
+      latest = max(latest, callPlace[call])
+    }
+    mixed = Generator64.next(&mixed) ^ UInt64(latest + 1)
     let first = Generator64.next(&mixed)
     return seen.insert(Memory(low: board.low ^ first, high: board.high ^ Generator64.next(&mixed))).inserted
   }
+
+  func isSet(_ call: Int) -> Bool { if case .set = calls.calls[call].action { true } else { false } }
 
   /// Carries out a call that changes nothing, if it can be now.
   private func settle(_ call: Int, _ state: Int) {
@@ -142,99 +191,27 @@ final class RegisterSearch {
   }
 
   /// All that wait and change nothing.
-  private func settleAll(_ state: Int) {
+  func settleAll(_ state: Int) {
     let text = calls.states.exact(state)
     if text >= 0 { for call in board.gets(of: text) { settle(call, state) } }
     for call in board.notSwapped() { settle(call, state) }
   }
 
-  private func carryOut(_ call: Int, asked: Int, _ event: Int, _ state: inout Int) -> Bool {
-    if case .set = calls.calls[call].action { replaceUnneeded(before: call, asked: asked, event) }
-    guard let after = calls.step(state, calls.calls[call].action) else { return false }
+  private func carryOut(_ call: Int, asked: Int, _ point: inout Point) -> Bool {
+    if call == Self.replacedAtOnce {
+      board.finish(asked)
+      return true
+    }
+    let isSet = isSet(call)
+    if isSet { replaceUnneeded(before: call, asked: asked, point.event) }
+    guard let after = calls.step(point.state, calls.calls[call].action) else { return false }
     board.finish(call)
-    state = after
-    settleAll(state)
+    point.state = after
+    if isSet { point.lastSet = point.event }
+    let done = board.trail.count
+    settleAll(after)
+    point.isIdle = call != asked && board.trail.count == done && (isSet || returnPlace[call] == .max)
     return true
-  }
-
-  /// What sets a value that only waiting gets will ever need takes effect now, and they with it; so nothing later
-  /// depends on it. Where a cas that finds another value might come, that value could still be this one.
-  private func replaceUnneeded(before call: Int, asked: Int, _ event: Int) {
-    guard isBold || !calls.hasAdds else { return }
-    for other in board.changes() {
-      guard other != call, other != asked, case .set(let value) = calls.calls[other].action else { continue }
-      guard isBold || !mayMakeDifferent(other, before: call, event) else { continue }
-      let text = calls.states.exact(value)
-      // One that may never have taken effect is of use only to gets that wait for it.
-      if calls.calls[other].returned == nil, text < 0 || board.waitingGets[text] == 0 { continue }
-      if text >= 0, board.wanted[text] != board.waitingGets[text] { continue }
-      if board.areWanted(calls.states.reaches(value), apartFrom: text) { continue }
-      board.finish(other)
-      settleAll(value)
-    }
-  }
-
-  /// Whether a cas to come that finds another value than it expects might find the one that this call sets: where the
-  /// expected one is set by something that can take effect while this call is still under way.
-  private func mayMakeDifferent(_ other: Int, before call: Int, _ event: Int) -> Bool {
-    guard nextNotSwapped[event] != .max else { return false }
-    guard !calls.hasAppends, returnPlace[other] != .max else { return true }
-    func matters(_ setter: Int) -> Bool {
-      guard setter != other else { return false }
-      switch calls.calls[setter].action {
-      case .set(let after), .swap(_, let after), .maySwap(_, let after):
-        let text = calls.states.exact(after)
-        return text >= 0 && board.laterNotSwapped[text] > 0
-      default: return false
-      }
-    }
-    if matters(call) || board.changes().contains(where: matters) { return true }
-    return event < returnPlace[other]
-      && events[event..<returnPlace[other]].contains { $0.isCall && matters($0.call) }
-  }
-
-  /// What may be carried out next so that the call that is asked for is done: first it, then what leads to it.
-  private func candidates(_ asked: Int, _ state: Int) -> [Int] {
-    var direct: [Int] = []
-    var near: [Int] = []
-    var others: [Int] = []
-    let wanted: Int =
-      switch calls.calls[asked].action {
-      case .get(let wanted), .swap(let wanted, _): wanted
-      default: -1
-      }
-    let text = wanted >= 0 ? calls.states.exact(wanted) : -1
-    let waiting = board.changes()
-    steps += waiting.count / 16
-    let first = firstOfKinds(waiting)
-    for call in waiting {
-      guard first[calls.calls[call].kind] == call, let after = calls.step(state, calls.calls[call].action) else {
-        continue
-      }
-      if call == asked {
-        direct.insert(call, at: 0)
-      } else if after == wanted {
-        direct.append(call)
-      } else if calls.calls[call].returned == nil, after == state {
-        continue
-      } else if text >= 0, calls.states.reaches(after).contains(text) {
-        near.append(call)
-      } else {
-        others.append(call)
-      }
-    }
-    return direct + near + others
-  }
-
-  /// Of equal calls, the one that returns first.
-  private func firstOfKinds(_ waiting: [Int]) -> [Int: Int] {
-    var first: [Int: Int] = [:]
-    for call in waiting {
-      let kind = calls.calls[call].kind
-      if let other = first[kind], (returnPlace[other], other) < (returnPlace[call], call) { continue }
-      first[kind] = call
-    }
-    return first
   }
 }
 

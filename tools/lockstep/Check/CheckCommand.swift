@@ -31,9 +31,11 @@ struct CheckCommand: ParsableCommand {
       switch checker.verdict() {
       case .linearizable: break
       case .undecided: undecided.append(key)
-      case .notLinearizable:
-        let part = checker.offendingPart(weakened: \.weakened, changesNothing: \.changesNothing)
-        report(key, part.map { (operations[$0.place], $0.isUnknown) }, of: operations.count)
+      case .notLinearizable(let place):
+        let part = checker.offendingPart(at: place)
+        report(
+          key, part.items.map { (operations[$0.place], $0.isUnknown) }, of: operations.count,
+          isSmallest: part.isSmallest)
         throw CommandFailure(message: "", exitCode: 1)
       }
     }
@@ -85,7 +87,9 @@ struct CheckCommand: ParsableCommand {
     return history
   }
 
-  private func report(_ key: String, _ part: [(RecordedHistory.Recorded, Bool)], of count: Int) {
+  private func report(
+    _ key: String, _ part: [(RecordedHistory.Recorded, Bool)], of count: Int, isSmallest: Bool
+  ) {
     let name = JSONValue(key).text()
     if json {
       let lines = part.map { operation, isUnknown in
@@ -96,7 +100,8 @@ struct CheckCommand: ParsableCommand {
           "returned": isUnknown ? .null : operation.returned.map { .init($0) } ?? .null,
         ])
       }
-      Output.line(.object(["linearizable": false, "key": .init(key), "part": .array(lines)]))
+      Output.line(
+        .object(["linearizable": false, "key": .init(key), "part": .array(lines), "smallest": .init(isSmallest)]))
       return
     }
     let known = part.filter { !$0.1 }
@@ -107,6 +112,11 @@ struct CheckCommand: ParsableCommand {
       Output.line(
         "  line \(operation.line): client \(operation.client), from \(operation.called) \(end): \(operation.operation.words)"
       )
+    }
+    defer {
+      if !isSmallest {
+        Output.line("  that is not shown to be the smallest part: the search for a smaller one was ended early")
+      }
     }
     guard !others.isEmpty else { return }
     Output.line("  wherever these take effect after their calls, or whether they do at all:")

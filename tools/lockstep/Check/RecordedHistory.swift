@@ -152,23 +152,6 @@ struct RecordedHistory {
 }
 
 extension RegisterModel.Operation {
-  /// The same, its outcome unknown.
-  var weakened: Self {
-    switch self {
-    case .get: .get(.unknown)
-    case .compareAndSet(let expected, let value, _): .compareAndSet(expected: expected, value, .unknown)
-    case .add(let delta, _): .add(delta, sum: .unknown)
-    case .put, .delete, .append: self
-    }
-  }
-
-  var changesNothing: Bool {
-    switch self {
-    case .get, .compareAndSet(_, _, .no): true
-    case .put, .compareAndSet, .delete, .add, .append: false
-    }
-  }
-
   var words: String {
     func quoted(_ text: String?) -> String { text.map { JSONValue($0).text() } ?? "null" }
     func answer(_ answer: RegisterModel.Answer) -> String {
