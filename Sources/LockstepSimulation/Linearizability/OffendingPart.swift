@@ -57,12 +57,15 @@ extension OffendingPart {
     }
 
     mutating func part(from first: Int) -> OffendingPart {
-      let known = offending(from: first) ?? returned
+      let offence = AppendOffence(operations)
+      if let offence, offence.isSmallest { return part(of: Set(offence.places)) }
+      let known = offence.map { returned.filter($0.places.contains) } ?? offending(from: first) ?? returned
       var core: Set<Int> = []
       var start = 0
       // The core and everything from `start` on offend; what is in the core stands before `start`.
       while start < known.count, core.isEmpty || !offends(core) {
         guard stepsLeft > 0 else {
+          isSmallest = false
           core.formUnion(known[start...])
           break
         }
@@ -74,6 +77,10 @@ extension OffendingPart {
         core.insert(known[start - 1])
       }
       if !isSmallest { leaveOutOneByOne(&core) }
+      return part(of: core)
+    }
+
+    private func part(of core: Set<Int>) -> OffendingPart {
       let (places, history) = items(core)
       // What could not have been noticed by anyone is no part of it.
       let leftOut = RegisterCalls(history).leftOut

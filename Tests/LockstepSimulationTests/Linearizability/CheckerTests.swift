@@ -36,8 +36,8 @@ struct CheckerTests {
     return extend(operations, nil)
   }
 
-  private func randomHistory(_ random: inout SimulationRandom) -> [Timed] {
-    let adds = random.oneIn(2)
+  private func randomHistory(_ random: inout SimulationRandom, onlyAppends: Bool = false) -> [Timed] {
+    let adds = !onlyAppends && random.oneIn(2)
     return (0..<random.within(1...7)).map { _ in
       let called = UInt64(random.below(12))
       let value = String(random.below(3))
@@ -45,6 +45,12 @@ struct CheckerTests {
       let read: RegisterModel.Answer = isKnown ? .value(random.oneIn(4) ? nil : value) : .unknown
       let operation: RegisterModel.Operation =
         switch random.below(8) {
+        case _ where onlyAppends:
+          if random.oneIn(2) {
+            .append(value)
+          } else {
+            .get(isKnown ? .value(random.oneIn(3) ? value : value + String(random.below(3))) : .unknown)
+          }
         case 0: .put(value)
         case 1, 2: .get(read)
         case 3:
@@ -76,13 +82,15 @@ struct CheckerTests {
     #expect(offending > count / 10 && offending < count * 9 / 10)
   }
 
-  @Test("linearizability: what is said to offend does, and without any one answer of it nothing does")
-  func smallest() {
+  @Test(
+    "linearizability: what is said to offend does, and without any one answer of it nothing does",
+    arguments: [false, true])
+  func smallest(onlyAppends: Bool) {
     var random = SimulationRandom(seed: 8)
     var found = 0
     let count = extent(quick: 400, full: 2_000)
     for _ in 0..<count {
-      let history = randomHistory(&random)
+      let history = randomHistory(&random, onlyAppends: onlyAppends)
       guard case .notLinearizable(let place) = Checker(history).verdict() else { continue }
       let part = Checker(history).offendingPart(at: place)
       found += 1
@@ -137,5 +145,21 @@ struct CheckerTests {
     let part = Checker(history).offendingPart(at: found)
     #expect(part.isSmallest)
     #expect(part.items.count < 10)
+  }
+
+  @Test(
+    "linearizability: where all is appended, one answer or two offend",
+    arguments: [HardHistory.Defect.staleRead, .lostWrite, .wrongRead], [1, 2, 3])
+  func appends(defect: HardHistory.Defect, seed: UInt64) {
+    let history = HardHistory(
+      kind: .appends, defect: defect, unknown: 5, operations: extent(quick: 1_000, full: 4_000), seed: seed
+    ).generated()
+    guard case .notLinearizable(let found) = Checker(history).verdict() else {
+      Issue.record("\(defect) is taken for right")
+      return
+    }
+    let part = Checker(history).offendingPart(at: found)
+    #expect(part.isSmallest)
+    #expect(part.items.count { !$0.isUnknown } <= 2)
   }
 }
