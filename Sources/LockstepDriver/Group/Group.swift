@@ -228,7 +228,7 @@ final class Group {
       stages.isCommitted(index)
       lane.committed(index)
     case .proposalRefused(let refusal): proposals.refused(refusal, leader: leader)
-    case .readReady(let read, let index): reads.confirmed(read, at: index)
+    case .readReady(let read, let index): reads.confirmed(read, at: index, applied: lane.applied)
     case .readRefused(let read, let refusal): reads.refused(read, refusal, leader: leader)
     case .roleChanged(let role, let term, let leader): roleChanged(role, term, leader)
     case .diskIsSlow(let ticks): context.observe(.diskIsSlow(id, ticks: ticks))

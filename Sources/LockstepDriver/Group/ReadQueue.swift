@@ -54,10 +54,13 @@ final class ReadQueue {
   /// machine.
   func request() -> ReadID? {
     var linearizable: [Read] = []
-    for read in arrived {
-      if read.consistency == .linearizable { linearizable.append(read) } else { wait(read) }
+    swap(&linearizable, &arrived)
+    arrived.reserveCapacity(linearizable.count)
+    // As a rule they all are: then they stay where they are.
+    if !linearizable.allSatisfy({ $0.consistency == .linearizable }) {
+      for read in linearizable where read.consistency != .linearizable { wait(read) }
+      linearizable.removeAll { $0.consistency != .linearizable }
     }
-    arrived.removeAll(keepingCapacity: true)
     guard !linearizable.isEmpty else { return nil }
     let id = ReadID(nextID)
     nextID += 1
@@ -65,8 +68,10 @@ final class ReadQueue {
     return id
   }
 
-  func confirmed(_ id: ReadID, at index: LogIndex) {
-    for var read in take(id) {
+  func confirmed(_ id: ReadID, at index: LogIndex, applied: LogIndex) {
+    let reads = take(id)
+    guard index > applied else { return ready.append(contentsOf: reads) }
+    for var read in reads {
       read.index = index
       wait(read)
     }
