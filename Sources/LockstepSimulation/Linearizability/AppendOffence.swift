@@ -52,7 +52,9 @@ struct AppendOffence {
       return
     }
     // All that was read begins the longest text: to hold something is to be as long as where that ends in it.
-    for position in appends.indices { appends[position].end = Self.end(of: appends[position].text, in: longest.text) }
+    for position in appends.indices {
+      appends[position].end = RegisterStates.end(of: appends[position].text, in: longest.text) ?? .max
+    }
     if let (append, read) = missing(reads) {
       settle([read], and: append)
     } else if let (one, other) = Self.shrunk(reads) {
@@ -80,7 +82,8 @@ struct AppendOffence {
 
   /// Two reads of which neither begins the other.
   private static func parted(_ byLength: [Read]) -> (Read, Read)? {
-    for (shorter, longer) in zip(byLength, byLength.dropFirst()) where !longer.text.starts(with: shorter.text) {
+    for (shorter, longer) in zip(byLength, byLength.dropFirst())
+    where !RegisterStates.begins(longer.text, with: shorter.text) {
       return (shorter, longer)
     }
     return nil
@@ -153,21 +156,5 @@ struct AppendOffence {
       start += length
     }
     return .composed
-  }
-
-  /// Where this ends when it first occurs; `.max` when it does not.
-  private static func end(of part: [UInt8], in text: [UInt8]) -> Int {
-    guard let first = part.first else { return 0 }
-    guard part.count <= text.count else { return .max }
-    return text.withUnsafeBufferPointer { text in
-      part.withUnsafeBufferPointer { part in
-        for start in 0...(text.count - part.count) where text[start] == first {
-          var length = 1
-          while length < part.count, text[start + length] == part[length] { length += 1 }
-          if length == part.count { return start + length }
-        }
-        return .max
-      }
-    }
   }
 }

@@ -1,5 +1,3 @@
-import Glibc
-
 /// What may never have taken effect: whether anybody could have noticed.
 extension RegisterCalls {
   /// What the swaps compare with that may never have taken effect; with no return a cas that did not swap may as well
@@ -42,24 +40,8 @@ extension RegisterCalls {
     case .set(let after), .swap(_, let after), .maySwap(_, let after): return after == RegisterStates.lost
     case .append(let number):
       let text = appendTexts[number]
-      return !longest.contains { Self.contains($0, text) }
+      return !longest.contains { RegisterStates.end(of: text, in: $0) != nil }
     case .get, .notSwapped, .add: return false
-    }
-  }
-
-  private static func contains(_ text: [UInt8], _ part: [UInt8]) -> Bool {
-    guard let first = part.first else { return true }
-    return text.withUnsafeBytes { text in
-      part.withUnsafeBytes { part in
-        var start = 0
-        while start + part.count <= text.count,
-          let found = memchr(text.baseAddress! + start, Int32(first), text.count - part.count - start + 1)
-        {
-          if memcmp(found, part.baseAddress!, part.count) == 0 { return true }
-          start = UnsafeRawPointer(found) - text.baseAddress! + 1
-        }
-        return false
-      }
     }
   }
 }

@@ -165,6 +165,24 @@ struct RegisterStates {
     text.count >= part.count && compare(text[..<part.count], part[...]) == 0
   }
 
+  /// Where this part ends when it first occurs in the text; nil when it does not.
+  static func end(of part: [UInt8], in text: [UInt8]) -> Int? {
+    guard let first = part.first else { return 0 }
+    return text.withUnsafeBytes { text in
+      part.withUnsafeBytes { part in
+        var start = 0
+        while start + part.count <= text.count,
+          let found = memchr(text.baseAddress! + start, Int32(first), text.count - part.count - start + 1)
+        {
+          let position = UnsafeRawPointer(found) - text.baseAddress!
+          if memcmp(found, part.baseAddress!, part.count) == 0 { return position + part.count }
+          start = position + 1
+        }
+        return nil
+      }
+    }
+  }
+
   private mutating func place(
     _ first: Int, _ length: Int, _ exact: Int, _ reaches: BitSet, _ bytes: some Collection<UInt8>
   ) -> Int {

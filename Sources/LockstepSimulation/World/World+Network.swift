@@ -220,12 +220,9 @@ extension World {
       faults.count(.linkFull)
       return .full
     }
-    switch message {
-    case .vote, .voteReply, .appendReply:
-      guard let message else { break }
+    if let message {
       books.isSent(message, by: from, to: NodeID(UInt64(connection.to + 1)))
-      if kind != .appendReply { tell("node \(from + 1) to node \(connection.to + 1): \(message)") }
-    case .append, .timeoutNow, .readIndex, .readIndexReply, nil: break
+      if kind == .vote || kind == .voteReply { tell("node \(from + 1) to node \(connection.to + 1): \(message)") }
     }
     if crashOdds.send > 0, processRandom.oneIn(crashOdds.send) {
       nodes[from].doom = .crashAtSend
