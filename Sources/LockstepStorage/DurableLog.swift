@@ -113,8 +113,8 @@ package final class DurableLog {
     try check(writes, headers)
     try stopping { () throws(StorageError) in
       let place = try write(writes, headers)
-      for (write, header) in zip(writes, headers) {
-        book.take(header, write.blocks, at: place, spacing: options.indexSpacing)
+      for number in writes.indices {
+        book.take(headers[number], writes[number].blocks, at: place, spacing: options.indexSpacing)
       }
     }
   }
@@ -202,36 +202,41 @@ package final class DurableLog {
 
   /// Refuses what recovery would refuse. Several writes may belong to one group; each follows the one before.
   private func check(_ writes: [LogWrite], _ headers: [LogBatchHeader]) throws(StorageError) {
+    // Of the groups that have a further write in this batch, or are new.
     var staged: [(group: GroupID, tail: GroupTail)] = []
-    for (write, header) in zip(writes, headers) {
-      let known = staged.lastIndex { $0.group == write.group }
-      let ledger = book[write.group]
+    for number in writes.indices {
+      let group = writes[number].group
+      let known = staged.lastIndex { $0.group == group }
+      let (place, isThere) = book.place(of: group)
       let tail =
-        known.map { staged[$0].tail } ?? ledger?.tail ?? GroupTail(lastChain: book.origin(of: write.group))
+        known.map { staged[$0].tail }
+        ?? (isThere ? book.ledgers[place].tail : GroupTail(lastChain: book.origin(of: group)))
       var entries: (first: Term, last: Term, count: Int)?
       var previous: (term: Term?, chain: UInt64?) = (nil, nil)
-      if let block = write.blocks.first, let first = block.terms.first, let last = write.blocks.last?.lastID {
-        entries = (first, last.term, write.count)
+      let last = writes[number].blocks.last?.lastID
+      if let block = writes[number].blocks.first, let first = block.terms.first, let last {
+        entries = (first, last.term, writes[number].count)
         if block.first.previous == tail.last.index {
           previous = (tail.last.term, tail.lastChain)
-        } else if known == nil, let ledger {
-          previous = ledger.previous(to: block.first)
+        } else if known == nil, isThere {
+          previous = book.ledgers[place].previous(to: block.first)
         }
       }
       if let problem = tail.problem(
-        with: header, entries: entries, previousTerm: previous.term, previousChain: previous.chain)
+        with: headers[number], entries: entries, previousTerm: previous.term, previousChain: previous.chain)
       {
-        throw .invalidWrite("group \(write.group): \(problem)")
+        throw .invalidWrite("group \(group): \(problem)")
       }
+      if let base = writes[number].base, let problem = try problem(with: base, of: group, isFirst: known == nil) {
+        throw .invalidWrite("group \(group): \(problem)")
+      }
+      guard writes.count > 1 || !isThere else { return }
       var after = tail
-      if let base = write.base {
-        if let problem = try self.problem(with: base, of: write.group, isFirst: known == nil) {
-          throw .invalidWrite("group \(write.group): \(problem)")
-        }
-        after.take(base, isInLog: ledger?.holds(base.id) ?? false)
+      if let base = writes[number].base {
+        after.take(base, isInLog: isThere && book.ledgers[place].holds(base.id))
       }
-      after.take(header, last: write.blocks.last?.lastID, chain: write.blocks.last?.lastChain ?? 0)
-      if let known { staged[known].tail = after } else { staged.append((write.group, after)) }
+      after.take(headers[number], last: last, chain: writes[number].blocks.last?.lastChain ?? 0)
+      if let known { staged[known].tail = after } else { staged.append((group, after)) }
     }
     let added = staged.count { !book.place(of: $0.group).isThere }
     guard book.ledgers.count + added <= LedgerBook.maximumGroups else {
@@ -252,8 +257,8 @@ package final class DurableLog {
     var sizes: [(header: Int, entries: Int)] = []
     sizes.reserveCapacity(writes.count)
     var length = 0
-    for (write, header) in zip(writes, headers) {
-      let size = (header: header.packedSize, entries: write.byteCount)
+    for number in writes.indices {
+      let size = (header: headers[number].packedSize, entries: writes[number].byteCount)
       sizes.append(size)
       length += Varint.size(UInt64(size.header + size.entries)) + size.header + size.entries
     }
