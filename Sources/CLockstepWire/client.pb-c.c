@@ -727,6 +727,141 @@ void   lockstep__wire__v1__group_status__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__group_status__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   lockstep__wire__v1__snapshot_status__init
+                     (Lockstep__Wire__V1__SnapshotStatus         *message)
+{
+  static const Lockstep__Wire__V1__SnapshotStatus init_value = LOCKSTEP__WIRE__V1__SNAPSHOT_STATUS__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__snapshot_status__get_packed_size
+                     (const Lockstep__Wire__V1__SnapshotStatus *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_status__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__snapshot_status__pack
+                     (const Lockstep__Wire__V1__SnapshotStatus *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_status__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__snapshot_status__pack_to_buffer
+                     (const Lockstep__Wire__V1__SnapshotStatus *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_status__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__SnapshotStatus *
+       lockstep__wire__v1__snapshot_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__SnapshotStatus *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__snapshot_status__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__snapshot_status__free_unpacked
+                     (Lockstep__Wire__V1__SnapshotStatus *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_status__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   lockstep__wire__v1__snapshot_request__init
+                     (Lockstep__Wire__V1__SnapshotRequest         *message)
+{
+  static const Lockstep__Wire__V1__SnapshotRequest init_value = LOCKSTEP__WIRE__V1__SNAPSHOT_REQUEST__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__snapshot_request__get_packed_size
+                     (const Lockstep__Wire__V1__SnapshotRequest *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__snapshot_request__pack
+                     (const Lockstep__Wire__V1__SnapshotRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__snapshot_request__pack_to_buffer
+                     (const Lockstep__Wire__V1__SnapshotRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__SnapshotRequest *
+       lockstep__wire__v1__snapshot_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__SnapshotRequest *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__snapshot_request__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__snapshot_request__free_unpacked
+                     (Lockstep__Wire__V1__SnapshotRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   lockstep__wire__v1__snapshot_reply__init
+                     (Lockstep__Wire__V1__SnapshotReply         *message)
+{
+  static const Lockstep__Wire__V1__SnapshotReply init_value = LOCKSTEP__WIRE__V1__SNAPSHOT_REPLY__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__snapshot_reply__get_packed_size
+                     (const Lockstep__Wire__V1__SnapshotReply *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__snapshot_reply__pack
+                     (const Lockstep__Wire__V1__SnapshotReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__snapshot_reply__pack_to_buffer
+                     (const Lockstep__Wire__V1__SnapshotReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__SnapshotReply *
+       lockstep__wire__v1__snapshot_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__SnapshotReply *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__snapshot_reply__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__snapshot_reply__free_unpacked
+                     (Lockstep__Wire__V1__SnapshotReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   lockstep__wire__v1__peer_status__init
                      (Lockstep__Wire__V1__PeerStatus         *message)
 {
@@ -2213,7 +2348,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__counter_status__descriptor 
   (ProtobufCMessageInit) lockstep__wire__v1__counter_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_descriptors[14] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_descriptors[16] =
 {
   {
     "group",
@@ -2383,6 +2518,30 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "snapshot",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__GroupStatus, snapshot),
+    &lockstep__wire__v1__snapshot_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "snapshot_under_way",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__GroupStatus, snapshot_under_way),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__group_status__field_indices_by_name[] = {
   7,   /* field[7] = applied_index */
@@ -2397,13 +2556,15 @@ static const unsigned lockstep__wire__v1__group_status__field_indices_by_name[] 
   3,   /* field[3] = leader */
   13,   /* field[13] = peers */
   1,   /* field[1] = role */
+  14,   /* field[14] = snapshot */
+  15,   /* field[15] = snapshot_under_way */
   2,   /* field[2] = term */
   12,   /* field[12] = voters */
 };
 static const ProtobufCIntRange lockstep__wire__v1__group_status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 14 }
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__group_status__descriptor =
 {
@@ -2413,11 +2574,229 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__group_status__descriptor =
   "Lockstep__Wire__V1__GroupStatus",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__GroupStatus),
-  14,
+  16,
   lockstep__wire__v1__group_status__field_descriptors,
   lockstep__wire__v1__group_status__field_indices_by_name,
   1,  lockstep__wire__v1__group_status__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__group_status__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__snapshot_status__field_descriptors[3] =
+{
+  {
+    "index",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotStatus, index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "term",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotStatus, term),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bytes",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotStatus, bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__snapshot_status__field_indices_by_name[] = {
+  2,   /* field[2] = bytes */
+  0,   /* field[0] = index */
+  1,   /* field[1] = term */
+};
+static const ProtobufCIntRange lockstep__wire__v1__snapshot_status__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_status__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.SnapshotStatus",
+  "SnapshotStatus",
+  "Lockstep__Wire__V1__SnapshotStatus",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__SnapshotStatus),
+  3,
+  lockstep__wire__v1__snapshot_status__field_descriptors,
+  lockstep__wire__v1__snapshot_status__field_indices_by_name,
+  1,  lockstep__wire__v1__snapshot_status__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__snapshot_status__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__snapshot_request__field_descriptors[2] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotRequest, id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "group",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotRequest, group),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__snapshot_request__field_indices_by_name[] = {
+  1,   /* field[1] = group */
+  0,   /* field[0] = id */
+};
+static const ProtobufCIntRange lockstep__wire__v1__snapshot_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.SnapshotRequest",
+  "SnapshotRequest",
+  "Lockstep__Wire__V1__SnapshotRequest",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__SnapshotRequest),
+  2,
+  lockstep__wire__v1__snapshot_request__field_descriptors,
+  lockstep__wire__v1__snapshot_request__field_indices_by_name,
+  1,  lockstep__wire__v1__snapshot_request__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__snapshot_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__snapshot_reply__field_descriptors[6] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotReply, id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "node",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotReply, node),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "code",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotReply, code),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "message",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotReply, message),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "snapshot",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotReply, snapshot),
+    &lockstep__wire__v1__snapshot_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "nanoseconds",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotReply, nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__snapshot_reply__field_indices_by_name[] = {
+  2,   /* field[2] = code */
+  0,   /* field[0] = id */
+  3,   /* field[3] = message */
+  5,   /* field[5] = nanoseconds */
+  1,   /* field[1] = node */
+  4,   /* field[4] = snapshot */
+};
+static const ProtobufCIntRange lockstep__wire__v1__snapshot_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.SnapshotReply",
+  "SnapshotReply",
+  "Lockstep__Wire__V1__SnapshotReply",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__SnapshotReply),
+  6,
+  lockstep__wire__v1__snapshot_reply__field_descriptors,
+  lockstep__wire__v1__snapshot_reply__field_indices_by_name,
+  1,  lockstep__wire__v1__snapshot_reply__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__snapshot_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_status__field_descriptors[4] =

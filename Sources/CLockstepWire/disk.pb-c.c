@@ -412,6 +412,96 @@ void   lockstep__wire__v1__acknowledged__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__acknowledged__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   lockstep__wire__v1__snapshot_header__init
+                     (Lockstep__Wire__V1__SnapshotHeader         *message)
+{
+  static const Lockstep__Wire__V1__SnapshotHeader init_value = LOCKSTEP__WIRE__V1__SNAPSHOT_HEADER__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__snapshot_header__get_packed_size
+                     (const Lockstep__Wire__V1__SnapshotHeader *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_header__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__snapshot_header__pack
+                     (const Lockstep__Wire__V1__SnapshotHeader *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_header__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__snapshot_header__pack_to_buffer
+                     (const Lockstep__Wire__V1__SnapshotHeader *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_header__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__SnapshotHeader *
+       lockstep__wire__v1__snapshot_header__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__SnapshotHeader *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__snapshot_header__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__snapshot_header__free_unpacked
+                     (Lockstep__Wire__V1__SnapshotHeader *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_header__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   lockstep__wire__v1__snapshot_trailer__init
+                     (Lockstep__Wire__V1__SnapshotTrailer         *message)
+{
+  static const Lockstep__Wire__V1__SnapshotTrailer init_value = LOCKSTEP__WIRE__V1__SNAPSHOT_TRAILER__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__snapshot_trailer__get_packed_size
+                     (const Lockstep__Wire__V1__SnapshotTrailer *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_trailer__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__snapshot_trailer__pack
+                     (const Lockstep__Wire__V1__SnapshotTrailer *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_trailer__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__snapshot_trailer__pack_to_buffer
+                     (const Lockstep__Wire__V1__SnapshotTrailer *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_trailer__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__SnapshotTrailer *
+       lockstep__wire__v1__snapshot_trailer__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__SnapshotTrailer *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__snapshot_trailer__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__snapshot_trailer__free_unpacked
+                     (Lockstep__Wire__V1__SnapshotTrailer *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_trailer__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor lockstep__wire__v1__segment_header__field_descriptors[6] =
 {
   {
@@ -1273,5 +1363,185 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__acknowledged__descriptor =
   lockstep__wire__v1__acknowledged__field_indices_by_name,
   1,  lockstep__wire__v1__acknowledged__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__acknowledged__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__snapshot_header__field_descriptors[8] =
+{
+  {
+    "format",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotHeader, format),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cluster",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotHeader, cluster),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "group",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotHeader, group),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "last",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotHeader, last),
+    &lockstep__wire__v1__log_base__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "members",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Lockstep__Wire__V1__SnapshotHeader, n_members),
+    offsetof(Lockstep__Wire__V1__SnapshotHeader, members),
+    &lockstep__wire__v1__member__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "machine_version",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotHeader, machine_version),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "time",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotHeader, time),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "digest",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotHeader, digest),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__snapshot_header__field_indices_by_name[] = {
+  1,   /* field[1] = cluster */
+  7,   /* field[7] = digest */
+  0,   /* field[0] = format */
+  2,   /* field[2] = group */
+  3,   /* field[3] = last */
+  5,   /* field[5] = machine_version */
+  4,   /* field[4] = members */
+  6,   /* field[6] = time */
+};
+static const ProtobufCIntRange lockstep__wire__v1__snapshot_header__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 8 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_header__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.SnapshotHeader",
+  "SnapshotHeader",
+  "Lockstep__Wire__V1__SnapshotHeader",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__SnapshotHeader),
+  8,
+  lockstep__wire__v1__snapshot_header__field_descriptors,
+  lockstep__wire__v1__snapshot_header__field_indices_by_name,
+  1,  lockstep__wire__v1__snapshot_header__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__snapshot_header__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__snapshot_trailer__field_descriptors[2] =
+{
+  {
+    "chunks",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotTrailer, chunks),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bytes",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotTrailer, bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__snapshot_trailer__field_indices_by_name[] = {
+  1,   /* field[1] = bytes */
+  0,   /* field[0] = chunks */
+};
+static const ProtobufCIntRange lockstep__wire__v1__snapshot_trailer__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_trailer__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.SnapshotTrailer",
+  "SnapshotTrailer",
+  "Lockstep__Wire__V1__SnapshotTrailer",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__SnapshotTrailer),
+  2,
+  lockstep__wire__v1__snapshot_trailer__field_descriptors,
+  lockstep__wire__v1__snapshot_trailer__field_indices_by_name,
+  1,  lockstep__wire__v1__snapshot_trailer__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__snapshot_trailer__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -35,6 +35,12 @@ package struct DriverLimits: Sendable {
   /// Longer replies to commands, which cannot wait as those to queries do, need room on their connection. In bytes.
   package var longReplyBytes = 4 * 1024
 
+  /// Log behind the last snapshot that leads to the next, unless that snapshot itself is larger: so the work stays in
+  /// proportion to what is written. In bytes.
+  package var snapshotLogBytes = 64 * 1024 * 1024
+  /// A snapshot that is older is followed by another, if anything was applied since. In nanoseconds.
+  package var snapshotAge: UInt64 = 6 * 3600 * 1_000_000_000
+
   /// What one append to the log should not exceed, if it can be divided. In bytes.
   package var appendBytes = 1024 * 1024
 

@@ -21,22 +21,22 @@ package final class Node {
   /// Whether the invariants of all parts are checked after each turn.
   private let isChecking: Bool
 
-  /// A node as its disk has it. `appliers`: one for each group, in its first state. `clock`: monotonic, in
-  /// nanoseconds; without one, what is counted has no times.
+  /// A node as its disk has it. `appliers`: one for each group, in its first state, or as restored from its last snapshot,
+  /// which is in `stored`. `clock`: monotonic, in nanoseconds; without one, what is counted has no times.
   package init(
-    _ configuration: Configuration, recovered: [RecoveredGroup], appliers: [any Applier],
-    links: any PeerLinks, disk: any DiskQueue, observe: @escaping (NodeEvent) -> Void,
+    _ configuration: Configuration, recovered: [RecoveredGroup], appliers: [any Applier], stored: [StoredSnapshot] = [],
+    links: any PeerLinks, disk: any DiskQueue, snapshots: any SnapshotQueue, observe: @escaping (NodeEvent) -> Void,
     clock: @escaping () -> UInt64 = { 0 }, isChecking: Bool = false
   ) throws(WireError) {
     self.configuration = configuration
     self.isChecking = isChecking
-    context = NodeContext(configuration, links: links, disk: disk, observe: observe, clock: clock)
+    context = NodeContext(configuration, links: links, disk: disk, snapshots: snapshots, observe: observe, clock: clock)
     var groups: [Group] = []
     for applier in appliers.sorted(by: { $0.group < $1.group }) {
       groups.append(
         try Group(
           context: context, configuration: configuration, recovered: recovered.first { $0.group == applier.group },
-          applier: applier))
+          snapshot: stored.last { $0.header.group == applier.group }, applier: applier))
     }
     self.groups = groups
     ready = ReadySet(count: groups.count)
@@ -115,6 +115,23 @@ package final class Node {
   private func entriesRead(_ job: DiskJob, _ blocks: [EntryBlock]) {
     guard let position = position(of: job.group) else { return }
     touch(position) { $0.entriesRead(job.purpose, blocks) }
+  }
+
+  /// What became of a snapshot.
+  package func snapshotFinished(_ result: SnapshotResult) {
+    guard !context.hasFailed, let position = position(of: result.group) else { return }
+    touch(position) { $0.snapshotFinished(result) }
+  }
+
+  /// An operator asks for a snapshot now. `answer` is called when it is durable, or cannot be.
+  package func takeSnapshot(of id: GroupID, answer: @escaping SnapshotAnswer) {
+    guard let position = position(of: id) else {
+      return answer(.failure(Status(.notFound, "this node has no group \(id)")))
+    }
+    guard !context.hasFailed, !context.stop.isUnderWay else {
+      return answer(.failure(Status(.unavailable, "this node stops")))
+    }
+    touch(position) { $0.snapshotRequested(answer) }
   }
 
   /// The applier of this group, which had answers to come, has some, or cannot go on.

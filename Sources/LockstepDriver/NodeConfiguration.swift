@@ -1,20 +1,24 @@
 package import LockstepConsensus
+package import LockstepWire
 
 extension Node {
   package struct Configuration: Sendable {
     package var id: NodeID
     package var members: Members
+    /// Where the members' peers reach them, as snapshots record it.
+    package var addresses: [DiskIdentity.Member]
     package var preferredLeader: NodeID?
     package var cluster: [UInt8]
     package var limits: Limits
     package var driver: DriverLimits
     package var seed: UInt64
     package init(
-      id: NodeID, members: Members, preferredLeader: NodeID?, cluster: [UInt8], limits: Limits,
+      id: NodeID, members: Members, addresses: [DiskIdentity.Member] = [], preferredLeader: NodeID?, cluster: [UInt8], limits: Limits,
       driver: DriverLimits, seed: UInt64
     ) {
       self.id = id
       self.members = members
+      self.addresses = addresses
       self.preferredLeader = preferredLeader
       self.cluster = cluster
       self.limits = limits

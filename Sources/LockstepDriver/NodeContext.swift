@@ -7,6 +7,7 @@ final class NodeContext {
   let limits: DriverLimits
   let links: any PeerLinks
   let disk: any DiskQueue
+  let snapshots: any SnapshotQueue
   let answers: Answers
   let ledger: CallLedger
   let forwarder: Forwarder
@@ -26,13 +27,14 @@ final class NodeContext {
   private(set) var hasFailed = false
 
   init(
-    _ configuration: Node.Configuration, links: any PeerLinks, disk: any DiskQueue,
+    _ configuration: Node.Configuration, links: any PeerLinks, disk: any DiskQueue, snapshots: any SnapshotQueue,
     observe: @escaping (NodeEvent) -> Void, clock: @escaping () -> UInt64
   ) {
     id = configuration.id
     limits = configuration.driver
     self.links = links
     self.disk = disk
+    self.snapshots = snapshots
     self.observe = observe
     answers = Answers(node: id, limits: limits)
     ledger = CallLedger(limits: limits)

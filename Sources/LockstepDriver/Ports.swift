@@ -80,6 +80,58 @@ package struct DiskResult: Sendable {
   }
 }
 
+/// Writes snapshots, one after the other, beside everything else; each is answered by `Node.snapshotFinished`.
+package protocol SnapshotQueue: AnyObject {
+  func write(_ job: SnapshotJob)
+}
+
+package struct SnapshotJob: Sendable {
+  package let header: SnapshotHeader
+  package let content: any Snapshot
+
+  package init(header: SnapshotHeader, content: any Snapshot) {
+    self.header = header
+    self.content = content
+  }
+}
+
+package struct SnapshotResult: Sendable {
+  package enum Outcome: Sendable {
+    /// It is durable.
+    case written(StoredSnapshot)
+    /// There is nothing of it: no space, or the machine's own snapshot has failed.
+    case failed(Status)
+  }
+  package let group: GroupID
+  package let last: EntryID
+  package let outcome: Outcome
+  package let nanoseconds: UInt64
+
+  package init(_ header: SnapshotHeader, _ outcome: Outcome, nanoseconds: UInt64 = 0) {
+    group = header.group
+    last = header.last.id
+    self.outcome = outcome
+    self.nanoseconds = nanoseconds
+  }
+}
+
+/// A snapshot that was asked for.
+package struct SnapshotDone: Sendable {
+  package let last: EntryID
+  /// Of the file.
+  package let bytes: Int
+  /// 0: it was there already.
+  package let nanoseconds: UInt64
+
+  init(_ snapshot: StoredSnapshot, nanoseconds: UInt64) {
+    last = snapshot.last
+    bytes = snapshot.fileBytes
+    self.nanoseconds = nanoseconds
+  }
+}
+
+package typealias SnapshotAnswer = (Result<SnapshotDone, Status>) -> Void
+
 /// What an operator may want to know, or must.
 package enum NodeEvent: Sendable {
   case roleChanged(GroupID, RoleKind, term: Term, leader: NodeID?)
@@ -88,6 +140,9 @@ package enum NodeEvent: Sendable {
   /// The disk has had a write before it for so many ticks, and has not answered; said once until it does.
   case diskIsSlow(GroupID, ticks: Int)
   case diskAnswersAgain(GroupID, ticks: Int)
+  case snapshotTaken(GroupID, EntryID, bytes: Int, nanoseconds: UInt64)
+  /// The log goes on without it, and the next one is tried when its time comes.
+  case snapshotFailed(GroupID, LogIndex, String)
 }
 
 /// Why a node must not go on.

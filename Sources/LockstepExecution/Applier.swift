@@ -31,6 +31,9 @@ package protocol Applier: AnyObject {
   func check(_ call: Call) throws(Status) -> MethodKind?
 
   func query(_ call: Call) throws(Status) -> [UInt8]
+
+  /// The state as of `applied`; takes no longer for a larger one. Nil: not now, answers are still to come.
+  func freeze() -> FrozenState?
 }
 
 package enum ApplyProgress: Sendable, Hashable {

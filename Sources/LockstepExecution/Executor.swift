@@ -41,6 +41,35 @@ package struct Executor {
     self.machine = machine
   }
 
+  /// As it was when `freeze` gave what is read here. `first`: the machine as it was before the first command. Throws
+  /// `dataLoss` for bytes that are not that, and `failedPrecondition` for the state of a later version of the machine.
+  package init(
+    group: GroupID, first: any StateMachine, last: EntryID, time: UInt64, digest: UInt64,
+    from snapshot: inout SnapshotReader
+  ) throws(Status) {
+    guard snapshot.version <= first.version else {
+      throw Status(
+        .failedPrecondition,
+        "the snapshot is of version \(snapshot.version) of the machine, and this is version \(first.version)")
+    }
+    let sessions = try SessionTable(from: &snapshot, last: last.index)
+    let machine = try first.restored(from: &snapshot)
+    try snapshot.end()
+    guard machine.digest == digest else {
+      throw snapshot.damage("the machine that was restored is not the one that was frozen: their digests differ")
+    }
+    self.init(group: group, machine: machine)
+    self.sessions = sessions
+    (applied, appliedTerm, self.time) = (last.index, last.term, time)
+  }
+
+  /// The state as it is: O(1), to be read on another thread.
+  package func freeze() -> FrozenState {
+    FrozenState(
+      group: group, last: EntryID(term: appliedTerm, index: applied), time: time, machineVersion: machine.version,
+      digest: machine.digest, content: JoinedSnapshot(sessions.freeze(), machine.freeze()))
+  }
+
   /// Applies consecutive entries, and calls `answer` for each, in order: with the machine's reply for a command, and
   /// with nil for an entry that is not one (the reply to an opened session is its index). Unless replies are wanted, those
   /// of commands outside sessions may lack their bytes.

@@ -6,6 +6,9 @@ package final class ImmediateApplier: Applier {
 
   package init(group: GroupID, machine: any StateMachine) { executor = Executor(group: group, machine: machine) }
 
+  /// As it was restored from a snapshot.
+  package init(_ executor: Executor) { self.executor = executor }
+
   package var group: GroupID { executor.group }
   package var submitted: LogIndex { executor.applied }
   package var applied: LogIndex { executor.applied }
@@ -25,4 +28,6 @@ package final class ImmediateApplier: Applier {
   package func check(_ call: Call) throws(Status) -> MethodKind? { try executor.check(call) }
 
   package func query(_ call: Call) throws(Status) -> [UInt8] { try executor.query(call) }
+
+  package func freeze() -> FrozenState? { executor.freeze() }
 }

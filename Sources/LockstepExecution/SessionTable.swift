@@ -10,6 +10,8 @@ package struct SessionTable: Sendable {
   package static let maximumReplies = 64
 
   struct Session: Sendable {
+    /// The index of the entry that opened it.
+    var id: UInt64
     var lastUsed: LogIndex
     /// In order of sequence.
     var replies: [(sequence: UInt64, reply: Replies.Reply)] = []
@@ -17,13 +19,15 @@ package struct SessionTable: Sendable {
     var forgotten: UInt64 = 0
   }
 
-  /// Sorted by id, which is the index of the entry that opened the session: appending keeps the order.
-  private var ids: [UInt64] = []
-  private var sessions: [Session] = []
+  /// Sorted by id: appending keeps the order.
+  private(set) var sessions: [Session] = []
 
   package init() {}
 
-  package var count: Int { ids.count }
+  /// As a snapshot has them, which has checked them.
+  init(restoring sessions: [Session]) { self.sessions = sessions }
+
+  package var count: Int { sessions.count }
 
   package enum Lookup {
     case new
@@ -32,14 +36,12 @@ package struct SessionTable: Sendable {
   }
 
   package mutating func open(at index: LogIndex) {
-    if ids.count >= Self.maximumSessions,
+    if sessions.count >= Self.maximumSessions,
       let oldest = sessions.indices.min(by: { sessions[$0].lastUsed < sessions[$1].lastUsed })
     {
-      ids.remove(at: oldest)
       sessions.remove(at: oldest)
     }
-    ids.append(index.rawValue)
-    sessions.append(Session(lastUsed: index))
+    sessions.append(Session(id: index.rawValue, lastUsed: index))
   }
 
   /// Must this command be carried out?
@@ -73,11 +75,11 @@ package struct SessionTable: Sendable {
 
   private func find(_ id: UInt64) -> Int? {
     var low = 0
-    var high = ids.count
+    var high = sessions.count
     while low < high {
       let middle = (low + high) / 2
-      if ids[middle] < id { low = middle + 1 } else { high = middle }
+      if sessions[middle].id < id { low = middle + 1 } else { high = middle }
     }
-    return low < ids.count && ids[low] == id ? low : nil
+    return low < sessions.count && sessions[low].id == id ? low : nil
   }
 }

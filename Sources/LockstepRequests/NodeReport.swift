@@ -33,8 +33,25 @@ package struct GroupReport: Sendable, Equatable {
   package var digest: UInt64 = 0
   package var voters: [UInt64] = []
   package var peers: [PeerReport] = []
+  /// The last one that is durable.
+  package var snapshot: SnapshotReport?
+  /// The last entry of the one that is being written; 0: none is.
+  package var snapshotUnderWay: UInt64 = 0
 
   package init() {}
+}
+
+package struct SnapshotReport: Sendable, Equatable {
+  /// The last entry that is in it.
+  package var index: UInt64
+  package var term: UInt64
+  /// Of the file.
+  package var bytes: UInt64
+  package init(index: UInt64, term: UInt64, bytes: UInt64) {
+    self.index = index
+    self.term = term
+    self.bytes = bytes
+  }
 }
 
 package struct PeerReport: Sendable, Equatable {

@@ -69,7 +69,8 @@ final class LogReader {
             return goesOn
           }
         case .end: break walk
-        case .seal, .identity, .acknowledgements: throw reader.damaged(at: position.offset, "no record of a log")
+        case .seal, .identity, .acknowledgements, .snapshot, .chunk, .snapshotEnd:
+          throw reader.damaged(at: position.offset, "no record of a log")
         }
         position.offset += header.length
       }

@@ -7,6 +7,7 @@ package import LockstepWire
 //   DIR/log-0000000001   first, under log-0000000001.new until it is whole: zeros behind a segment header
 //   DIR/identity         last, by rename: with it the node exists
 //   DIR/log-…            the further segments of the log
+//   DIR/snapshot-…       the state as of an entry; see SnapshotFormat
 //   DIR/acknowledged     when others have acknowledged something to this node; see AcknowledgementFile
 //
 // A crash before the identity is there leaves a lock, a log without a batch, files that end in .new: they are removed
@@ -209,7 +210,8 @@ package final class NodeDirectory {
   }
 
   private static func isUnfinished(_ name: String) -> Bool {
-    name.hasSuffix(LogFiles.unfinished) && (name.hasPrefix("log-") || name.hasPrefix(IdentityFile.name))
+    name.hasSuffix(LogFiles.unfinished)
+      && (name.hasPrefix("log-") || name.hasPrefix(IdentityFile.name) || name.hasPrefix(SnapshotName.prefix))
   }
 
   /// Without an identity: removes what an interrupted making has left, refuses anything more before it has removed any.

@@ -1,6 +1,6 @@
 internal import LockstepWire
 
-// A record, as it stands in the files of the log and in the identity file. All numbers are little-endian.
+// A record, as it stands in the files of the log, in the identity file and in snapshots. All numbers are little-endian.
 //
 //      0  u32  "LKR1"                   the format and its version
 //      4  u8×4 kind, four times         codes that differ in at least four bits each
@@ -28,6 +28,9 @@ package enum RecordKind: UInt8, Sendable {
   case end = 0xc3
   case identity = 0x0f
   case acknowledgements = 0xf0
+  case snapshot = 0x33
+  case chunk = 0xcc
+  case snapshotEnd = 0x55
 }
 
 struct RecordHeader: Equatable {

@@ -24,6 +24,8 @@ package enum FrameKind: UInt8, Sendable, CaseIterable {
   case statusReply = 39
   case batch = 40
   case batchReply = 41
+  case snapshot = 42
+  case snapshotReply = 43
 }
 
 /// The version of the protocol with clients that this program speaks, and the oldest that it still does.

@@ -68,6 +68,8 @@ extension Codec {
         packed.connected = peer.isConnected ? 1 : 0
         return packed
       })
+    message.snapshot = group.snapshot.map { memory.array([$0.packed()]) }
+    message.snapshot_under_way = group.snapshotUnderWay
     return message
   }
 
@@ -115,6 +117,8 @@ extension Codec {
         state: $0.state.flatMap { Progress.State(rawValue: String(cString: $0)) },
         isConnected: $0.connected != 0)
     }
+    group.snapshot = packed.snapshot.map { SnapshotReport($0.pointee) }
+    group.snapshotUnderWay = packed.snapshot_under_way
     return group
   }
 }

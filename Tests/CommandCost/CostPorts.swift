@@ -64,6 +64,11 @@ final class CostQueue: DiskQueue {
   }
 }
 
+/// Never asked: what is measured writes less log than leads to a snapshot.
+final class CostSnapshots: SnapshotQueue {
+  func write(_ job: SnapshotJob) { preconditionFailure("a snapshot in the middle of a measurement") }
+}
+
 /// Counts answers, and looks at no more of them than their code.
 final class CostSink: ReplyChannel {
   private(set) var answered = 0

@@ -207,12 +207,20 @@ final class Journal {
   }
 }
 
+/// Keeps the snapshots that a node asks for; the test says what becomes of them.
+final class SnapshotJournal: SnapshotQueue {
+  var jobs: [SnapshotJob] = []
+  func write(_ job: SnapshotJob) { jobs.append(job) }
+}
+
+
 /// One node with a disk and links that do as they are told.
 final class TestNode {
   let id: NodeID
   let links = FakeLinks()
   let disk = FakeDisk()
   let journal = Journal()
+  let snapshots = SnapshotJournal()
   let node: Node
   private let codec = Codec(maximumMessage: 1 << 24)
   private var peerReplies: [(peer: NodeID, replies: FramedReplies)] = []
@@ -220,16 +228,17 @@ final class TestNode {
   let worker: DiskWorker?
 
   init(
-    _ configuration: Node.Configuration, recovered: [RecoveredGroup] = [], worker: DiskWorker? = nil,
+    _ configuration: Node.Configuration, recovered: [RecoveredGroup] = [], restored: Executor? = nil,
+    stored: [StoredSnapshot] = [], worker: DiskWorker? = nil,
     clock: @escaping () -> UInt64 = { 0 }
   ) throws {
     id = configuration.id
     self.worker = worker
     let journal = journal
     node = try Node(
-      configuration, recovered: recovered, appliers: [ImmediateApplier(group: .first, machine: Tape())], links: links,
-      disk: disk,
-      observe: { journal.events.append($0) }, clock: clock, isChecking: true)
+      configuration, recovered: recovered, 
+      appliers: [ImmediateApplier(restored ?? Executor(group: .first, machine: Tape()))], stored: stored, links: links,
+      disk: disk, snapshots: snapshots, observe: { journal.events.append($0) }, clock: clock, isChecking: true)
   }
 
   var group: Group { node.group(.first)! }

@@ -19,7 +19,7 @@ struct Program: AsyncParsableCommand {
     version: LockstepVersion.current,
     subcommands: [
       UpCommand.self, NodeSubcommand.self, CallCommand.self, DescribeCommand.self, StatusCommand.self, LogCommand.self,
-      BenchCommand.self, SimulateCommand.self, CheckCommand.self,
+      SnapshotCommand.self, BenchCommand.self, SimulateCommand.self, CheckCommand.self,
     ])
 
   static func main() async {

@@ -31,6 +31,9 @@ typedef struct Lockstep__Wire__V1__StatusReply Lockstep__Wire__V1__StatusReply;
 typedef struct Lockstep__Wire__V1__StageStatus Lockstep__Wire__V1__StageStatus;
 typedef struct Lockstep__Wire__V1__CounterStatus Lockstep__Wire__V1__CounterStatus;
 typedef struct Lockstep__Wire__V1__GroupStatus Lockstep__Wire__V1__GroupStatus;
+typedef struct Lockstep__Wire__V1__SnapshotStatus Lockstep__Wire__V1__SnapshotStatus;
+typedef struct Lockstep__Wire__V1__SnapshotRequest Lockstep__Wire__V1__SnapshotRequest;
+typedef struct Lockstep__Wire__V1__SnapshotReply Lockstep__Wire__V1__SnapshotReply;
 typedef struct Lockstep__Wire__V1__PeerStatus Lockstep__Wire__V1__PeerStatus;
 
 
@@ -444,10 +447,77 @@ struct  Lockstep__Wire__V1__GroupStatus
    */
   size_t n_peers;
   Lockstep__Wire__V1__PeerStatus **peers;
+  /*
+   * the last one that is durable; none so far
+   */
+  Lockstep__Wire__V1__SnapshotStatus *snapshot;
+  /*
+   * the last entry of the one that is being written; 0: none is
+   */
+  uint64_t snapshot_under_way;
 };
 #define LOCKSTEP__WIRE__V1__GROUP_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__group_status__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL }
+    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, NULL, 0 }
+
+
+struct  Lockstep__Wire__V1__SnapshotStatus
+{
+  ProtobufCMessage base;
+  /*
+   * the last entry that is in it
+   */
+  uint64_t index;
+  uint64_t term;
+  /*
+   * of the file
+   */
+  uint64_t bytes;
+};
+#define LOCKSTEP__WIRE__V1__SNAPSHOT_STATUS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__snapshot_status__descriptor) \
+    , 0, 0, 0 }
+
+
+/*
+ * Asks this node to write down its state now. Answered when that is durable, or cannot be.
+ */
+struct  Lockstep__Wire__V1__SnapshotRequest
+{
+  ProtobufCMessage base;
+  uint64_t id;
+  /*
+   * 0: the first
+   */
+  uint64_t group;
+};
+#define LOCKSTEP__WIRE__V1__SNAPSHOT_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__snapshot_request__descriptor) \
+    , 0, 0 }
+
+
+struct  Lockstep__Wire__V1__SnapshotReply
+{
+  ProtobufCMessage base;
+  uint64_t id;
+  uint64_t node;
+  /*
+   * gRPC's status codes; 0: ok
+   */
+  uint32_t code;
+  /*
+   * UTF-8
+   */
+  ProtobufCBinaryData message;
+  Lockstep__Wire__V1__SnapshotStatus *snapshot;
+  /*
+   * that it took; 0: nothing had happened since the last one, which this is
+   */
+  uint64_t nanoseconds;
+};
+#define LOCKSTEP__WIRE__V1__SNAPSHOT_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__snapshot_reply__descriptor) \
+    , 0, 0, 0, {0,NULL}, NULL, 0 }
 
 
 struct  Lockstep__Wire__V1__PeerStatus
@@ -767,6 +837,63 @@ Lockstep__Wire__V1__GroupStatus *
 void   lockstep__wire__v1__group_status__free_unpacked
                      (Lockstep__Wire__V1__GroupStatus *message,
                       ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__SnapshotStatus methods */
+void   lockstep__wire__v1__snapshot_status__init
+                     (Lockstep__Wire__V1__SnapshotStatus         *message);
+size_t lockstep__wire__v1__snapshot_status__get_packed_size
+                     (const Lockstep__Wire__V1__SnapshotStatus   *message);
+size_t lockstep__wire__v1__snapshot_status__pack
+                     (const Lockstep__Wire__V1__SnapshotStatus   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__snapshot_status__pack_to_buffer
+                     (const Lockstep__Wire__V1__SnapshotStatus   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__SnapshotStatus *
+       lockstep__wire__v1__snapshot_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__snapshot_status__free_unpacked
+                     (Lockstep__Wire__V1__SnapshotStatus *message,
+                      ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__SnapshotRequest methods */
+void   lockstep__wire__v1__snapshot_request__init
+                     (Lockstep__Wire__V1__SnapshotRequest         *message);
+size_t lockstep__wire__v1__snapshot_request__get_packed_size
+                     (const Lockstep__Wire__V1__SnapshotRequest   *message);
+size_t lockstep__wire__v1__snapshot_request__pack
+                     (const Lockstep__Wire__V1__SnapshotRequest   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__snapshot_request__pack_to_buffer
+                     (const Lockstep__Wire__V1__SnapshotRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__SnapshotRequest *
+       lockstep__wire__v1__snapshot_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__snapshot_request__free_unpacked
+                     (Lockstep__Wire__V1__SnapshotRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__SnapshotReply methods */
+void   lockstep__wire__v1__snapshot_reply__init
+                     (Lockstep__Wire__V1__SnapshotReply         *message);
+size_t lockstep__wire__v1__snapshot_reply__get_packed_size
+                     (const Lockstep__Wire__V1__SnapshotReply   *message);
+size_t lockstep__wire__v1__snapshot_reply__pack
+                     (const Lockstep__Wire__V1__SnapshotReply   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__snapshot_reply__pack_to_buffer
+                     (const Lockstep__Wire__V1__SnapshotReply   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__SnapshotReply *
+       lockstep__wire__v1__snapshot_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__snapshot_reply__free_unpacked
+                     (Lockstep__Wire__V1__SnapshotReply *message,
+                      ProtobufCAllocator *allocator);
 /* Lockstep__Wire__V1__PeerStatus methods */
 void   lockstep__wire__v1__peer_status__init
                      (Lockstep__Wire__V1__PeerStatus         *message);
@@ -836,6 +963,15 @@ typedef void (*Lockstep__Wire__V1__CounterStatus_Closure)
 typedef void (*Lockstep__Wire__V1__GroupStatus_Closure)
                  (const Lockstep__Wire__V1__GroupStatus *message,
                   void *closure_data);
+typedef void (*Lockstep__Wire__V1__SnapshotStatus_Closure)
+                 (const Lockstep__Wire__V1__SnapshotStatus *message,
+                  void *closure_data);
+typedef void (*Lockstep__Wire__V1__SnapshotRequest_Closure)
+                 (const Lockstep__Wire__V1__SnapshotRequest *message,
+                  void *closure_data);
+typedef void (*Lockstep__Wire__V1__SnapshotReply_Closure)
+                 (const Lockstep__Wire__V1__SnapshotReply *message,
+                  void *closure_data);
 typedef void (*Lockstep__Wire__V1__PeerStatus_Closure)
                  (const Lockstep__Wire__V1__PeerStatus *message,
                   void *closure_data);
@@ -864,6 +1000,9 @@ extern const ProtobufCMessageDescriptor lockstep__wire__v1__status_reply__descri
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__stage_status__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__counter_status__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__group_status__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_status__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_request__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_reply__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__peer_status__descriptor;
 
 PROTOBUF_C__END_DECLS

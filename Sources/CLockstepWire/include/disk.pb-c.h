@@ -25,6 +25,8 @@ typedef struct Lockstep__Wire__V1__CleanStop Lockstep__Wire__V1__CleanStop;
 typedef struct Lockstep__Wire__V1__KnownPeer Lockstep__Wire__V1__KnownPeer;
 typedef struct Lockstep__Wire__V1__Acknowledgements Lockstep__Wire__V1__Acknowledgements;
 typedef struct Lockstep__Wire__V1__Acknowledged Lockstep__Wire__V1__Acknowledged;
+typedef struct Lockstep__Wire__V1__SnapshotHeader Lockstep__Wire__V1__SnapshotHeader;
+typedef struct Lockstep__Wire__V1__SnapshotTrailer Lockstep__Wire__V1__SnapshotTrailer;
 
 
 /* --- enums --- */
@@ -257,6 +259,63 @@ struct  Lockstep__Wire__V1__Acknowledged
     , 0, 0, 0, 0 }
 
 
+/*
+ * The first record of a snapshot file: what the state is that follows. Nothing in it depends on the node that took it, so
+ * that the files of two replicas are the same bytes.
+ */
+struct  Lockstep__Wire__V1__SnapshotHeader
+{
+  ProtobufCMessage base;
+  uint32_t format;
+  /*
+   * 16 bytes
+   */
+  ProtobufCBinaryData cluster;
+  uint64_t group;
+  /*
+   * the last entry that is in it, and the configuration as of that entry
+   */
+  Lockstep__Wire__V1__LogBase *last;
+  /*
+   * where their peers reached them
+   */
+  size_t n_members;
+  Lockstep__Wire__V1__Member **members;
+  uint32_t machine_version;
+  /*
+   * the highest time stamp of the entries that are in it
+   */
+  uint64_t time;
+  /*
+   * of the machine
+   */
+  uint64_t digest;
+};
+#define LOCKSTEP__WIRE__V1__SNAPSHOT_HEADER__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__snapshot_header__descriptor) \
+    , 0, {0,NULL}, 0, NULL, 0,NULL, 0, 0, 0 }
+
+
+/*
+ * The last record of a snapshot file.
+ */
+struct  Lockstep__Wire__V1__SnapshotTrailer
+{
+  ProtobufCMessage base;
+  /*
+   * the records between header and trailer
+   */
+  uint64_t chunks;
+  /*
+   * of state in them
+   */
+  uint64_t bytes;
+};
+#define LOCKSTEP__WIRE__V1__SNAPSHOT_TRAILER__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__snapshot_trailer__descriptor) \
+    , 0, 0 }
+
+
 /* Lockstep__Wire__V1__SegmentHeader methods */
 void   lockstep__wire__v1__segment_header__init
                      (Lockstep__Wire__V1__SegmentHeader         *message);
@@ -428,6 +487,44 @@ Lockstep__Wire__V1__Acknowledged *
 void   lockstep__wire__v1__acknowledged__free_unpacked
                      (Lockstep__Wire__V1__Acknowledged *message,
                       ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__SnapshotHeader methods */
+void   lockstep__wire__v1__snapshot_header__init
+                     (Lockstep__Wire__V1__SnapshotHeader         *message);
+size_t lockstep__wire__v1__snapshot_header__get_packed_size
+                     (const Lockstep__Wire__V1__SnapshotHeader   *message);
+size_t lockstep__wire__v1__snapshot_header__pack
+                     (const Lockstep__Wire__V1__SnapshotHeader   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__snapshot_header__pack_to_buffer
+                     (const Lockstep__Wire__V1__SnapshotHeader   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__SnapshotHeader *
+       lockstep__wire__v1__snapshot_header__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__snapshot_header__free_unpacked
+                     (Lockstep__Wire__V1__SnapshotHeader *message,
+                      ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__SnapshotTrailer methods */
+void   lockstep__wire__v1__snapshot_trailer__init
+                     (Lockstep__Wire__V1__SnapshotTrailer         *message);
+size_t lockstep__wire__v1__snapshot_trailer__get_packed_size
+                     (const Lockstep__Wire__V1__SnapshotTrailer   *message);
+size_t lockstep__wire__v1__snapshot_trailer__pack
+                     (const Lockstep__Wire__V1__SnapshotTrailer   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__snapshot_trailer__pack_to_buffer
+                     (const Lockstep__Wire__V1__SnapshotTrailer   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__SnapshotTrailer *
+       lockstep__wire__v1__snapshot_trailer__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__snapshot_trailer__free_unpacked
+                     (Lockstep__Wire__V1__SnapshotTrailer *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Lockstep__Wire__V1__SegmentHeader_Closure)
@@ -457,6 +554,12 @@ typedef void (*Lockstep__Wire__V1__Acknowledgements_Closure)
 typedef void (*Lockstep__Wire__V1__Acknowledged_Closure)
                  (const Lockstep__Wire__V1__Acknowledged *message,
                   void *closure_data);
+typedef void (*Lockstep__Wire__V1__SnapshotHeader_Closure)
+                 (const Lockstep__Wire__V1__SnapshotHeader *message,
+                  void *closure_data);
+typedef void (*Lockstep__Wire__V1__SnapshotTrailer_Closure)
+                 (const Lockstep__Wire__V1__SnapshotTrailer *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -472,6 +575,8 @@ extern const ProtobufCMessageDescriptor lockstep__wire__v1__clean_stop__descript
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__known_peer__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__acknowledgements__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__acknowledged__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_header__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_trailer__descriptor;
 
 PROTOBUF_C__END_DECLS
 

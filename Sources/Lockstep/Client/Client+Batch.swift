@@ -22,7 +22,7 @@ extension Client {
     switch await perform({ .batch(method: method, requests: requests, options: options, $0) }) {
     case .batch(let reply): return try reply.outcomes(of: requests.count)
     case .failure(let failure): throw failure
-    case .reply, .schemas, .status: throw Self.mixedUp
+    case .reply, .schemas, .status, .snapshot: throw Self.mixedUp
     }
   }
 }

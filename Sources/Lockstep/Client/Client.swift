@@ -1,5 +1,5 @@
 public import LockstepExecution
-import LockstepRequests
+package import LockstepRequests
 package import LockstepWire
 package import NIOCore
 import NIOPosix
@@ -36,7 +36,7 @@ public final class Client: Sendable {
     switch outcome {
     case .reply(let reply): return try reply.outcome.get()
     case .failure(let failure): throw failure
-    case .batch, .schemas, .status: throw Self.mixedUp
+    case .batch, .schemas, .status, .snapshot: throw Self.mixedUp
     }
   }
 
@@ -45,7 +45,7 @@ public final class Client: Sendable {
     switch await perform({ .schemas(timeout: timeout, $0) }) {
     case .schemas(let services): return services.map { Schema(name: $0.name, descriptorSet: $0.descriptorSet) }
     case .failure(let failure): throw failure
-    case .reply, .batch, .status: throw Self.mixedUp
+    case .reply, .batch, .status, .snapshot: throw Self.mixedUp
     }
   }
 
@@ -54,7 +54,23 @@ public final class Client: Sendable {
     switch await perform({ .status(timeout: timeout, $0) }) {
     case .status(let status): return status
     case .failure(let failure): throw failure
-    case .reply, .batch, .schemas: throw Self.mixedUp
+    case .reply, .batch, .schemas, .snapshot: throw Self.mixedUp
+    }
+  }
+
+  /// Has the node that this client is connected to write down its state. Returns when that is durable; how long it took is
+  /// 0 nanoseconds when nothing had happened since the last snapshot.
+  package func takeSnapshot(
+    timeout: Duration
+  ) async throws(CallFailure) -> (node: UInt64, snapshot: SnapshotReport, nanoseconds: UInt64) {
+    switch await perform({ .snapshot(timeout: timeout, $0) }) {
+    case .snapshot(let reply):
+      switch reply.outcome {
+      case .success(let done): return (reply.node, done.snapshot, done.nanoseconds)
+      case .failure(let status): throw CallFailure(status, applied: .no, node: reply.node)
+      }
+    case .failure(let failure): throw failure
+    case .reply, .batch, .schemas, .status: throw Self.mixedUp
     }
   }
 

@@ -91,6 +91,9 @@ extension ClientCore: ConnectionDelegate {
     case .statusReply:
       let status = try codec.unpackStatus(payload)
       finish(status.id, .status(status), from: connection)
+    case .snapshotReply:
+      let reply = try codec.unpackSnapshotReply(payload)
+      finish(reply.id, .snapshot(reply), from: connection)
     default: throw WireError("an unexpected frame")
     }
   }

@@ -145,6 +145,9 @@ final class ClientCore {
     case .status:
       codec.pack(statusRequest: id)
       kind = .status
+    case .snapshot:
+      codec.pack(snapshotRequest: id)
+      kind = .snapshot
     }
     let result = codec.packed.withUnsafeBytes {
       connection.send(kind: kind.rawValue, header: $0, body: UnsafeRawBufferPointer(start: nil, count: 0))

@@ -10,6 +10,7 @@ extension ClientCore {
     case batch(BatchReply)
     case schemas([(name: String, descriptorSet: [UInt8])])
     case status(NodeReport)
+    case snapshot(SnapshotReply)
     case failure(CallFailure)
 
     /// Set when the call was certainly not carried out, and another node, or this one a moment later, may do it: the
@@ -19,7 +20,7 @@ extension ClientCore {
       return switch self {
       case .reply(let reply) where reply.code == unavailable && reply.applied == .no: reply.leader
       case .batch(let reply) where reply.code == unavailable && reply.applied == .no: reply.leader
-      case .reply, .batch, .schemas, .status, .failure: nil
+      case .reply, .batch, .schemas, .status, .snapshot, .failure: nil
       }
     }
   }
@@ -29,11 +30,12 @@ extension ClientCore {
     case batch(method: String, requests: [[UInt8]], options: CallOptions, CheckedContinuation<Outcome, Never>)
     case schemas(timeout: Duration, CheckedContinuation<Outcome, Never>)
     case status(timeout: Duration, CheckedContinuation<Outcome, Never>)
+    case snapshot(timeout: Duration, CheckedContinuation<Outcome, Never>)
 
     var continuation: CheckedContinuation<Outcome, Never> {
       switch self {
       case .call(_, _, _, let continuation), .batch(_, _, _, let continuation), .schemas(_, let continuation),
-        .status(_, let continuation):
+        .status(_, let continuation), .snapshot(_, let continuation):
         continuation
       }
     }
@@ -41,7 +43,7 @@ extension ClientCore {
     var timeout: Duration {
       switch self {
       case .call(_, _, let options, _), .batch(_, _, let options, _): options.timeout
-      case .schemas(let timeout, _), .status(let timeout, _): timeout
+      case .schemas(let timeout, _), .status(let timeout, _), .snapshot(let timeout, _): timeout
       }
     }
   }

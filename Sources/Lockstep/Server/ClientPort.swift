@@ -67,6 +67,10 @@ final class ClientPort {
       _ = try calls.deliver(kind ?? .call, payload, replies: context.replies, to: server.node)
     case .describe: ask(.describe(try codec.unpackDescribe(payload)), session, server)
     case .status: ask(.status(try codec.unpackStatusRequest(payload)), session, server)
+    case .snapshot:
+      let (id, group) = try codec.unpackSnapshotRequest(payload)
+      guard group <= 1 else { throw WireError("a snapshot of group \(group), which this node does not have") }
+      ask(.snapshot(id), session, server)
     default: throw WireError("a frame of a kind that is not for this port")
     }
   }
@@ -88,6 +92,24 @@ final class ClientPort {
     case .status(let id):
       codec.pack(server.status(id: id))
       session.sendNow(.statusReply, codec.packed)
+    case .snapshot(let id): takeSnapshot(id, session, server)
+    }
+  }
+
+  private func takeSnapshot(_ id: UInt64, _ session: ClientSession, _ server: ServerLoop) {
+    // Answered when it is there, so that it counts as a call that is under way.
+    session.callReceived()
+    let node = server.identity.node.rawValue
+    server.takeSnapshot { [codec] outcome in
+      let outcome = outcome.map { done in
+        (
+          snapshot: SnapshotReport(
+            index: done.last.index.rawValue, term: done.last.term.rawValue, bytes: UInt64(done.bytes)),
+          nanoseconds: done.nanoseconds
+        )
+      }
+      codec.pack(SnapshotReply(id: id, node: node, outcome: outcome))
+      session.answer(.snapshotReply, codec.packed)
     }
   }
 

@@ -17,6 +17,7 @@ final class ClientContext {
 enum ClientQuestion {
   case describe(UInt64)
   case status(UInt64)
+  case snapshot(UInt64)
 }
 
 /// One client's connection: where the answers to its calls go, and how much it may ask at once.
@@ -99,6 +100,12 @@ final class ClientSession {
   func sendNow(_ kind: FrameKind, _ payload: [UInt8]) {
     payload.withUnsafeBytes { deliver(kind, $0, UnsafeRawBufferPointer(start: nil, count: 0)) }
     connection.flush()
+  }
+
+  /// The answer to something that counts as a call.
+  func answer(_ kind: FrameKind, _ payload: [UInt8]) {
+    sendNow(kind, payload)
+    callAnswered()
   }
 
   private func deliver(_ kind: FrameKind, _ header: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer) {

@@ -24,6 +24,14 @@ extension RepeatingLog {
       )
     case .diskAnswersAgain(let group, let ticks):
       log(.notice, "disk of group \(group)", "answers", "the disk answers again, after \(ticks) ticks")
+    case .snapshotTaken(let group, let last, let bytes, let nanoseconds):
+      log(
+        .notice, "snapshots of group \(group)", "\(last.index)",
+        "snapshot up to entry \(last.index): \(bytes) bytes in \(nanoseconds / 1_000_000) ms")
+    case .snapshotFailed(let group, let index, let reason):
+      log(
+        .error, "snapshots of group \(group)", reason,
+        "no snapshot up to entry \(index): \(reason); the log is kept, and the next snapshot is tried when its time comes")
     }
   }
 }

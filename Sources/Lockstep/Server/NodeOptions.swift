@@ -30,6 +30,16 @@ public struct NodeOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The size of one file of the log.", valueName: "bytes"))
   public var segmentBytes: Int = 64 * 1024 * 1024
 
+  @Option(
+    help: ArgumentHelp(
+      "Log behind the last snapshot that leads to the next one, unless that snapshot is larger.", valueName: "bytes"))
+  public var snapshotLogBytes: Int = 64 * 1024 * 1024
+
+  @Option(
+    help: ArgumentHelp(
+      "A snapshot that is older is followed by another, if anything was applied since: 30m, 6h.", valueName: "duration"))
+  public var snapshotAge: String = "6h"
+
   @Option(help: "trace, debug, info, notice, warning, error or critical; to stderr.")
   public var logLevel: String = "info"
 
@@ -60,6 +70,11 @@ public struct NodeOptions: ParsableArguments {
       cluster: cluster)
     configuration.maximumRequestBytes = maximumRequestBytes
     configuration.segmentBytes = segmentBytes
+    configuration.snapshotLogBytes = snapshotLogBytes
+    guard let age = Duration(parsing: snapshotAge) else {
+      throw ValidationFailure("--snapshot-age '\(snapshotAge)' is no time; write it like 30m or 6h")
+    }
+    configuration.snapshotAge = age
     configuration.isDirectoryMoved = movedDirectory
     if let problem = configuration.problem { throw ValidationFailure(problem) }
     return configuration

@@ -86,6 +86,15 @@ enum ThreadSchedule {
   }
 }
 
+extension ThreadSchedule {
+  /// The calling thread gets what the others leave: it is the nicest there is. Linux takes "this process" in
+  /// setpriority(2) for the calling thread.
+  static func behindAllOthers() {
+    withoutPreempting()
+    _ = setpriority(Int32(PRIO_PROCESS.rawValue), 0, 19)
+  }
+}
+
 enum WallClock {
   /// Nanoseconds since 1970, to about a microsecond.
   static func now() -> UInt64 { UInt64(max(0, Date().timeIntervalSince1970) * 1e9) }

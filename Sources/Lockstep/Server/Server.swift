@@ -12,7 +12,7 @@ import NIOPosix
 import Synchronization
 
 /// One running node: the only place where threads start. One event loop does everything but wait for the disk, which
-/// has a thread of its own.
+/// has a thread of its own, and write snapshots, which has another.
 public final class Server: Sendable {
   private let loop: NIOLoopBound<Running>
   private let group: MultiThreadedEventLoopGroup
@@ -70,7 +70,7 @@ public final class Server: Sendable {
     _ configuration: ServerConfiguration, machine: any StateMachine, logger: Logger
   ) async throws(ServerFailure) -> Server {
     if let problem = configuration.problem { throw ServerFailure(.usage, problem) }
-    let stored = try StoredState.open(configuration, serving: machine.schemas.map(\.name), logger)
+    let stored = try StoredState.open(configuration, machine, logger)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let eventLoop = group.next()
     let end = End()
@@ -78,7 +78,7 @@ public final class Server: Sendable {
     let outcome = await withCheckedContinuation {
       (ready: CheckedContinuation<Result<NIOLoopBound<Running>, ServerFailure>, Never>) in
       eventLoop.execute {
-        assemble(configuration, box.value, machine, logger, eventLoop, end) { ready.resume(returning: $0) }
+        assemble(configuration, box.value, logger, eventLoop, end) { ready.resume(returning: $0) }
       }
     }
     let loop: NIOLoopBound<Running>
@@ -111,17 +111,21 @@ public final class Server: Sendable {
   // MARK: Assembly, on the loop
 
   private static func assemble(
-    _ configuration: ServerConfiguration, _ stored: StoredState, _ machine: any StateMachine, _ logger: Logger,
-    _ eventLoop: any EventLoop, _ end: End,
+    _ configuration: ServerConfiguration, _ stored: StoredState, _ logger: Logger, _ eventLoop: any EventLoop, _ end: End,
     _ ready: @escaping (Result<NIOLoopBound<Running>, ServerFailure>) -> Void
   ) {
     ThreadSchedule.withoutPreempting()
     let later = NIOLoopBoundBox<Running?>(nil, eventLoop: eventLoop)
     let store = stored.store
+    let snapshots = SnapshotThread(
+      store: stored.snapshots,
+      finished: { result in eventLoop.execute { later.value?.server.snapshotFinished(result) } },
+      failed: { error in eventLoop.execute { later.value?.server.diskFailed(error) } })
     let disk = DiskThread(
       worker: stored.worker,
       finished: { result in eventLoop.execute { later.value?.server.diskFinished(result) } },
       ended: { error in
+        snapshots.stop()
         store.close()
         end.finish(error.map { .failure(ServerFailure($0)) } ?? .success(()))
       })
@@ -144,8 +148,8 @@ public final class Server: Sendable {
     do throws(WireError) {
       let node = try Node(
         configuration.node(cluster: stored.identity.cluster, incarnation: stored.identity.incarnation),
-        recovered: stored.groups, appliers: [ImmediateApplier(group: .first, machine: machine)], links: peers,
-        disk: disk, observe: { log.log($0) }, clock: { NIODeadline.now().uptimeNanoseconds })
+        recovered: stored.groups, appliers: [ImmediateApplier(stored.executor)],
+        stored: stored.snapshot.map { [$0] } ?? [], links: peers, disk: disk, snapshots: snapshots, observe: { log.log($0) }, clock: { NIODeadline.now().uptimeNanoseconds })
       let running = Running(
         ServerLoop(
           configuration: configuration, identity: stored.identity, eventLoop: eventLoop, logger: logger, disk: disk,
@@ -157,6 +161,7 @@ public final class Server: Sendable {
       later.value = running
       bind(configuration, running, peers, eventLoop) { failure in
         disk.start()
+        snapshots.start()
         if let failure {
           running.server.stop()
           ready(.failure(failure))
@@ -167,6 +172,7 @@ public final class Server: Sendable {
       }
     } catch {
       disk.start()
+      snapshots.start()
       disk.stop()
       ready(.failure(ServerFailure(.damaged, "the recovered log cannot be used: \(error)")))
     }

@@ -23,6 +23,11 @@ public struct ServerConfiguration: Sendable {
   public var maximumRequestBytes: Int
   /// Bytes of one segment file of the log.
   public var segmentBytes: Int
+  /// Log behind the last snapshot that leads to the next one, in bytes; a snapshot that is larger itself waits for as much
+  /// log as it has bytes.
+  public var snapshotLogBytes: Int
+  /// A snapshot that is older is followed by another, if anything was applied since.
+  public var snapshotAge: Duration
   /// One unit of the core's time, in milliseconds.
   public var tickMilliseconds: Int
   /// The directory is a copy of the node's latest one, and replaces it; without this word a copy is refused, as it may be
@@ -33,6 +38,9 @@ public struct ServerConfiguration: Sendable {
   package var driver: DriverLimits {
     var limits = DriverLimits()
     limits.requestBytes = maximumRequestBytes
+    limits.snapshotLogBytes = snapshotLogBytes
+    let (seconds, attoseconds) = snapshotAge.components
+    limits.snapshotAge = UInt64(clamping: seconds) * 1_000_000_000 + UInt64(clamping: attoseconds / 1_000_000_000)
     return limits
   }
 
@@ -49,6 +57,8 @@ public struct ServerConfiguration: Sendable {
     self.cluster = cluster
     maximumRequestBytes = 1024 * 1024
     segmentBytes = 64 * 1024 * 1024
+    snapshotLogBytes = 64 * 1024 * 1024
+    snapshotAge = .seconds(6 * 3600)
     tickMilliseconds = 10
   }
 
@@ -74,6 +84,12 @@ public struct ServerConfiguration: Sendable {
     }
     if segmentBytes < 1024 * 1024 || segmentBytes > 4 * 1024 * 1024 * 1024 {
       return "a segment size of \(segmentBytes) bytes is not between 1 MiB and 4 GiB"
+    }
+    if snapshotLogBytes < 64 * 1024 {
+      return "a snapshot after \(snapshotLogBytes) bytes of log is one after less than 64 KiB"
+    }
+    if snapshotAge < .seconds(1) || snapshotAge > .seconds(366 * 86_400) {
+      return "a snapshot's age of \(snapshotAge) is not between a second and a year"
     }
     if tickMilliseconds < 1 || tickMilliseconds > 10_000 {
       return "a tick of \(tickMilliseconds) ms is not between 1 and 10000"

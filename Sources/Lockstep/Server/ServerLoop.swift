@@ -111,6 +111,18 @@ final class ServerLoop {
     scheduleTurn()
   }
 
+  func snapshotFinished(_ result: SnapshotResult) {
+    guard !isStopped else { return }
+    node.snapshotFinished(result)
+    scheduleTurn()
+  }
+
+  /// `answer` is called on the loop.
+  func takeSnapshot(answer: @escaping SnapshotAnswer) {
+    node.takeSnapshot(of: .first, answer: answer)
+    scheduleTurn()
+  }
+
   /// Something else than the log could not be stored.
   func diskFailed(_ error: StorageError) {
     guard !isStopped else { return }

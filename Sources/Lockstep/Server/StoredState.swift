@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepExecution
 import LockstepPeers
 import LockstepStorage
 import LockstepWire
@@ -13,9 +14,13 @@ struct StoredState {
   let store: PeerStore
   let worker: DiskWorker
   let groups: [RecoveredGroup]
+  let snapshots: SnapshotStore
+  /// The first group's state, as it is before what the log has behind it, and the snapshot that it comes from.
+  let executor: Executor
+  let snapshot: StoredSnapshot?
 
   static func open(
-    _ configuration: ServerConfiguration, serving services: [String], _ logger: Logger
+    _ configuration: ServerConfiguration, _ machine: any StateMachine, _ logger: Logger
   ) throws(ServerFailure) -> StoredState {
     var options = LogOptions()
     options.segmentBytes = configuration.segmentBytes
@@ -32,12 +37,22 @@ struct StoredState {
           var generator = SystemRandomNumberGenerator()
           return (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
         }, isMoved: configuration.isDirectoryMoved, options: options)
-      let (log, groups, report) = try DurableLog.open(directory, options: options)
+      let (opened, groups, report) = try DurableLog.open(directory, options: options)
+      // Unsafe: read here for the state, and after that by the disk's worker alone.
+      nonisolated(unsafe) let log = opened
       for notice in report.notices { logger.notice("recovery: \(notice)") }
       for group in groups {
         logger.notice(
           "recovered \(group.last.index) entries, the last of term \(group.last.term); term \(group.hardState.term)")
       }
+      let snapshots = SnapshotStore(directory)
+      let recovery = StateRecovery(store: snapshots, log: log) { logger.error("recovery: \($0)") }
+      let (executor, snapshot) = try recovery.restore(
+        .first, first: machine, recovered: groups.first { $0.group == .first })
+      if let snapshot {
+        logger.notice("restored the state up to entry \(snapshot.last.index) from \(snapshot.fileBytes) bytes")
+      }
+      let services = machine.schemas.map(\.name)
       let identity = PeerIdentity(
         cluster: directory.cluster, node: directory.node, disk: directory.diskID, incarnation: directory.incarnation,
         fingerprint: LockstepVersion.fingerprint(serving: services), start: directory.start, members: addresses.nodes,
@@ -45,7 +60,8 @@ struct StoredState {
       return StoredState(
         identity: identity, addresses: addresses,
         memory: PeerMemory(peers: directory.peers, acknowledged: try directory.acknowledged()),
-        store: PeerStore(directory), worker: DiskWorker(log: log), groups: groups)
+        store: PeerStore(directory), worker: DiskWorker(log: log), groups: groups,
+        snapshots: snapshots, executor: executor, snapshot: snapshot)
     } catch { throw ServerFailure(error) }
   }
 }
@@ -84,6 +100,9 @@ extension ServerConfiguration {
   func node(cluster: [UInt8], incarnation: UInt64) -> Node.Configuration {
     Node.Configuration(
       id: NodeID(id), members: Members(voters: members.map { NodeID($0.id) }),
+      addresses: members.map {
+        DiskIdentity.Member(node: NodeID($0.id), address: $0.peerEndpoint.description)
+      }.sorted { $0.node < $1.node },
       preferredLeader: preferredLeader.map { NodeID($0) }, cluster: cluster, limits: limits, driver: driver,
       // Another one at each start, and on each node: only the time-outs depend on it.
       seed: id << 32 ^ incarnation ^ WallClock.now())

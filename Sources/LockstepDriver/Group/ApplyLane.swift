@@ -19,10 +19,16 @@ final class ApplyLane {
   private var recoveredLast = LogIndex.zero
   /// All that was there when the node started has been applied.
   private(set) var isCaughtUp = true
+  /// Of all entries that were submitted since the start, in bytes.
+  private(set) var appliedBytes = 0
+  /// Of the last entry that was submitted; nil: none was, since the start.
+  private var submittedChain: UInt64?
   /// Bytes of replies that this turn may still make.
   private var replyBudget = 0
 
-  init(group: GroupID, context: NodeContext, applier: any Applier, commit: LogIndex) {
+  /// `chain`: of the last entry that the applier was restored with.
+  init(group: GroupID, context: NodeContext, applier: any Applier, chain: UInt64?, commit: LogIndex) {
+    submittedChain = chain
     self.group = group
     self.context = context
     self.applier = applier
@@ -49,6 +55,13 @@ final class ApplyLane {
   func check(_ call: Call) throws(Status) -> MethodKind? { try applier.check(call) }
 
   func query(_ call: Call) throws(Status) -> [UInt8] { try applier.query(call) }
+
+  // MARK: Snapshots
+
+  /// The chain hash of the last entry that is applied; nil while answers are to come, or nothing was.
+  var appliedChain: UInt64? { applier.submitted == applied ? submittedChain : nil }
+
+  func freeze() -> FrozenState? { applier.freeze() }
 
   // MARK: Applying
 
@@ -147,6 +160,9 @@ final class ApplyLane {
       // Followers, whom nobody asked, apply as many blocks as the leader.
       let shared = proposals.areAwaited ? evidence() : Evidence(node: context.id, leader: nil)
       var position = 0
+      defer {
+        if position > 0 { noteSubmitted(block, LogSlice(first: slice.first, last: slice.first.advanced(by: position - 1))) }
+      }
       while position < entries.count, position == 0 || replyBudget > 0, !isUnderWay {
         let areWanted = proposals.areAwaited
         let end = areWanted ? min(position + context.limits.commandsAtOnce, entries.count) : entries.count
@@ -160,6 +176,11 @@ final class ApplyLane {
       }
       return position
     }
+  }
+
+  private func noteSubmitted(_ block: EntryBlock, _ slice: LogSlice) {
+    appliedBytes += block.region(slice).count
+    submittedChain = block.chain(at: slice.last)
   }
 
   private static func entries(

@@ -14,13 +14,15 @@ final class Group {
   private let proposals: Proposals
   private let reads: ReadQueue
   private let lane: ApplyLane
+  private let snapshots: SnapshotLane
   private let stages: GroupStages
   private let admission: Admission
   /// Empty, but for the time of a step; kept for its memory.
   private var spareEffects: [Effect] = []
 
   init(
-    context: NodeContext, configuration: Node.Configuration, recovered: RecoveredGroup?, applier: any Applier
+    context: NodeContext, configuration: Node.Configuration, recovered: RecoveredGroup?, snapshot: StoredSnapshot?,
+    applier: any Applier
   ) throws(WireError) {
     id = applier.group
     self.context = context
@@ -28,11 +30,14 @@ final class Group {
     for entry in recovered?.configurations ?? [] {
       configurations.append((entry.id.index, try Codec.members(from: entry.payload)))
     }
+    // What is in a snapshot is committed, and the commit index on the disk is a hint.
+    var hardState = recovered?.hardState ?? HardState()
+    hardState.commit = max(hardState.commit, applier.applied)
     replica = Replica(
       Replica.Configuration(
         id: configuration.id, members: configuration.members, preferredLeader: configuration.preferredLeader,
         limits: configuration.limits, seed: configuration.seed ^ id.rawValue),
-      hardState: recovered?.hardState ?? HardState(),
+      hardState: hardState,
       log: Log(runs: recovered?.terms ?? [], last: recovered?.last.index ?? .zero), configurations: configurations)
     let last = replica.log.last
     tail = LogTail(
@@ -40,7 +45,10 @@ final class Group {
       lastChain: recovered?.lastChain ?? Checksum.chainOrigin(cluster: configuration.cluster, group: id.rawValue),
       // A clock that was set back while this node was down must not show in the log.
       lastTimestamp: recovered?.tail.last.flatMap { $0.header(at: $0.last) }?.timestamp ?? 0)
-    lane = ApplyLane(group: id, context: context, applier: applier, commit: replica.hardState.commit)
+    lane = ApplyLane(
+      group: id, context: context, applier: applier, chain: snapshot?.header.last.chain,
+      commit: replica.hardState.commit)
+    snapshots = SnapshotLane(group: id, context: context, configuration: configuration, last: snapshot)
     lane.replay(through: last)
     proposals = Proposals(group: id, context: context)
     reads = ReadQueue(context: context, firstID: Node.firstID(seed: configuration.seed))
@@ -141,6 +149,9 @@ final class Group {
     if case .appendReply(let reply) = received.message { stages.isAcknowledged(reply, term: term, by: peer) }
   }
 
+  func snapshotFinished(_ result: SnapshotResult) { snapshots.finished(result) }
+  func snapshotRequested(_ answer: @escaping SnapshotAnswer) { snapshots.request(answer) }
+
   func entriesRead(_ purpose: DiskJob.Purpose, _ blocks: [EntryBlock]) {
     switch purpose {
     case .append: break
@@ -187,10 +198,15 @@ final class Group {
       read(.apply, from: first, through: last, maximumBytes: context.limits.applyBytes)
     }
     guard !context.hasFailed else { return false }
+    snapshots.consider(lane, durable: replica.log.durable) { members(at: lane.applied) }
     if reads.answer(from: lane, leader: leader) { isMore = true }
     let floor = replica.log.floor
     tail.trim(before: lane.needed.map { min(floor, $0) } ?? floor)
     return isMore
+  }
+
+  private func members(at index: LogIndex) -> Members {
+    (replica.configurations.last { $0.index <= index } ?? replica.configurations[0]).members
   }
 
   func expire(_ now: UInt64) {
@@ -317,6 +333,7 @@ final class Group {
   var machine: any StateMachine { lane.machine }
   var log: LogTail { tail }
   var progress: ApplyLane { lane }
+  var snapshot: SnapshotLane { snapshots }
   var probes: StageProbes { stages.underWay }
   var waitingCalls: (commands: Proposals, queries: ReadQueue) { (proposals, reads) }
 
@@ -330,6 +347,7 @@ final class Group {
   func check() {
     tail.check(replica.log)
     lane.check(commit: commit, last: replica.log.last)
+    snapshots.check(applied: lane.applied, durable: replica.log.durable)
     proposals.check(applied: lane.applied)
     reads.check(applied: lane.applied)
   }

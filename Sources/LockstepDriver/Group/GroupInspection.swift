@@ -1,6 +1,7 @@
 package import LockstepConsensus
 import LockstepExecution
 import LockstepRequests
+import LockstepStorage
 import LockstepWire
 
 /// What a check from outside may look at: one group's state, without a copy of it.
@@ -51,6 +52,10 @@ extension Group {
       PeerReport(
         node: $0.node.rawValue, matchIndex: $0.match.rawValue, state: $0.state, isConnected: $0.isLinkUp)
     }
+    status.snapshot = snapshot.last.map {
+      SnapshotReport(index: $0.last.index.rawValue, term: $0.last.term.rawValue, bytes: UInt64($0.fileBytes))
+    }
+    status.snapshotUnderWay = snapshot.underWay?.rawValue ?? 0
     return status
   }
 

@@ -68,6 +68,12 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case misdirectedWrite
   case staleSector
   case directoryRolledBack
+  /// Nothing that goes wrong, but what must be right after all that does: a snapshot was made durable, a process began
+  /// with one, one was given up for lack of space, one was found damaged.
+  case snapshotTaken
+  case snapshotRestored
+  case snapshotGivenUp
+  case snapshotDamaged
   /// A node is started on a copy of its directory, as old as may be.
   case directoryCopiedBack
   /// A copy of a directory is started elsewhere, while the node runs.

@@ -56,7 +56,10 @@ extension Books {
       candidates.append((log, writing.state))
     }
     let match = candidates.last {
-      $0.log.last == state.last.index && ($0.log.lastElement ?? found) == found && $0.state == state.hardState
+      var expected = $0.state
+      // What a snapshot holds is committed, whatever the hint beside the log says.
+      expected.commit = max(expected.commit, state.applied)
+      return $0.log.last == state.last.index && ($0.log.lastElement ?? found) == found && expected == state.hardState
     }
     check(
       .recovery, state.hardState.commit <= committed.last,
@@ -73,6 +76,11 @@ extension Books {
       // It may have lost entries, or have older ones again: what counts from here on is what it has.
       nodes[place].stored = Indexed(base: base.last.index, entries())
       nodes[place].storedState = state.hardState
+    }
+    if state.applied > base.last.index, let digest = node.digest(of: group) {
+      check(
+        .equalDigests, replay.outcomes[state.applied]?.digest == digest,
+        "\(Self.name(place)) restores a snapshot up to entry \(state.applied) that differs from a replay of the log")
     }
     nodes[place].writing = nil
     nodes[place].log = nodes[place].stored

@@ -69,6 +69,7 @@ enum Event {
   case turn(node: Int, life: Int)
   case disk(node: Int, life: Int)
   case applied(node: Int, life: Int)
+  case snapshot(node: Int, life: Int)
   case start(node: Int)
   case resume(node: Int)
   case dial(from: Int, to: Int, life: Int)

@@ -25,10 +25,10 @@ package final class SimulatedApplier: Applier {
   private let fails: () -> Bool
 
   package init(
-    group: GroupID, machine: any StateMachine, atOnce: Int, isWanted: @escaping () -> Void,
+    _ executor: Executor, atOnce: Int, isWanted: @escaping () -> Void,
     fails: @escaping () -> Bool = { false }
   ) {
-    executor = Executor(group: group, machine: machine)
+    self.executor = executor
     self.atOnce = atOnce
     self.isWanted = isWanted
     self.fails = fails
@@ -81,5 +81,6 @@ package final class SimulatedApplier: Applier {
   }
 
   package func check(_ call: Call) throws(Status) -> MethodKind? { try executor.check(call) }
+  package func freeze() -> FrozenState? { waiting.isEmpty ? executor.freeze() : nil }
   package func query(_ call: Call) throws(Status) -> [UInt8] { try executor.query(call) }
 }

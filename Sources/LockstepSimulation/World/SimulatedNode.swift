@@ -38,6 +38,7 @@ final class SimulatedNode {
   var jobs: [DiskJob] = []
   var peerReplies: [(peer: NodeID, replies: FramedReplies)] = []
   var isDiskBusy = false
+  var snapshot: SnapshotUnderWay?
   /// Its machine has said that it cannot go on.
   var machineHasFailed = false
   /// It was told to stop in order.

@@ -36,25 +36,36 @@ extension World {
         fingerprint: "simulated", start: directory.start, members: members.map(\.node),
         standings: groups.map { Standing(group: $0.group, term: $0.hardState.term, last: $0.last) })
       simulated.memory = PeerMemory(peers: directory.peers, acknowledged: try directory.acknowledged())
-      try assemble(place, groups)
+      let recovery = StateRecovery(store: SnapshotStore(directory), log: log) { [unowned self] in
+        faults.count(.snapshotDamaged)
+        tell("node \(place + 1): \($0)")
+      }
+      let restored = try recovery.restore(
+        group, first: workload.machine, recovered: groups.first { $0.group == group })
+      if restored.snapshot != nil { faults.count(.snapshotRestored) }
+      try assemble(place, groups, restored.executor, restored.snapshot)
     } catch {
       startFailed(place, error)
     }
   }
 
-  private func assemble(_ place: Int, _ groups: [RecoveredGroup]) throws(StorageError) {
+  private func assemble(
+    _ place: Int, _ groups: [RecoveredGroup], _ executor: Executor, _ snapshot: StoredSnapshot?
+  ) throws(StorageError) {
     let simulated = nodes[place]
     let (limits, driver) = limits(ofStart: simulated.starts, at: place)
     simulated.starts += 1
     let configuration = Node.Configuration(
       id: NodeID(UInt64(place + 1)), members: Members(voters: (1...UInt64(nodes.count)).map { NodeID($0) }),
+      addresses: members,
       preferredLeader: options.preferredLeader, cluster: cluster, limits: limits, driver: driver,
       seed: processRandom.next())
     let node: Node
     do throws(WireError) {
       node = try Node(
-        configuration, recovered: groups, appliers: [applier(place)], links: simulated.links,
-        disk: SimulatedQueue(world: self, place: place), observe: { [unowned self] in self.observe($0, place) },
+        configuration, recovered: groups, appliers: [applier(place, executor)], stored: snapshot.map { [$0] } ?? [],
+        links: simulated.links, disk: SimulatedQueue(world: self, place: place),
+        snapshots: SimulatedSnapshots(world: self, place: place), observe: { [unowned self] in self.observe($0, place) },
         isChecking: true)
     } catch {
       throw .damaged(file: "data", offset: 0, reason: "\(error)")
@@ -90,11 +101,11 @@ extension World {
   }
 
   /// The machine of a process that begins, which answers at once, or as one with a disk of its own does.
-  private func applier(_ place: Int) -> any Applier {
-    guard options.appliesLate else { return ImmediateApplier(group: group, machine: workload.machine) }
+  private func applier(_ place: Int, _ executor: Executor) -> any Applier {
+    guard options.appliesLate else { return ImmediateApplier(executor) }
     let life = nodes[place].life
     return SimulatedApplier(
-      group: group, machine: workload.machine, atOnce: 1 + processRandom.below(40),
+      executor, atOnce: 1 + processRandom.below(40),
       isWanted: { [unowned self] in
         plan(.applied(node: place, life: life), in: 10_000 + UInt64(processRandom.below(300_000)))
       },
@@ -319,6 +330,7 @@ extension World {
     simulated.jobs = []
     simulated.peerReplies = []
     simulated.isDiskBusy = false
+    simulated.snapshot = nil
     simulated.isStopping = false
     simulated.machineHasFailed = false
     simulated.isTurnPlanned = false

@@ -152,6 +152,8 @@ package final class World {
       guard isRunning(place, life, event) else { return }
       nodes[place].node?.applierReady(group)
       planTurn(place)
+    case .snapshot(let place, let life):
+      if isRunning(place, life, event) { writeSnapshot(place) }
     case .start(let place): start(place)
     case .resume(let place): resume(place)
     case .dial(let from, let to, let life):
@@ -258,7 +260,8 @@ package final class World {
       books.check(.noViolation, isExplained, "node \(place + 1) was sent, by node \(peer): \(explanation)")
     case .diskIsSlow(_, let ticks): tell("the disk of node \(place + 1) is silent for \(ticks) ticks")
     case .diskAnswersAgain(_, let ticks): tell("the disk of node \(place + 1) answers after \(ticks) ticks")
-    case .caughtUp: break
+    case .caughtUp, .snapshotTaken: break
+    case .snapshotFailed(_, let index, let reason): tell("node \(place + 1) has no snapshot up to entry \(index): \(reason)")
     }
   }
 }

@@ -9,8 +9,8 @@ import Testing
 struct ApplierTests {
   static let kinds: [@Sendable () -> any Applier] = [
     { ImmediateApplier(group: .first, machine: Registers()) },
-    { SimulatedApplier(group: .first, machine: Registers(), atOnce: 1, isWanted: {}) },
-    { SimulatedApplier(group: .first, machine: Registers(), atOnce: 1000, isWanted: {}) },
+    { SimulatedApplier(Executor(group: .first, machine: Registers()), atOnce: 1, isWanted: {}) },
+    { SimulatedApplier(Executor(group: .first, machine: Registers()), atOnce: 1000, isWanted: {}) },
   ]
 
   private typealias Answers = [(index: UInt64, reply: Replies.Reply?)]
@@ -111,7 +111,7 @@ struct ApplierTests {
   @Test("applier: one that cannot go on says so, what it has done, and answers nothing after it")
   func failing() {
     var asked = 0
-    let applier = SimulatedApplier(group: .first, machine: Registers(), atOnce: 2, isWanted: {}) {
+    let applier = SimulatedApplier(Executor(group: .first, machine: Registers()), atOnce: 2, isWanted: {}) {
       asked += 1
       return asked > 1
     }

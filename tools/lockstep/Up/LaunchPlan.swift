@@ -12,6 +12,8 @@ struct LaunchPlan: Equatable, Sendable {
   var leader: Int?
   /// The directory was moved, as the first start of each node is told.
   var isDirectoryMoved = false
+  /// Further flags of a node, which all get.
+  var nodeFlags: [String] = []
 
   static let host = "127.0.0.1"
   static let peerPorts = 100
@@ -27,7 +29,7 @@ struct LaunchPlan: Equatable, Sendable {
     arguments += ["--peer-listen", "\(peerEndpoint(of: node))", "--members", members]
     if let leader { arguments += ["--leader", "\(leader)"] }
     if isDirectoryMoved, isFirstStart { arguments.append("--moved-directory") }
-    return arguments + ["--cluster", cluster, "--stop-on-stdin-close"]
+    return arguments + nodeFlags + ["--cluster", cluster, "--stop-on-stdin-close"]
   }
 
   /// What is wrong with the ports, or nil.

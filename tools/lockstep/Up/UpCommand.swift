@@ -43,6 +43,12 @@ struct UpCommand: AsyncParsableCommand {
       valueName: "path"))
   var binary: String?
 
+  @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "bytes"))
+  var snapshotLogBytes: Int?
+
+  @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "duration"))
+  var snapshotAge: String?
+
   @Flag(help: "Keep the data in a temporary directory, which is removed at the end.")
   var ephemeral = false
 
@@ -94,7 +100,9 @@ struct UpCommand: AsyncParsableCommand {
   private func launcher(_ program: String, _ directory: ClusterDirectory) -> Launcher {
     let plan = LaunchPlan(
       nodes: directory.nodes, basePort: basePort, program: program, isOwnProgram: binary == nil,
-      directory: directory.path, cluster: directory.name, leader: leader, isDirectoryMoved: movedDirectory)
+      directory: directory.path, cluster: directory.name, leader: leader, isDirectoryMoved: movedDirectory,
+      nodeFlags: [snapshotLogBytes.map { "--snapshot-log-bytes=\($0)" }, snapshotAge.map { "--snapshot-age=\($0)" }]
+        .compactMap { $0 })
     let json = json
     return Launcher(plan: plan, directory: directory, restarts: !noRestart) { event in
       // When nobody reads the events any more, the cluster runs on.

@@ -1,0 +1,100 @@
+import LockstepConsensus
+import LockstepExecution
+import LockstepStorage
+import LockstepWire
+
+/// When the state of one group is written down, and what became of it. One at a time: the state is frozen here, at once,
+/// and written elsewhere (`SnapshotQueue`).
+final class SnapshotLane {
+  private let group: GroupID
+  private let context: NodeContext
+  private let addresses: [DiskIdentity.Member]
+  private let cluster: [UInt8]
+  /// The last one that is durable.
+  private(set) var last: StoredSnapshot?
+  /// The last entry of the one that is being written.
+  private(set) var underWay: LogIndex?
+  /// Of entries, all that were applied when the last one was frozen, or the node started.
+  private var appliedBytes = 0
+  /// Log that may gather behind a snapshot; the first time other than later, so that no two replicas are at it together.
+  private var allowance: Int
+  /// Monotonic, in nanoseconds: when there is to be one whatever the size of the log.
+  private var due: UInt64?
+  /// Until the first one.
+  private let firstAge: UInt64
+  /// Who has asked for one that has not begun, and for the one that is being written.
+  private var requests: [SnapshotAnswer] = []
+  private var waiting: [SnapshotAnswer] = []
+
+  init(group: GroupID, context: NodeContext, configuration: Node.Configuration, last: StoredSnapshot?) {
+    self.group = group
+    self.context = context
+    self.last = last
+    addresses = configuration.addresses
+    cluster = configuration.cluster
+    let limits = configuration.driver
+    allowance = max(limits.snapshotLogBytes, last?.fileBytes ?? 0)
+    // Members apply the same log, so those that begin at different times stay apart.
+    let members = configuration.members.all
+    let rank = members.firstIndex(of: configuration.id) ?? 0
+    allowance += allowance / max(1, members.count) * rank
+    firstAge = limits.snapshotAge + limits.snapshotAge / UInt64(max(1, members.count)) * UInt64(rank)
+  }
+
+  /// The state is to be written down as soon as it can be.
+  func request(_ answer: @escaping SnapshotAnswer) { requests.append(answer) }
+
+  /// Begins a snapshot if it is time for one. Of entries that this node's own disk has, alone: the log that is there at a
+  /// start must go on behind it.
+  func consider(_ lane: ApplyLane, durable: LogIndex, members: () -> Members) {
+    guard underWay == nil, !context.hasFailed else { return }
+    let due = due ?? context.now &+ firstAge
+    self.due = due
+    guard !requests.isEmpty || lane.appliedBytes - appliedBytes >= allowance || context.now >= due else { return }
+    guard lane.applied > (last?.last.index ?? .zero) else { return answerWithLast() }
+    guard lane.applied <= durable, let chain = lane.appliedChain, let frozen = lane.freeze() else { return }
+    (waiting, requests) = (requests, [])
+    underWay = frozen.last.index
+    appliedBytes = lane.appliedBytes
+    self.due = context.now &+ context.limits.snapshotAge
+    let header = SnapshotHeader(
+      cluster: cluster, group: group,
+      last: LogBase(id: frozen.last, chain: chain, members: Codec.packed(members())), addresses: addresses,
+      machineVersion: frozen.machineVersion, time: frozen.time, digest: frozen.digest)
+    context.snapshots.write(SnapshotJob(header: header, content: frozen.content))
+  }
+
+  /// Nothing has happened since the last one.
+  private func answerWithLast() {
+    due = context.now &+ context.limits.snapshotAge
+    for answer in requests { answer(last.map { .success(SnapshotDone($0, nanoseconds: 0)) } ?? .failure(Self.nothing)) }
+    requests = []
+  }
+
+  private static let nothing = Status(.failedPrecondition, "nothing was applied so far: there is no state to write down")
+
+  func finished(_ result: SnapshotResult) {
+    guard result.last.index == underWay else { return }
+    underWay = nil
+    let answers = waiting
+    waiting = []
+    switch result.outcome {
+    case .written(let snapshot):
+      last = snapshot
+      allowance = max(context.limits.snapshotLogBytes, snapshot.fileBytes)
+      context.observe(.snapshotTaken(group, snapshot.last, bytes: snapshot.fileBytes, nanoseconds: result.nanoseconds))
+      for answer in answers { answer(.success(SnapshotDone(snapshot, nanoseconds: result.nanoseconds))) }
+    case .failed(let status):
+      context.observe(.snapshotFailed(group, result.last.index, status.message))
+      for answer in answers { answer(.failure(status)) }
+    }
+  }
+
+  // MARK: Invariants
+
+  func check(applied: LogIndex, durable: LogIndex) {
+    precondition(underWay ?? .zero <= applied, "a snapshot of what is not applied")
+    precondition(last?.last.index ?? .zero <= durable, "a snapshot beyond the log on the disk")
+    precondition(underWay != nil || waiting.isEmpty, "answers are owed for a snapshot that nobody writes")
+  }
+}
