@@ -77,7 +77,10 @@ struct Bench {
 
   typealias Answer = (index: UInt64, reply: Replies.Reply?)
 
-  private(set) var executor = Executor(group: .first, machine: Recorder())
+  private(set) var executor: Executor
+
+  init(executor: Executor = Executor(group: .first, machine: Recorder())) { self.executor = executor }
+
   var recorder: Recorder? { executor.machine as? Recorder }
 
   /// Applies these words as the next entries, in one go.

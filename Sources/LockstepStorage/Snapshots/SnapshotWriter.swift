@@ -7,6 +7,11 @@ package struct StoredSnapshot: Sendable, Equatable {
   /// Of the file.
   package let fileBytes: Int
 
+  package init(header: SnapshotHeader, fileBytes: Int) {
+    self.header = header
+    self.fileBytes = fileBytes
+  }
+
   package var last: EntryID { header.last.id }
 }
 

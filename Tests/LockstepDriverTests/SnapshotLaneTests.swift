@@ -1,0 +1,158 @@
+import LockstepConsensus
+import LockstepExecution
+import LockstepRequests
+import LockstepStorage
+import LockstepWire
+import Testing
+
+@testable import LockstepDriver
+
+/// One node alone, whose disk answers when the test says so.
+private final class Alone {
+  let node: TestNode
+  let sink = FakeSink()
+  private var clock: UInt64
+  private var calls: UInt64 = 0
+
+  init(id: UInt64 = 1, clock: UInt64 = 1, _ limits: (inout DriverLimits) -> Void) throws {
+    self.clock = clock
+    node = try TestNode(configuration(id, of: 1, limits: limits))
+  }
+
+  func settle(_ ticks: Int = 1, answersDisk: Bool = true) {
+    for _ in 0..<ticks {
+      clock += World.tickLength
+      node.node.tick(now: clock, wall: clock)
+      while node.node.turn(now: clock, wall: clock) || answersDisk && node.answerDisk() {}
+    }
+  }
+
+  func lead() throws {
+    for _ in 0..<60 where !node.isLeader { settle() }
+    try #require(node.isLeader)
+  }
+
+  func put(bytes: Int, answersDisk: Bool = true) throws {
+    calls += 1
+    try node.call(sink, calls, Array(repeating: 4, count: bytes))
+    settle(answersDisk: answersDisk)
+  }
+
+  /// The snapshot that was asked for last is durable.
+  func finish(bytes: Int = 1000) throws {
+    let job = try #require(node.snapshots.jobs.last)
+    let stored = StoredSnapshot(header: job.header, fileBytes: bytes)
+    node.node.snapshotFinished(SnapshotResult(job.header, .written(stored), nanoseconds: 5))
+    settle()
+  }
+}
+
+@Suite("Snapshots")
+struct SnapshotLaneTests {
+  @Test("the log behind the last snapshot leads to the next one, when there is more of it than that snapshot has bytes")
+  func byBytes() throws {
+    let alone = try Alone { $0.snapshotLogBytes = 2000 }
+    try alone.lead()
+    try alone.put(bytes: 1000)
+    #expect(alone.node.snapshots.jobs.isEmpty)
+    try alone.put(bytes: 1000)
+    #expect(alone.node.snapshots.jobs.count == 1)
+    let applied = alone.node.group.progress.applied
+    let header = alone.node.snapshots.jobs[0].header
+    #expect(header.last.id.index == applied && header.last.chain == alone.node.node.chain(of: .first, at: applied))
+    #expect(header.digest == alone.node.node.digest(of: .first))
+    // Not another while one is written, and then after as much log as that has bytes.
+    for _ in 0..<4 { try alone.put(bytes: 1000) }
+    #expect(alone.node.snapshots.jobs.count == 1)
+    try alone.finish(bytes: 6000)
+    try alone.put(bytes: 1000)
+    #expect(alone.node.snapshots.jobs.count == 1)
+    for _ in 0..<2 { try alone.put(bytes: 1000) }
+    #expect(alone.node.snapshots.jobs.count == 2)
+  }
+
+  @Test("what is in a snapshot is on this node's own disk: until then it waits")
+  func notBeforeTheDisk() throws {
+    let world = try World(3, limits: { $0.snapshotLogBytes = 1000 })
+    try world.elect(1)
+    // The followers alone make a majority.
+    let leader = world[1]
+    world.heldDisks = [NodeID(1)]
+    let sink = FakeSink()
+    for id in 1...4 as ClosedRange<UInt64> {
+      try leader.call(sink, id, Array(repeating: 4, count: 600))
+      try world.settle()
+    }
+    #expect(leader.group.progress.applied > leader.replica.log.durable && leader.snapshots.jobs.isEmpty)
+    world.heldDisks = []
+    try world.settle()
+    #expect(leader.snapshots.jobs.count == 1)
+    #expect(leader.snapshots.jobs[0].header.last.id.index <= leader.replica.log.durable)
+  }
+
+  @Test("by age, if anything was applied since, however long the machine has been up")
+  func byAge() throws {
+    let alone = try Alone(clock: 1_000_000 * World.tickLength) { $0.snapshotAge = 100 * World.tickLength }
+    try alone.lead()
+    #expect(alone.node.snapshots.jobs.isEmpty, "the first entry of a term is no reason")
+    alone.settle(101)
+    #expect(alone.node.snapshots.jobs.count == 1)
+    try alone.finish()
+    alone.settle(300)
+    #expect(alone.node.snapshots.jobs.count == 1, "nothing has happened since")
+    try alone.put(bytes: 10)
+    alone.settle(101)
+    #expect(alone.node.snapshots.jobs.count == 2)
+  }
+
+  @Test("an operator gets one at once, whoever asks meanwhile waits for the next, and the last one when nothing was applied")
+  func asked() throws {
+    let alone = try Alone { _ in }
+    try alone.lead()
+    var answers: [Result<SnapshotDone, Status>] = []
+    alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
+    alone.settle()
+    try alone.put(bytes: 10)
+    alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
+    alone.settle()
+    #expect(answers.isEmpty && alone.node.snapshots.jobs.count == 1)
+    try alone.finish()
+    #expect(answers.count == 1 && alone.node.snapshots.jobs.count == 2)
+    try alone.finish()
+    alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
+    alone.settle()
+    let done = try answers.map { try $0.get() }
+    #expect(done.count == 3 && done[0].last.index < done[1].last.index && done[2].last == done[1].last)
+    #expect(done[0].nanoseconds == 5 && done[2].nanoseconds == 0)
+  }
+
+  @Test("one that cannot be written is told, and the next is tried when its time comes")
+  func failures() throws {
+    let alone = try Alone { $0.snapshotLogBytes = 1000 }
+    try alone.lead()
+    var answers: [Result<SnapshotDone, Status>] = []
+    alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
+    alone.settle()
+    let header = try #require(alone.node.snapshots.jobs.last).header
+    alone.node.node.snapshotFinished(SnapshotResult(header, .failed(Status(.resourceExhausted, "no space"))))
+    alone.settle()
+    #expect(throws: Status(.resourceExhausted, "no space")) { try #require(answers.first).get() }
+    #expect(alone.node.snapshots.jobs.count == 1 && alone.node.node.failure == nil)
+    for _ in 0..<2 { try alone.put(bytes: 600) }
+    #expect(alone.node.snapshots.jobs.count == 2)
+  }
+
+  @Test("replicas that apply the same log do not begin at the same entry")
+  func apart() throws {
+    let world = try World(3, limits: { $0.snapshotLogBytes = 3000 })
+    try world.elect(1)
+    let sink = FakeSink()
+    for id in 1...20 as ClosedRange<UInt64> {
+      try world[1].call(sink, id, Array(repeating: 4, count: 600))
+      try world.settle()
+    }
+    try world.settle()
+    let firsts = world.nodes.compactMap { $0.snapshots.jobs.first?.header.last.id.index }
+    #expect(firsts.count == 3 && Set(firsts).count == 3, "\(firsts)")
+  }
+}
