@@ -29,8 +29,8 @@ final class ReadQueue {
   private var leastWaiting = LogIndex(.max)
   /// To be answered, in this order.
   private var ready: Deque<Read> = []
-  /// Ready, but their client has much to read already; looked at again with the next tick.
-  private var stalled: [Read] = []
+  /// Ready, but their client has much to read already.
+  private var stalled = StalledReads<Read>()
 
   init(context: NodeContext, firstID: UInt64) {
     self.context = context
@@ -105,28 +105,25 @@ final class ReadQueue {
 
   // MARK: Answers
 
-  /// A client may have read what it had to: those that wait for that are looked at again.
-  /// Returns whether there were any.
-  func retryStalled() -> Bool {
-    guard !stalled.isEmpty else { return false }
-    ready.prepend(contentsOf: stalled)
-    stalled.removeAll(keepingCapacity: true)
-    return true
-  }
+  /// A client may have read what it had to: of those that wait for that, each is asked once.
+  /// Returns whether there is something to answer.
+  func retryStalled() -> Bool { stalled.lookForRoom() }
 
   /// Answers the reads whose index has been applied, up to the limit of a turn. Returns true when there are more.
   func answer(from lane: ApplyLane, leader: NodeID?) -> Bool {
     if leastWaiting <= lane.applied { moveApplied(lane.applied) }
-    guard !ready.isEmpty else { return false }
+    guard !ready.isEmpty || stalled.haveRoom else { return false }
     var budget = context.limits.answerBytes
+    while budget > 0, let read = stalled.next() { budget -= answer(read, from: lane, leader) }
     while budget > 0, let read = ready.popFirst() {
-      if read.target.writer.hasRoom {
+      let writer = read.target.writer
+      if !stalled.isWaiting(writer), writer.hasRoom {
         budget -= answer(read, from: lane, leader)
       } else {
-        stalled.append(read)
+        stalled.append(read, of: writer)
       }
     }
-    return !ready.isEmpty
+    return !ready.isEmpty || stalled.haveRoom
   }
 
   private func moveApplied(_ applied: LogIndex) {
@@ -182,7 +179,11 @@ final class ReadQueue {
     var others = Array(ready)
     expire(&others, now, leader) { _ in "the node has more to answer than it could in time" }
     ready = Deque(others)
-    expire(&stalled, now, leader) { _ in "the client's connection had no room for the answer in time" }
+    stalled.change { reads in
+      var some = Array(reads)
+      expire(&some, now, leader) { _ in "the client's connection had no room for the answer in time" }
+      reads = Deque(some)
+    }
   }
 
   private func expire(
@@ -213,7 +214,7 @@ final class ReadQueue {
     for round in confirming { count(round.reads) }
     count(waiting)
     count(ready)
-    count(stalled)
+    stalled.change { count($0) }
     return (calls, bytes)
   }
 
