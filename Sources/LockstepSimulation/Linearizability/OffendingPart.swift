@@ -17,7 +17,7 @@ extension RegisterChecker {
   /// - Parameters:
   ///   - place: where `verdict` said that it is not linearizable.
   ///   - maximumSteps: of all searches for something smaller together.
-  public func offendingPart(at place: Int, maximumSteps: Int = 500_000) -> OffendingPart {
+  public func offendingPart(at place: Int, maximumSteps: Int = 1_500_000) -> OffendingPart {
     var search = OffendingPart.Search(operations, maximumSteps: maximumSteps)
     return search.part(from: place)
   }
@@ -59,7 +59,9 @@ extension OffendingPart {
     mutating func part(from first: Int) -> OffendingPart {
       let offence = AppendOffence(operations)
       if let offence, offence.isSmallest { return part(of: Set(offence.places)) }
-      let known = offence.map { returned.filter($0.places.contains) } ?? offending(from: first) ?? returned
+      let known =
+        offence.map { returned.filter($0.places.contains) } ?? offending(from: first, leaving: stepsLeft / 2)
+        ?? before(first) ?? returned
       var core: Set<Int> = []
       var start = 0
       // The core and everything from `start` on offend; what is in the core stands before `start`.
@@ -92,14 +94,21 @@ extension OffendingPart {
     /// Whether few answers were found that offend.
     func isFound(from first: Int) -> Bool {
       var copy = self
-      return copy.offending(from: first) != nil
+      return copy.offending(from: first, leaving: 0) != nil
     }
 
-    /// Places of answers that offend, in order of their returns.
-    private mutating func offending(from first: Int) -> [Int]? {
+    /// All that was called until this one had returned, if it offends.
+    private mutating func before(_ first: Int) -> [Int]? {
+      guard let end = operations[first].returned else { return nil }
+      let known = returned.filter { operations[$0].called <= end }
+      return offends(Set(known)) ? known : nil
+    }
+
+    /// Places of answers that offend, in order of their returns; nil as well when no more steps than those are left.
+    private mutating func offending(from first: Int, leaving reserve: Int) -> [Int]? {
       var known: Set<Int> = [first]
       var count = 1
-      while known.count < returned.count, stepsLeft > 0 {
+      while known.count < returned.count, stepsLeft > reserve {
         let (places, history) = items(known)
         let found = judged(history)
         if case .notLinearizable = found.verdict { return returned.filter(known.contains) }

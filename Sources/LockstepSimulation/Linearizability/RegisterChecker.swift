@@ -1,7 +1,7 @@
 /// Is there one order of these operations on one key, each between its call and its return?
 ///
-/// What `LinearizabilityChecker` answers for any model, for thousands of operations of many clients at once; see
-/// `RegisterSearch` for how.
+/// What `LinearizabilityChecker` answers for any model, for thousands of operations of many clients at once: found by
+/// `ClusterSearch`, or else by `RegisterSearch`.
 public struct RegisterChecker: Sendable {
   let operations: [TimedOperation<RegisterModel.Operation>]
   let maximumSteps: Int
@@ -13,14 +13,19 @@ public struct RegisterChecker: Sendable {
 
   /// Steps that suffice as a rule; if they do not, few answers may show sooner than all that there is no order.
   private static let usualSteps = 200_000
+  private static let usualClusterSteps = 10_000_000
+  /// So many steps of `ClusterSearch` are one of `RegisterSearch`.
+  private static let clusterStepsInOne = 12
 
   public func verdict() -> LinearizabilityVerdict {
-    let first = counted(maximumSteps: min(maximumSteps, Self.usualSteps))
+    let first = counted(
+      maximumSteps: min(maximumSteps, Self.usualSteps),
+      clusterSteps: min(maximumSteps * Self.clusterStepsInOne, Self.usualClusterSteps))
     guard case .undecided = first.verdict, maximumSteps > Self.usualSteps else { return first.verdict }
     if let place = first.culprit, OffendingPart.Search(operations).isFound(from: place) {
       return .notLinearizable(at: place)
     }
-    return counted(maximumSteps: maximumSteps).verdict
+    return counted(maximumSteps: maximumSteps, clusterSteps: 0).verdict
   }
 
   struct Found {
@@ -33,8 +38,26 @@ public struct RegisterChecker: Sendable {
   }
 
   func counted(maximumSteps: Int) -> Found {
-    let calls = RegisterCalls(operations)
+    counted(maximumSteps: maximumSteps, clusterSteps: maximumSteps / 2 * Self.clusterStepsInOne)
+  }
+
+  /// - Parameter maximumSteps: those of the search for clusters count among them up to half of them.
+  private func counted(maximumSteps: Int, clusterSteps: Int) -> Found {
     var found = Found(verdict: .linearizable, steps: operations.count / 8)
+    if clusterSteps > 0, var search = ClusterSearch(operations) {
+      let result = search.run(maximumSteps: clusterSteps)
+      found.steps += min(search.steps / Self.clusterStepsInOne, maximumSteps / 2)
+      switch result {
+      case .found(let order):
+        found.order = order
+        return found
+      case .none(let culprit):
+        (found.verdict, found.culprit) = (.notLinearizable(at: culprit), culprit)
+        return found
+      case .givenUp: break
+      }
+    }
+    let calls = RegisterCalls(operations)
     // First as if no failed cas depended on what nobody reads: as a rule that is so, and an order that is found is one.
     let isExact = !calls.hasNotSwapped && !calls.hasAdds
     for isBold in isExact ? [true] : [true, false] {

@@ -162,4 +162,63 @@ struct CheckerTests {
     #expect(part.isSmallest)
     #expect(part.items.count { !$0.isUnknown } <= 2)
   }
+
+  /// With how many different values, and how many calls of unknown outcome in percent.
+  static let manyAlike: [(HardHistory.Kind, values: Int, unknown: Int)] = [
+    (.mixed, 0, 0), (.mixed, 0, 5), (.mixed, 100, 0), (.mixed, 100, 5), (.puts, 100, 0), (.puts, 100, 5),
+    (.swaps, 100, 5),
+  ]
+
+  @Test(
+    "linearizability: puts and appends on one key, and values that are written again, are decided",
+    arguments: manyAlike.indices, [1, 2])
+  func alike(number: Int, seed: UInt64) throws {
+    let (kind, values, unknown) = Self.manyAlike[number]
+    var history = HardHistory(
+      kind: kind, unknown: unknown, values: values, operations: extent(quick: 1_000, full: 4_000), seed: seed)
+    #expect(Checker(history.generated()).verdict() == .linearizable)
+    history.defect = .wrongRead
+    let wrong = history.generated()
+    // Where values are written again, what was read wrongly might have been there all the same.
+    guard case .notLinearizable(let place) = Checker(wrong).verdict() else {
+      #expect(values > 0 && Checker(wrong).verdict() == .linearizable)
+      return
+    }
+    let part = Checker(wrong).offendingPart(at: place)
+    #expect(part.isSmallest)
+    #expect(part.items.count { !$0.isUnknown } < 30)
+  }
+
+  @Test(
+    "linearizability: the same verdict as the search for any model, on histories of middle size",
+    arguments: [HardHistory.Kind.puts, .mixed, .swaps])
+  func middle(kind: HardHistory.Kind) {
+    var random = SimulationRandom(seed: 10)
+    var (offending, decided) = (0, 0)
+    let count = extent(quick: 300, full: 3_000)
+    for number in 0..<count {
+      var history = HardHistory(kind: kind, place: random.below(90), seed: UInt64(number))
+      history.defect = random.oneIn(2) ? .none : .lostWrite
+      history.unknown = [0, 5, 20, 40][random.below(4)]
+      history.values = [0, 1, 2, 3, 5][random.below(5)]
+      history.operations = random.within(10...40)
+      history.clients = random.within(2...7)
+      var operations = history.generated()
+      // Somebody reads what somebody else has read.
+      let gets = operations.indices.filter { place in
+        if case .get = operations[place].operation { operations[place].returned != nil } else { false }
+      }
+      if gets.count > 1, random.oneIn(2) {
+        let (one, other) = (gets[random.below(gets.count)], gets[random.below(gets.count)])
+        operations[one] = Timed(
+          operations[other].operation, called: operations[one].called, returned: operations[one].returned)
+      }
+      let expected = LinearizabilityChecker<RegisterModel>(operations, maximumSteps: 20_000).verdict()
+      if case .undecided = expected { continue }
+      decided += 1
+      if expected != .linearizable { offending += 1 }
+      #expect((Checker(operations).verdict() == .linearizable) == (expected == .linearizable), "\(history)")
+    }
+    #expect(decided > count / 2 && offending > count / 10)
+  }
 }
