@@ -2348,7 +2348,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__counter_status__descriptor 
   (ProtobufCMessageInit) lockstep__wire__v1__counter_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_descriptors[16] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_descriptors[17] =
 {
   {
     "group",
@@ -2542,6 +2542,18 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "first_index",
+    17,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__GroupStatus, first_index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__group_status__field_indices_by_name[] = {
   7,   /* field[7] = applied_index */
@@ -2550,6 +2562,7 @@ static const unsigned lockstep__wire__v1__group_status__field_indices_by_name[] 
   11,   /* field[11] = digest */
   5,   /* field[5] = durable_index */
   9,   /* field[9] = durable_timestamp */
+  16,   /* field[16] = first_index */
   0,   /* field[0] = group */
   4,   /* field[4] = last_index */
   8,   /* field[8] = last_timestamp */
@@ -2564,7 +2577,7 @@ static const unsigned lockstep__wire__v1__group_status__field_indices_by_name[] 
 static const ProtobufCIntRange lockstep__wire__v1__group_status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 16 }
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__group_status__descriptor =
 {
@@ -2574,7 +2587,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__group_status__descriptor =
   "Lockstep__Wire__V1__GroupStatus",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__GroupStatus),
-  16,
+  17,
   lockstep__wire__v1__group_status__field_descriptors,
   lockstep__wire__v1__group_status__field_indices_by_name,
   1,  lockstep__wire__v1__group_status__number_ranges,

@@ -1100,7 +1100,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__refusal__descriptor =
   (ProtobufCMessageInit) lockstep__wire__v1__refusal__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__append_request__field_descriptors[8] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__append_request__field_descriptors[9] =
 {
   {
     "group",
@@ -1187,6 +1187,18 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__append_request__field_
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "stored_by_all",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__AppendRequest, stored_by_all),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "entries",
     15,
     PROTOBUF_C_LABEL_REPEATED,
@@ -1201,19 +1213,20 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__append_request__field_
 };
 static const unsigned lockstep__wire__v1__append_request__field_indices_by_name[] = {
   5,   /* field[5] = commit */
-  7,   /* field[7] = entries */
+  8,   /* field[8] = entries */
   0,   /* field[0] = group */
   4,   /* field[4] = previous_chain */
   2,   /* field[2] = previous_index */
   3,   /* field[3] = previous_term */
   6,   /* field[6] = read_round */
+  7,   /* field[7] = stored_by_all */
   1,   /* field[1] = term */
 };
 static const ProtobufCIntRange lockstep__wire__v1__append_request__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 15, 7 },
-  { 0, 8 }
+  { 15, 8 },
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__append_request__descriptor =
 {
@@ -1223,7 +1236,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__append_request__descriptor 
   "Lockstep__Wire__V1__AppendRequest",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__AppendRequest),
-  8,
+  9,
   lockstep__wire__v1__append_request__field_descriptors,
   lockstep__wire__v1__append_request__field_indices_by_name,
   2,  lockstep__wire__v1__append_request__number_ranges,

@@ -32,6 +32,8 @@ package enum LocalEvent: Sendable {
   case transferRequested(NodeID)
   /// This node is about to be stopped: it hands the lead over if it has it, and does not take it again.
   case stopRequested
+  /// The machine's state right after this entry is durable, and so is one before it: the log may begin here.
+  case compacted(EntryID)
   /// All that was there has been stepped: write, send and acknowledge once for all of it.
   case turnEnded
 }

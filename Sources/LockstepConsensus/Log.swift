@@ -21,7 +21,7 @@ package struct Log: Sendable {
 
   /// What the first entry follows: it is committed, and all before it, and of them nothing is known but this. Zero: the
   /// log begins at its beginning.
-  package let base: EntryID
+  package private(set) var base: EntryID
   package private(set) var last: LogIndex
   /// All up to here is on this node's disk.
   package private(set) var durable: LogIndex
@@ -112,6 +112,23 @@ package struct Log: Sendable {
     } else {
       sizes.removeLast(sizes.count - 1 - index.distance(after: floor))
     }
+  }
+
+  /// From now on the log begins behind this entry of it, which is durable and committed: what the entries up to there have
+  /// come to is kept elsewhere. "The last included index and term" stay (Raft section 7). What is not an entry of the log
+  /// behind its base changes nothing.
+  package mutating func compact(through id: EntryID) {
+    guard id.index > base.index, id.index <= durable, contains(id) else { return }
+    base = id
+    if id.index == last {
+      runs = []
+    } else if let run = runIndex(at: id.index.next) {
+      runs.removeFirst(run)
+      runs[0] = TermRun(first: max(runs[0].first, id.index.next), term: runs[0].term)
+    }
+    guard floor <= id.index else { return }
+    sizes.removeFirst(id.index.next.distance(after: floor))
+    floor = id.index.next
   }
 
   /// The bytes of these entries, which are at hand.

@@ -29,8 +29,13 @@ package struct AppendRequest: Hashable, Sendable {
   package var entries: LogSlice
   package var commit: LogIndex
   package var readRound: UInt64
+  /// Every member's disk has all up to here.
+  package var storedByAll: LogIndex
 
-  package init(term: Term, previous: EntryID, entries: LogSlice, commit: LogIndex, readRound: UInt64) {
+  package init(
+    term: Term, previous: EntryID, entries: LogSlice, commit: LogIndex, readRound: UInt64, storedByAll: LogIndex = .zero
+  ) {
+    self.storedByAll = storedByAll
     self.term = term
     self.previous = previous
     self.entries = entries

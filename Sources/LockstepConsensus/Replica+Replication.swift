@@ -48,6 +48,7 @@ extension Replica {
     for follower in progress.indices {
       progress[follower].ticksBehind = progress[follower].match == log.last ? 0 : progress[follower].ticksBehind + 1
     }
+    noteStoredByAll()
     tickTransfer(&effects)
     guard elapsed >= limits.electionTicks else { return }
     // "a leader steps down if an election timeout elapses without a successful round of heartbeats to a majority of
@@ -140,7 +141,7 @@ extension Replica {
     guard let term = log.term(at: previous) else { preconditionFailure("entry \(previous) is not at hand") }
     let request = AppendRequest(
       term: self.term, previous: EntryID(term: term, index: previous), entries: slice, commit: commit,
-      readRound: reads.current)
+      readRound: reads.current, storedByAll: storedByAll)
     progress[follower].commitSent = commit
     progress[follower].isMessageDue = false
     send(.append(request), to: progress[follower].node, &effects)
@@ -239,6 +240,7 @@ extension Replica {
       // The time given to the named leader at the start is over.
       resetTimeout()
     }
+    storedByAll = max(storedByAll, min(request.storedByAll, request.commit))
     let isNewRound = request.readRound > readRoundHeard
     readRoundHeard = max(readRoundHeard, request.readRound)
 

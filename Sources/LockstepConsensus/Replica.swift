@@ -80,6 +80,9 @@ package struct Replica: Sendable {
   var isHardStateStored: Bool { !isHardStateDirty && hardStateWrite == nil }
   package internal(set) var disk = DiskWatch()
 
+  /// Every member's disk has all up to here, as this node knows: no other can need from it what is before.
+  package internal(set) var storedByAll: LogIndex = .zero
+
   // As a follower.
   /// The log equals that of this term's leader up to here.
   var verified: LogIndex = .zero
@@ -149,6 +152,7 @@ package struct Replica: Sendable {
     case .linkRestored(let node): linkChanged(node, isUp: true)
     case .transferRequested(let node): beginTransfer(to: node)
     case .stopRequested: stopLeading()
+    case .compacted(let id): compact(through: id)
     case .turnEnded: endTurn(&effects)
     }
     checkInvariants()

@@ -24,7 +24,7 @@ struct AppendQueue {
     var isLeading = false
     for position in waiting.positions where groups[position].areWritesDue {
       let group = groups[position]
-      writes.append(group.takeWrites { underWay.append((position, $0)) })
+      group.takeWrites(note: { underWay.append((position, $0)) }, into: &writes)
       isLeading = isLeading || group.isLeading
     }
     waiting.removeAll { !groups[$0].areWritesDue }

@@ -22,16 +22,19 @@ package struct StateRecovery {
   package func restore(
     _ group: GroupID, first: any StateMachine, recovered: RecoveredGroup?
   ) throws(StorageError) -> (executor: Executor, snapshot: StoredSnapshot?) {
-    var failure: StorageError?
+    var (failure, damaged): (StorageError?, [SnapshotName]) = (nil, [])
     for name in try store.names(of: group) {
       do throws(StorageError) {
         let file = try store.open(name)
         try admit(file, of: group, last: recovered?.last.index ?? .zero)
         let executor = try restore(file, first)
+        // In the place of one that is whole they would only be in the way of the next.
+        for name in damaged { try store.remove(name) }
         return (executor, file.stored)
       } catch {
         guard case .damaged = error else { throw error }
         failure = failure ?? error
+        damaged.append(name)
         notice("\(error); what was before it is used")
       }
     }

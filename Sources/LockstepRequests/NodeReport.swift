@@ -22,6 +22,8 @@ package struct GroupReport: Sendable, Equatable {
   package var role: RoleKind?
   package var term: UInt64 = 0
   package var leader: UInt64 = 0
+  /// The first entry that is in the log; 0: not said.
+  package var firstIndex: UInt64 = 0
   package var lastIndex: UInt64 = 0
   package var durableIndex: UInt64 = 0
   package var commitIndex: UInt64 = 0

@@ -64,6 +64,8 @@ package final class DurableLog {
   private var extent: Int
   private var salt: UInt64
   private var next: SegmentMaker
+  /// The segments that are there, in order, with the last entry that each group had when it began.
+  private var beginnings: [SegmentBeginning]
 
   // Of the record written last.
   private var sequence: UInt64
@@ -84,6 +86,7 @@ package final class DurableLog {
     var buffer = RecordBuffer()
     try onDisk { [file] () throws(DiskError) in try buffer.begin(at: end.position.offset, of: file) }
     self.buffer = buffer
+    beginnings = replay.beginnings
     sequence = replay.sequence
     link = replay.link
     isSealed = true
@@ -142,6 +145,29 @@ package final class DurableLog {
       if case .outOfSpace = error { next.abandon() } else { failure = error }
       throw error
     }
+  }
+
+  /// Whether the oldest segment holds nothing that is behind the base of its group.
+  package var hasSurplus: Bool {
+    guard beginnings.count > 1, failure == nil else { return false }
+    return beginnings[1].last.allSatisfy { group, index in book[group].map { index <= $0.base.id.index } ?? true }
+  }
+
+  /// Gives up the oldest segment, of which nothing is needed: it becomes the next one, if that has not been begun, or is
+  /// gone. One at a time, from the oldest on, each for good before the next: a crash leaves a log without a gap.
+  package func dropOldestSegment() throws(StorageError) {
+    guard hasSurplus else { return }
+    let oldest = beginnings[0].segment
+    try stopping { () throws(StorageError) in
+      reader.forget(oldest)
+      if try !next.recycle(oldest) {
+        try onDisk { () throws(DiskError) in
+          try files.disk.remove(files.path(oldest))
+          try files.disk.syncDirectory(files.directory)
+        }
+      }
+    }
+    beginnings.removeFirst()
   }
 
   /// Entries of a group that were stored, in order, from `from` on: at most `maximumBytes` of them, but one at least.
@@ -323,6 +349,7 @@ package final class DurableLog {
     first.advance(by: header.length)
     buffer = first
     file = newFile
+    beginnings.append(SegmentBeginning(number, book.states))
     position = LogPosition(segment: number, offset: header.length)
     (extent, salt, sequence, link) = (size, newSalt, header.sequence, checksum)
     next = SegmentMaker(files: files, number: number + 1, size: options.segmentBytes)

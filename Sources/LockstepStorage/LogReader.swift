@@ -78,6 +78,9 @@ final class LogReader {
     }
   }
 
+  /// This segment is about to be another one.
+  func forget(_ number: UInt64) { if latest?.number == number { latest = nil } }
+
   private func reader(_ number: UInt64) throws(StorageError) -> SegmentReader {
     if let latest, latest.number == number { return latest.reader }
     let reader = try files.reader(number, step: 256 << 10)

@@ -21,6 +21,17 @@ package struct RecoveredConfiguration: Sendable, Equatable {
   package let payload: [UInt8]
 }
 
+/// What each group's log had when a segment began.
+struct SegmentBeginning {
+  let segment: UInt64
+  let last: [(group: GroupID, index: LogIndex)]
+
+  init(_ segment: UInt64, _ groups: [GroupState]) {
+    self.segment = segment
+    last = groups.map { ($0.group, $0.last.index) }
+  }
+}
+
 /// One batch record as it was read.
 struct ReplayedPart {
   let header: LogBatchHeader
@@ -40,6 +51,7 @@ final class LogReplay {
   private let spacing: Int
   private let reader: LogReader
   private(set) var book: LedgerBook
+  private(set) var beginnings: [SegmentBeginning] = []
   private(set) var configurations: [(group: GroupID, found: RecoveredConfiguration)] = []
   var report = RecoveryReport()
   /// Of the record read last.
@@ -144,6 +156,7 @@ final class LogReplay {
     }
     isFirstThere = false
     let groups = book.states
+    beginnings.append(SegmentBeginning(number, groups))
     try follow(header, reader)
     guard
       zip(groups, groups.dropFirst()).allSatisfy({ $0.group < $1.group }), groups.count <= LedgerBook.maximumGroups,

@@ -14,6 +14,8 @@ struct SegmentMaker {
   let number: UInt64
   private(set) var size: Int
   private var state = State.idle
+  /// What is not done yet holds an old segment's bytes: it is written over, in haste or not.
+  private var isRecycled = false
 
   init(files: LogFiles, number: UInt64, size: Int) {
     self.files = files
@@ -44,7 +46,7 @@ struct SegmentMaker {
         return false
       case .filling(let file, let done):
         let count = min(size - done, max(maximumBytes, RecordHeader.size))
-        if inHaste { try file.allocate(done..<done + count) } else { try file.zero(done..<done + count) }
+        if inHaste, !isRecycled { try file.allocate(done..<done + count) } else { try file.zero(done..<done + count) }
         if done + count == size { try finishing(file) }
         try file.sync()
         state = .filling(file, done: done + count)
@@ -54,6 +56,24 @@ struct SegmentMaker {
         state = .ready(file, size: size)
         return true
       }
+    } catch { throw StorageError(error) }
+  }
+
+  /// Takes the file of a segment that is not needed any more for this one, if none was begun: its blocks are there. Its old
+  /// name is gone for good before anything is written over it.
+  mutating func recycle(_ oldest: UInt64) throws(StorageError) -> Bool {
+    guard case .idle = state else { return false }
+    do throws(DiskError) {
+      let file = try files.disk.open(files.path(oldest), for: .readingAndWriting)
+      // One that was made larger or smaller than segments are now is worth less than what it would cost.
+      guard try file.size() == size else {
+        file.close()
+        return false
+      }
+      try files.disk.rename(files.path(oldest), to: unfinished)
+      try files.disk.syncDirectory(files.directory)
+      (state, isRecycled) = (.filling(file, done: 0), true)
+      return true
     } catch { throw StorageError(error) }
   }
 

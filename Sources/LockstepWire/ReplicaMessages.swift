@@ -73,6 +73,7 @@ extension Codec {
     packed.previous_chain = previousChain
     packed.commit = request.commit.rawValue
     packed.read_round = request.readRound
+    packed.stored_by_all = request.storedByAll.rawValue
     pack(&packed)
   }
 
@@ -194,7 +195,8 @@ extension Codec {
       let first = previous.index.next
       let request = AppendRequest(
         term: Term(packed.term), previous: previous, entries: LogSlice(first: first, last: previous.index),
-        commit: LogIndex(packed.commit), readRound: packed.read_round)
+        commit: LogIndex(packed.commit), readRound: packed.read_round,
+        storedByAll: LogIndex(packed.stored_by_all))
       return ReceivedMessage(
         group: GroupID(packed.group), message: .append(request), entries: nil, previousChain: packed.previous_chain)
     }

@@ -47,6 +47,7 @@ extension Codec {
     message.role = memory.string(group.role?.rawValue ?? "")
     message.term = group.term
     message.leader = group.leader
+    message.first_index = group.firstIndex
     message.last_index = group.lastIndex
     message.durable_index = group.durableIndex
     message.commit_index = group.commitIndex
@@ -102,6 +103,7 @@ extension Codec {
     group.role = packed.role.flatMap { RoleKind(rawValue: String(cString: $0)) }
     group.term = packed.term
     group.leader = packed.leader
+    group.firstIndex = packed.first_index
     group.lastIndex = packed.last_index
     group.durableIndex = packed.durable_index
     group.commitIndex = packed.commit_index

@@ -452,13 +452,17 @@ struct  Lockstep__Wire__V1__GroupStatus
    */
   Lockstep__Wire__V1__SnapshotStatus *snapshot;
   /*
+   * the log begins with this entry; 0: not said
+   */
+  uint64_t first_index;
+  /*
    * the last entry of the one that is being written; 0: none is
    */
   uint64_t snapshot_under_way;
 };
 #define LOCKSTEP__WIRE__V1__GROUP_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__group_status__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, NULL, 0 }
+    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, NULL, 0, 0 }
 
 
 struct  Lockstep__Wire__V1__SnapshotStatus

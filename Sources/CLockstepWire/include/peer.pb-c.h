@@ -156,6 +156,10 @@ struct  Lockstep__Wire__V1__AppendRequest
   uint64_t commit;
   uint64_t read_round;
   /*
+   * every member's disk has all up to here
+   */
+  uint64_t stored_by_all;
+  /*
    * the last field: spliced in as they are in the log
    */
   size_t n_entries;
@@ -163,7 +167,7 @@ struct  Lockstep__Wire__V1__AppendRequest
 };
 #define LOCKSTEP__WIRE__V1__APPEND_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__append_request__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0,NULL }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL }
 
 
 struct  Lockstep__Wire__V1__AppendReply

@@ -26,7 +26,8 @@ final class Group {
   ) throws(WireError) {
     id = applier.group
     self.context = context
-    var configurations: [(index: LogIndex, members: Members)] = []
+    var (members, configurations): (Members, [(index: LogIndex, members: Members)]) = (configuration.members, [])
+    if let base = recovered?.base, base.id.index > .zero { members = try Codec.members(from: base.members) }
     for entry in recovered?.configurations ?? [] {
       configurations.append((entry.id.index, try Codec.members(from: entry.payload)))
     }
@@ -35,10 +36,11 @@ final class Group {
     hardState.commit = max(hardState.commit, applier.applied)
     replica = Replica(
       Replica.Configuration(
-        id: configuration.id, members: configuration.members, preferredLeader: configuration.preferredLeader,
+        id: configuration.id, members: members, preferredLeader: configuration.preferredLeader,
         limits: configuration.limits, seed: configuration.seed ^ id.rawValue),
       hardState: hardState,
-      log: Log(runs: recovered?.terms ?? [], last: recovered?.last.index ?? .zero), configurations: configurations)
+      log: Log(base: recovered?.base.id ?? .zero, runs: recovered?.terms ?? [], last: recovered?.last.index ?? .zero),
+      configurations: configurations)
     let last = replica.log.last
     tail = LogTail(
       group: id, context: context, last: last,
@@ -186,7 +188,9 @@ final class Group {
 
   func handedOver(at now: UInt64) { stages.handedOver(at: now) }
 
-  func takeWrites(note: (WriteID) -> Void) -> LogWrite { tail.takeWrites(replica.log, commit: commit, note: note) }
+  func takeWrites(note: (WriteID) -> Void, into list: inout [LogWrite]) {
+    tail.takeWrites(replica.log, replica.hardState, note: note, into: &list)
+  }
 
   /// Applies and answers what can be. Returns true when there is more to do at once.
   func work() -> Bool {
@@ -198,11 +202,23 @@ final class Group {
       read(.apply, from: first, through: last, maximumBytes: context.limits.applyBytes)
     }
     guard !context.hasFailed else { return false }
+    if compact() { isMore = true }
     snapshots.consider(lane, durable: replica.log.durable) { members(at: lane.applied) }
     if reads.answer(from: lane, leader: leader) { isMore = true }
     let floor = replica.log.floor
     tail.trim(before: lane.needed.map { min(floor, $0) } ?? floor)
     return isMore
+  }
+
+  /// The log begins behind a snapshot that nobody needs the entries of.
+  private func compact() -> Bool {
+    guard let base = snapshots.base(behind: replica.log.base.index, storedByAll: replica.storedByAll) else {
+      return false
+    }
+    step(.compacted(base.id))
+    guard replica.log.base == base.id else { return false }
+    tail.begin(behind: base)
+    return true
   }
 
   private func members(at index: LogIndex) -> Members {
@@ -326,7 +342,7 @@ final class Group {
     return GroupInspection(
       hardState: replica.hardState, isLeader: isLeading, leader: leader,
       last: EntryID(term: replica.log.runs.last?.term ?? .zero, index: last), lastChain: tail.lastChain,
-      durable: replica.log.durable, applied: lane.applied)
+      base: replica.log.base.index, durable: replica.log.durable, applied: lane.applied)
   }
 
   var core: Replica { replica }

@@ -11,6 +11,8 @@ package struct GroupInspection: Sendable {
   package let leader: NodeID?
   package let last: EntryID
   package let lastChain: UInt64
+  /// The log begins behind this entry.
+  package let base: LogIndex
   package let durable: LogIndex
   package let applied: LogIndex
 }
@@ -39,6 +41,7 @@ extension Group {
     status.role = replica.role.kind
     status.term = replica.term.rawValue
     status.leader = replica.leader?.rawValue ?? 0
+    status.firstIndex = replica.log.base.index.next.rawValue
     status.lastIndex = replica.log.last.rawValue
     status.durableIndex = replica.log.durable.rawValue
     status.commitIndex = replica.commit.rawValue

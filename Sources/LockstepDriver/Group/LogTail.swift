@@ -13,6 +13,8 @@ final class LogTail {
   private var lastTimestamp: UInt64
   /// To be written, in this order.
   private var writes: [Write] = []
+  /// To be written before them: from now on the log begins behind this entry.
+  private var base: LogBase?
   /// Entries that came with the message that is being stepped.
   private var received: EntryBlock?
   /// Entries read from the disk for the step that is under way.
@@ -29,7 +31,7 @@ final class LogTail {
   var lastChain: UInt64 { cache.lastChain }
   /// Of the entries that are in memory.
   var bytes: Int { cache.blocks.reduce(0) { $0 + $1.bytes.count } }
-  var areWritesDue: Bool { !writes.isEmpty }
+  var areWritesDue: Bool { !writes.isEmpty || base != nil }
   func chain(at index: LogIndex) -> UInt64? { cache.chain(at: index) }
   func block(containing index: LogIndex) -> EntryBlock? { cache.block(containing: index) }
   func timestamp(at index: LogIndex) -> UInt64? { cache.block(containing: index)?.header(at: index)?.timestamp }
@@ -127,8 +129,22 @@ final class LogTail {
 
   func add(_ write: Write) { writes.append(write) }
 
+  /// From now on the log begins behind this entry: to be written with what comes next.
+  func begin(behind base: LogBase) { self.base = base }
+
   /// What waits to be written, or as much of it as one append takes; `note` gets the id of each write in it.
-  func takeWrites(_ log: Log, commit: LogIndex, note: (WriteID) -> Void) -> LogWrite {
+  func takeWrites(_ log: Log, _ state: HardState, note: (WriteID) -> Void, into list: inout [LogWrite]) {
+    var next = writes.isEmpty ? nil : takeWrite(log, commit: state.commit, note: note)
+    if let base {
+      var hardState = next?.hardState ?? state
+      if next == nil { hardState.commit = min(hardState.commit, log.durable) }
+      list.append(LogWrite(group: group, hardState: hardState, base: base))
+      self.base = nil
+    }
+    if let write = next.take() { list.append(write) }
+  }
+
+  private func takeWrite(_ log: Log, commit: LogIndex, note: (WriteID) -> Void) -> LogWrite {
     let count = writesOfOneAppend(log)
     var slice: LogSlice?
     for write in writes[..<count] {

@@ -10,8 +10,8 @@ final class SnapshotLane {
   private let context: NodeContext
   private let addresses: [DiskIdentity.Member]
   private let cluster: [UInt8]
-  /// The last one that is durable.
-  private(set) var last: StoredSnapshot?
+  /// Those that are durable, as far as this process knows, the last one at the end; at most as many as are kept.
+  private var kept: [StoredSnapshot]
   /// The last entry of the one that is being written.
   private(set) var underWay: LogIndex?
   /// Of entries, all that were applied when the last one was frozen, or the node started.
@@ -29,7 +29,7 @@ final class SnapshotLane {
   init(group: GroupID, context: NodeContext, configuration: Node.Configuration, last: StoredSnapshot?) {
     self.group = group
     self.context = context
-    self.last = last
+    kept = last.map { [$0] } ?? []
     addresses = configuration.addresses
     cluster = configuration.cluster
     let limits = configuration.driver
@@ -39,6 +39,16 @@ final class SnapshotLane {
     let rank = members.firstIndex(of: configuration.id) ?? 0
     allowance += allowance / max(1, members.count) * rank
     firstAge = limits.snapshotAge + limits.snapshotAge / UInt64(max(1, members.count)) * UInt64(rank)
+  }
+
+  /// The last one that is durable.
+  var last: StoredSnapshot? { kept.last }
+
+  /// Where the log can begin that begins behind entry `index` now: behind the snapshot before the last, so that a start
+  /// for which the last one is damaged still has all that it needs.
+  func base(behind index: LogIndex, storedByAll: LogIndex) -> LogBase? {
+    guard kept.count > 1, kept[0].last.index > index, kept[0].last.index <= storedByAll else { return nil }
+    return kept[0].header.last
   }
 
   /// The state is to be written down as soon as it can be.
@@ -80,7 +90,8 @@ final class SnapshotLane {
     waiting = []
     switch result.outcome {
     case .written(let snapshot):
-      last = snapshot
+      kept.append(snapshot)
+      if kept.count > SnapshotStore.kept { kept.removeFirst() }
       allowance = max(context.limits.snapshotLogBytes, snapshot.fileBytes)
       context.observe(.snapshotTaken(group, snapshot.last, bytes: snapshot.fileBytes, nanoseconds: result.nanoseconds))
       for answer in answers { answer(.success(SnapshotDone(snapshot, nanoseconds: result.nanoseconds))) }

@@ -68,12 +68,15 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case misdirectedWrite
   case staleSector
   case directoryRolledBack
+  /// The newest snapshot of a node that has two rots.
+  case snapshotRotted
   /// Nothing that goes wrong, but what must be right after all that does: a snapshot was made durable, a process began
-  /// with one, one was given up for lack of space, one was found damaged.
+  /// with one, one was given up for lack of space, one was found damaged; a log begins further on.
   case snapshotTaken
   case snapshotRestored
   case snapshotGivenUp
   case snapshotDamaged
+  case logCompacted
   /// A node is started on a copy of its directory, as old as may be.
   case directoryCopiedBack
   /// A copy of a directory is started elsewhere, while the node runs.

@@ -45,6 +45,25 @@ extension Books {
     nodes[place].leads = nil
   }
 
+  /// The committed entries up to here, as every log has them that still has them.
+  func committedEntries(through index: LogIndex) -> [Entry] {
+    committed.prefix(through: index).elements.map(\.entry)
+  }
+
+  /// A node's log begins further on: with a snapshot of that, and one behind it, durable here, and with the entries on
+  /// every other disk that keeps what it has promised.
+  func compacted(_ place: Int, to base: LogIndex, snapshots: [LogIndex]) {
+    nodes[place].base = base
+    check(
+      .compactedIsKept, snapshots.contains(base) && snapshots.contains { $0 > base },
+      "the log of \(Self.name(place)) begins behind entry \(base), and its snapshots are of \(snapshots)")
+    for other in nodes.indices where !unreliable[other] {
+      check(
+        .compactedIsKept, nodes[other].stored.last >= base,
+        "\(Self.name(place)) has dropped entry \(base), which \(Self.name(other)) does not have")
+    }
+  }
+
   /// It has started again, with this on its disk.
   func recovered(_ place: Int, _ node: Node, entries: () -> [Entry]) {
     guard let state = node.inspect(group) else { return }
@@ -82,6 +101,7 @@ extension Books {
         .equalDigests, replay.outcomes[state.applied]?.digest == digest,
         "\(Self.name(place)) restores a snapshot up to entry \(state.applied) that differs from a replay of the log")
     }
+    nodes[place].base = state.base
     nodes[place].writing = nil
     nodes[place].log = nodes[place].stored
     nodes[place].commit = state.hardState.commit

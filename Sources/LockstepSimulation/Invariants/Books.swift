@@ -33,6 +33,8 @@ final class Books {
     /// What is on its way to the disk: may be there after a crash, all of it, or not.
     var writing: Writing?
     var commit: LogIndex = .zero
+    /// Its log begins behind this entry.
+    var base: LogIndex = .zero
     var applied: LogIndex = .zero
     var leads: (term: Term, last: LogIndex)?
 
@@ -69,6 +71,8 @@ final class Books {
   private(set) var committed: Indexed<Committed>
   private(set) var replay: Replay
   private let quorum: Int
+  /// Of which entries a node's disk has the state.
+  var durableSnapshots: (Int) -> [LogIndex] = { _ in [] }
   var now: UInt64 = 0
 
   init(count: Int, group: GroupID, replay: Replay, base: Base = Base()) {
@@ -104,6 +108,7 @@ final class Books {
       followLog(place, node, state)
     }
     lookAtLeader(place, state)
+    if state.base != book.base { compacted(place, to: state.base, snapshots: durableSnapshots(place)) }
     if state.hardState.commit != book.commit { followCommit(place, state) }
     if state.applied != book.applied { followApplied(place, node, state) }
     check(

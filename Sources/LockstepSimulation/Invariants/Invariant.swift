@@ -18,6 +18,8 @@ public enum Invariant: String, Sendable, CaseIterable {
   case oneVote
   /// A disk that recovers has what was stored, all of it, and nothing else.
   case recovery
+  /// An entry that has left a log is in two snapshots there, and on the disk of every other node.
+  case compactedIsKept
   /// Replicas that have applied the same entries are equal, and equal to a replay.
   case equalDigests
   /// The answer to a command is that of a replay, and the command is in the log where the answer says.

@@ -273,6 +273,7 @@ final class FaultDriver {
         let size = node.disk.contents(of: path)?.count, size > 0
       else { return false }
       node.disk.flipBit(random.below(8), at: random.below(size), in: path)
+    case .snapshotRotted: return rotSnapshot(of: node)
     case .misdirectedWrite: node.disk.faults.misdirectedWrite = 20
     case .staleSector: node.disk.faults.staleSector = 50
     case .syncLied: node.disk.faults.syncLied = 20
@@ -285,6 +286,17 @@ final class FaultDriver {
     }
     // Three of these only change the odds: they are counted when they strike.
     return ![.misdirectedWrite, .staleSector, .syncLied].contains(kind)
+  }
+
+  /// The one before it serves, with the log behind that; two that are damaged at a time are one too many.
+  private func rotSnapshot(of node: SimulatedNode) -> Bool {
+    let files = node.disk.paths.filter { $0.contains("/snapshot-") && !$0.hasSuffix(".new") }
+    guard files.count > 1, !files.contains(where: { node.rottenSnapshots.contains($0) }), let newest = files.max(),
+      let size = node.disk.contents(of: newest)?.count, size > 0
+    else { return false }
+    node.disk.flipBit(random.below(8), at: random.below(size), in: newest)
+    node.rottenSnapshots.append(newest)
+    return true
   }
 
   /// The directory is what it was some starts ago.

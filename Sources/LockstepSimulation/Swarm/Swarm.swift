@@ -142,6 +142,7 @@ struct Swarm {
     if random.oneIn(4), !disabled.contains(.endOfStoppedLogLost) { events.append(.endOfStoppedLogLost) }
     if random.oneIn(4), !disabled.contains(.directoryCloned) { events.append(.directoryCloned) }
     options.limitsDiffer = random.oneIn(4) && !disabled.contains(.limitsDiffered)
+    if random.oneIn(4), !disabled.contains(.snapshotRotted) { events.append(.snapshotRotted) }
     // Mostly so small that a seed has several of each node.
     options.driver.snapshotLogBytes = pick([500, 2_000, 10_000, 64 << 20])
     options.driver.snapshotAge = pick([300_000_000, 3_000_000_000, 3_600_000_000_000])

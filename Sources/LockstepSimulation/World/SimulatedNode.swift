@@ -39,6 +39,10 @@ final class SimulatedNode {
   var peerReplies: [(peer: NodeID, replies: FramedReplies)] = []
   var isDiskBusy = false
   var snapshot: SnapshotUnderWay?
+  /// Those that are durable, as the process knows: of which entries.
+  var snapshots: [LogIndex] = []
+  /// The paths of those in which a bit has changed.
+  var rottenSnapshots: [String] = []
   /// Its machine has said that it cannot go on.
   var machineHasFailed = false
   /// It was told to stop in order.

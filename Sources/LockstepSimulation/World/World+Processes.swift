@@ -43,6 +43,7 @@ extension World {
       let restored = try recovery.restore(
         group, first: workload.machine, recovered: groups.first { $0.group == group })
       if restored.snapshot != nil { faults.count(.snapshotRestored) }
+      simulated.snapshots = restored.snapshot.map { [$0.last.index] } ?? []
       try assemble(place, groups, restored.executor, restored.snapshot)
     } catch {
       startFailed(place, error)
@@ -119,20 +120,24 @@ extension World {
 
   /// All entries that a disk has, read back. Who keeps the books reads without faults.
   private func storedEntries(_ place: Int, _ groups: [RecoveredGroup]) -> [Books.Entry] {
-    let first = books.base.last.index.next
-    guard let state = groups.first(where: { $0.group == group }), state.last.index >= first else { return [] }
+    guard let state = groups.first(where: { $0.group == group }) else { return [] }
+    let first = state.base.id.index.next
+    // What is before its base is committed.
+    let before = books.committedEntries(through: state.base.id.index)
+    guard state.last.index >= first else { return before }
     let faults = nodes[place].disk.faults
     nodes[place].disk.faults = DiskFaults()
     defer { nodes[place].disk.faults = faults }
     let job = DiskJob(
       group: group, purpose: .apply,
       work: .read(group, from: first, through: state.last.index, maximumBytes: .max, runs: state.terms))
-    guard case .read(let blocks)? = nodes[place].worker?.run(job).outcome else { return [] }
-    return blocks.flatMap { block in
-      block.terms.enumerated().map { offset, term in
-        Books.Entry(term: term, chain: block.chain(at: block.first.advanced(by: offset)))
+    guard case .read(let blocks)? = nodes[place].worker?.run(job).outcome else { return before }
+    return before
+      + blocks.flatMap { block in
+        block.terms.enumerated().map { offset, term in
+          Books.Entry(term: term, chain: block.chain(at: block.first.advanced(by: offset)))
+        }
       }
-    }
   }
 
   private func startFailed(_ place: Int, _ error: StorageError) {
@@ -213,7 +218,7 @@ extension World {
     guard let worker = simulated.worker else {
       return DiskResult(job: job, outcome: .failed(.stopped("the process has ended")))
     }
-    if case .append(let writes) = job.work, let write = writes.first(where: { $0.group == group }) {
+    if case .append(let writes) = job.work, let write = writes.last(where: { $0.group == group }) {
       books.writeBegins(place, write)
       note(books.nodes[place].writing.map { $0.kept.advanced(by: $0.entries.count).rawValue } ?? 0)
     }

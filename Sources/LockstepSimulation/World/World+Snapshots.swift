@@ -62,6 +62,7 @@ extension World {
         faults.count(.snapshotTaken)
         try store.prune(header.group)
         simulated.snapshot = nil
+        simulated.snapshots = (simulated.snapshots + [snapshot.last.index]).suffix(SnapshotStore.kept)
         tell("node \(place + 1) has a snapshot up to entry \(snapshot.last.index)")
         simulated.node?.snapshotFinished(SnapshotResult(header, .written(snapshot)))
       }

@@ -91,6 +91,10 @@ package final class World {
       if place.isMultiple(of: options.callsAtOnce) { readers.append(SimulatedReader(index: readers.count)) }
       clients.append(SimulatedClient(place: place, reader: readers[place / options.callsAtOnce]))
     }
+    books.durableSnapshots = { [unowned self] place in
+      faults.count(.logCompacted)
+      return nodes[place].snapshots
+    }
     guard options.hasFavorites else { return }
     for reader in readers { reader.favorite = clientRandom.below(options.nodes) }
   }

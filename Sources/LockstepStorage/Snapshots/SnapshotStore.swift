@@ -31,10 +31,14 @@ package struct SnapshotStore: Sendable {
     try SnapshotWriter(disk: disk, directory: path, header: header)
   }
 
+  package func remove(_ name: SnapshotName) throws(StorageError) {
+    try onDisk { () throws(DiskError) in try disk.remove("\(path)/\(name)") }
+  }
+
   /// Removes all of a group but the last two.
   package func prune(_ group: GroupID) throws(StorageError) {
     for name in try names(of: group).dropFirst(Self.kept) {
-      try onDisk { () throws(DiskError) in try disk.remove("\(path)/\(name)") }
+      try remove(name)
     }
   }
 }

@@ -120,6 +120,7 @@ extension StatusReport.Row {
       .init(key: "role", value: group.role.map { .init($0.rawValue) } ?? .null),
       .init(key: "term", value: .init(group.term)),
       .init(key: "leader", value: known(group.leader)),
+      .init(key: "firstIndex", value: known(group.firstIndex)),
       .init(key: "lastIndex", value: .init(group.lastIndex)),
       .init(key: "durableIndex", value: .init(group.durableIndex)),
       .init(key: "commitIndex", value: .init(group.commitIndex)),
@@ -129,6 +130,12 @@ extension StatusReport.Row {
         value: .object([
           "received": lags.received.json, "durable": lags.durable.json, "applied": lags.applied.json,
         ])),
+      .init(
+        key: "snapshot",
+        value: group.snapshot.map {
+          .object(["index": .init($0.index), "term": .init($0.term), "bytes": .init($0.bytes)])
+        } ?? .null),
+      .init(key: "snapshotUnderWay", value: known(group.snapshotUnderWay)),
       .init(key: "digest", value: .init(hexadecimal(group.digest))),
       .init(key: "voters", value: .array(group.voters.map { JSONValue($0) })),
       .init(key: "peers", value: .array(group.peers.map(json))),
