@@ -205,3 +205,38 @@ extension EndToEndTests {
     #expect(Files.names(directory.path) == ["-data"])
   }
 }
+
+extension EndToEndTests {
+  @Test(.timeLimit(.minutes(2)))
+  func `a snapshot is taken of the node that is named, inspected, and a damaged one is told with its byte`() async throws {
+    let directory = try TemporaryDirectory()
+    try await Cluster.with(directory.path) { cluster in
+      #expect(try await cluster.put("a", "1").isOK)
+      let endpoints = cluster.endpoints()
+      let taken = try await Finished.run(["snapshot", "--node", "2", "--json", "--endpoints", endpoints])
+      let done = try JSONValue(parsing: taken.lines.first ?? "null")
+      #expect(taken.code == 0 && done["node"]?.integer == 2 && (done["bytes"]?.integer ?? 0) > 0, "\(taken.errors)")
+      let name = try #require(Files.names(cluster.data(2)).last { $0.hasPrefix("snapshot-1-") })
+      let path = cluster.data(2) + "/" + name
+      let seen = try await Finished.run(["snapshot", "inspect", path, "--json"])
+      let file = try JSONValue(parsing: seen.lines.first ?? "null")
+      #expect(seen.code == 0 && file["index"]?.integer == done["index"]?.integer, "\(seen.lines) \(seen.errors)")
+      #expect(file["members"]?.array?.count == 3)
+      let status = try await cluster.status()
+      #expect(status[1]["snapshot"]?["index"]?.integer == done["index"]?.integer)
+      let nobody = try await Finished.run(["snapshot", "--node", "9", "--endpoints", endpoints])
+      #expect(nobody.code == 1 && nobody.errors.contains("node 9 answers at none of the endpoints; there are 1, 2, 3"))
+      var bytes = Files.read(path)
+      bytes[200] ^= 1
+      let copy = directory.path + "/" + name
+      try Files.write("", to: copy)
+      let damagedFile = open(copy, O_WRONLY)
+      defer { close(damagedFile) }
+      _ = bytes.withUnsafeBytes { write(damagedFile, $0.baseAddress, $0.count) }
+      let damaged = try await Finished.run(["snapshot", "inspect", copy])
+      #expect(damaged.code == 1 && damaged.errors.contains("\(name) is damaged at byte"), "\(damaged.errors)")
+      let other = try await Finished.run(["snapshot", "inspect", "/dev/null"])
+      #expect(other.code == 1 && other.errors.contains("not a name that a snapshot is given"), "\(other.errors)")
+    }
+  }
+}

@@ -23,6 +23,16 @@ struct CrashPointTests {
     try node.append(8, term: 2, size: 400)
     try node.appendBase(3)
     try node.append(1, term: 3)
+    // The oldest files go: one becomes the next segment, the others are removed.
+    let last = try #require(node.model[1]).ids.count
+    try node.append([Fixture.write(2, term: 5), Fixture.write(1, term: 3)])
+    try node.appendBase(last - 1)
+    try node.appendBase(of: 2, 2)
+    while try #require(node.log).hasSurplus { try node.log?.dropOldestSegment() }
+    for _ in 0..<6 {
+      _ = try node.log?.prepareNextSegment(maximumBytes: 700, inHaste: true)
+      try node.append(4, term: 3)
+    }
     try node.close()
   }
 

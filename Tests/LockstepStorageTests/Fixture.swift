@@ -97,12 +97,12 @@ final class Fixture {
       entries: block)
   }
 
-  /// Writes a base of group 1 at this index, as if a snapshot stood for all up to there.
-  func appendBase(_ index: Int) throws {
-    let image = try #require(model[1])
+  /// Writes a base of a group at this index, as if a snapshot stood for all up to there.
+  func appendBase(of group: UInt64 = 1, _ index: Int) throws {
+    let image = try #require(model[group])
     let state = HardState(
       term: image.hardState.term, vote: image.hardState.vote, commit: LogIndex(UInt64(index)))
-    try append([LogWrite(group: .first, hardState: state, base: base(image, index))])
+    try append([LogWrite(group: GroupID(group), hardState: state, base: base(image, index))])
   }
 
   func base(_ image: GroupImage, _ index: Int) -> LogBase {
