@@ -141,7 +141,9 @@ extension Replica {
     guard let term = log.term(at: previous) else { preconditionFailure("entry \(previous) is not at hand") }
     let request = AppendRequest(
       term: self.term, previous: EntryID(term: term, index: previous), entries: slice, commit: commit,
-      readRound: reads.current, storedByAll: storedByAll)
+      readRound: reads.current,
+      // Nobody needs it with each entry: once a heartbeat is often enough.
+      storedByAll: progress[follower].isMessageDue ? storedByAll : .zero)
     progress[follower].commitSent = commit
     progress[follower].isMessageDue = false
     send(.append(request), to: progress[follower].node, &effects)

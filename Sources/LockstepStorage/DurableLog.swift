@@ -149,7 +149,10 @@ package final class DurableLog {
 
   /// Whether the oldest segment holds nothing that is behind the base of its group.
   package var hasSurplus: Bool {
-    guard beginnings.count > 1, failure == nil else { return false }
+    // Without a base the log begins with its first segment, whatever is in it.
+    guard beginnings.count > 1, failure == nil, book.ledgers.contains(where: { $0.tail.base != nil }) else {
+      return false
+    }
     return beginnings[1].last.allSatisfy { group, index in book[group].map { index <= $0.base.id.index } ?? true }
   }
 

@@ -35,7 +35,7 @@ private final class Alone {
   func put(bytes: Int, answersDisk: Bool = true) throws {
     calls += 1
     try node.call(sink, calls, Array(repeating: 4, count: bytes))
-    settle(answersDisk: answersDisk)
+    settle(2, answersDisk: answersDisk)
   }
 
   /// The snapshot that was asked for last is durable.
@@ -81,11 +81,11 @@ struct SnapshotLaneTests {
     let sink = FakeSink()
     for id in 1...4 as ClosedRange<UInt64> {
       try leader.call(sink, id, Array(repeating: 4, count: 600))
-      try world.settle()
+      try world.tick(2)
     }
     #expect(leader.group.progress.applied > leader.replica.log.durable && leader.snapshots.jobs.isEmpty)
     world.heldDisks = []
-    try world.settle()
+    try world.tick(2)
     #expect(leader.snapshots.jobs.count == 1)
     #expect(leader.snapshots.jobs[0].header.last.id.index <= leader.replica.log.durable)
   }
@@ -149,9 +149,8 @@ struct SnapshotLaneTests {
     let sink = FakeSink()
     for id in 1...20 as ClosedRange<UInt64> {
       try world[1].call(sink, id, Array(repeating: 4, count: 600))
-      try world.settle()
+      try world.tick(2)
     }
-    try world.settle()
     let firsts = world.nodes.compactMap { $0.snapshots.jobs.first?.header.last.id.index }
     #expect(firsts.count == 3 && Set(firsts).count == 3, "\(firsts)")
   }

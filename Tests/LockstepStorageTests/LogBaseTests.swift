@@ -122,6 +122,39 @@ struct LogBaseTests {
     #expect(error.flatMap(blamed) == Fixture.segment1)
   }
 
+  @Test("the first segment stays until there is a base, also when it holds no entry; with one, files go from the oldest on")
+  func surplus() throws {
+    let node = Fixture(segment: 2048, first: 1024)
+    try node.open()
+    // Does not fit in the first: that one ends without a batch.
+    try node.append(4, term: 1, size: 200)
+    #expect(node.logFiles.count == 2 && node.log?.hasSurplus == false)
+    for _ in 0..<6 { try node.append(4, term: 1, size: 200) }
+    let count = node.logFiles.count
+    #expect(count > 4 && node.log?.hasSurplus == false)
+    try node.appendBase(20)
+    var left = count
+    while try #require(node.log).hasSurplus {
+      try node.log?.dropOldestSegment()
+      left -= 1
+      #expect(node.logFiles.keys.filter { !$0.hasSuffix(".new") }.count == left)
+      let other = node.onCopy()
+      other.disk.powerCut(.lost)
+      #expect(try other.recover() == other.acknowledged)
+    }
+    #expect(left > 1 && left < count - 1)
+    for index in 21...28 as ClosedRange<UInt64> {
+      #expect(
+        try node.log?.read(
+          group: .first, from: LogIndex(index), through: LogIndex(index), maximumBytes: 1, termAt: { _ in Term(1) }
+        ).first?.first == LogIndex(index))
+    }
+    #expect(throws: StorageError.self) {
+      try node.log?.read(
+        group: .first, from: LogIndex(20), through: LogIndex(20), maximumBytes: 1, termAt: { _ in Term(1) })
+    }
+  }
+
   @Test("a segment with a number that no disk has room for is refused by its name")
   func number() throws {
     for number in ["18446744073709551615", "281474976710657", "0000000000"] {

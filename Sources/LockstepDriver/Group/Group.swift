@@ -19,6 +19,8 @@ final class Group {
   private let admission: Admission
   /// Empty, but for the time of a step; kept for its memory.
   private var spareEffects: [Effect] = []
+  /// The state may have to be written down, or the log to begin further on: looked at once a tick.
+  private var isSnapshotDue = false
 
   init(
     context: NodeContext, configuration: Node.Configuration, recovered: RecoveredGroup?, snapshot: StoredSnapshot?,
@@ -114,7 +116,8 @@ final class Group {
   /// Returns whether something follows from it that belongs to a turn.
   func tick() -> Bool {
     let hasHappened = step(.tick)
-    return reads.retryStalled() || hasHappened || replica.isTurnDue
+    if snapshots.isDue(lane, log: replica.log.base.index, storedByAll: replica.storedByAll) { isSnapshotDue = true }
+    return isSnapshotDue || reads.retryStalled() || hasHappened || replica.isTurnDue
   }
 
   func linkChanged(_ peer: NodeID, isUp: Bool) {
@@ -151,8 +154,15 @@ final class Group {
     if case .appendReply(let reply) = received.message { stages.isAcknowledged(reply, term: term, by: peer) }
   }
 
-  func snapshotFinished(_ result: SnapshotResult) { snapshots.finished(result) }
-  func snapshotRequested(_ answer: @escaping SnapshotAnswer) { snapshots.request(answer) }
+  func snapshotFinished(_ result: SnapshotResult) {
+    snapshots.finished(result)
+    isSnapshotDue = true
+  }
+
+  func snapshotRequested(_ answer: @escaping SnapshotAnswer) {
+    snapshots.request(answer)
+    isSnapshotDue = true
+  }
 
   func entriesRead(_ purpose: DiskJob.Purpose, _ blocks: [EntryBlock]) {
     switch purpose {
@@ -202,8 +212,11 @@ final class Group {
       read(.apply, from: first, through: last, maximumBytes: context.limits.applyBytes)
     }
     guard !context.hasFailed else { return false }
-    if compact() { isMore = true }
-    snapshots.consider(lane, durable: replica.log.durable) { members(at: lane.applied) }
+    if isSnapshotDue {
+      isSnapshotDue = false
+      if compact() { isMore = true }
+      snapshots.consider(lane, durable: replica.log.durable) { members(at: lane.applied) }
+    }
     if reads.answer(from: lane, leader: leader) { isMore = true }
     let floor = replica.log.floor
     tail.trim(before: lane.needed.map { min(floor, $0) } ?? floor)

@@ -54,13 +54,22 @@ final class SnapshotLane {
   /// The state is to be written down as soon as it can be.
   func request(_ answer: @escaping SnapshotAnswer) { requests.append(answer) }
 
+  /// Whether there is something to do: a snapshot to take, or a log to begin further on.
+  func isDue(_ lane: ApplyLane, log index: LogIndex, storedByAll: LogIndex) -> Bool {
+    isTimeForOne(lane) || kept.count > 1 && base(behind: index, storedByAll: storedByAll) != nil
+  }
+
+  private func isTimeForOne(_ lane: ApplyLane) -> Bool {
+    guard underWay == nil else { return false }
+    let due = due ?? context.now &+ firstAge
+    self.due = due
+    return !requests.isEmpty || lane.appliedBytes - appliedBytes >= allowance || context.now >= due
+  }
+
   /// Begins a snapshot if it is time for one. Of entries that this node's own disk has, alone: the log that is there at a
   /// start must go on behind it.
   func consider(_ lane: ApplyLane, durable: LogIndex, members: () -> Members) {
-    guard underWay == nil, !context.hasFailed else { return }
-    let due = due ?? context.now &+ firstAge
-    self.due = due
-    guard !requests.isEmpty || lane.appliedBytes - appliedBytes >= allowance || context.now >= due else { return }
+    guard isTimeForOne(lane), !context.hasFailed else { return }
     guard lane.applied > (last?.last.index ?? .zero) else { return answerWithLast() }
     guard lane.applied <= durable, let chain = lane.appliedChain, let frozen = lane.freeze() else { return }
     (waiting, requests) = (requests, [])

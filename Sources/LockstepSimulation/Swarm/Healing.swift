@@ -18,6 +18,7 @@ struct Healing {
   func run() {
     world.endFaults()
     world.healNetwork()
+    world.areHurried = true
     let able = (1...world.nodes.count).filter { world.refusal(of: $0) == nil }
     let majority = world.nodes.count / 2 + 1
     // A disk that has taken back what it promised makes its node's peers refuse it, or itself end: it is not counted on.

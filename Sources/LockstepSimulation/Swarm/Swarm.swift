@@ -144,8 +144,8 @@ struct Swarm {
     options.limitsDiffer = random.oneIn(4) && !disabled.contains(.limitsDiffered)
     if random.oneIn(4), !disabled.contains(.snapshotRotted) { events.append(.snapshotRotted) }
     // Mostly so small that a seed has several of each node.
-    options.driver.snapshotLogBytes = pick([500, 2_000, 10_000, 64 << 20])
-    options.driver.snapshotAge = pick([300_000_000, 3_000_000_000, 3_600_000_000_000])
+    options.driver.snapshotLogBytes = pick([500, 5_000, 20_000, 64 << 20])
+    options.driver.snapshotAge = pick([1_000_000_000, 5_000_000_000, 3_600_000_000_000])
     self.events = events
     self.padding = padding
     self.options = options

@@ -128,6 +128,9 @@ extension World {
       planned: planned, id: header.id, isBatch: isBatch, place: target, began: now, floor: acknowledgedIndex,
       header: header)
     note(header.id)
+    tell(
+      "client \(place + 1) asks node \(target + 1): call \(header.id), \(planned.map { $0.isQuery ? "a query" : "a command" }.joined(separator: ", "))"
+    )
     for call in planned { workload.began(call, client: place, at: now) }
     let bytes = codec.packed
     guard nodes[target].isUp else {
@@ -173,6 +176,7 @@ extension World {
   func giveUp(_ place: Int, _ id: UInt64) {
     let client = clients[place]
     guard let open = client.open, open.id == id else { return }
+    tell("client \(place + 1) waits no longer for call \(id)")
     faults.count(clientRandom.oneIn(8) ? .clientDisappeared : .clientTimedOut)
     client.abandoned[id] = open
     finish(place, open, nil)
@@ -195,6 +199,9 @@ extension World {
       }
       return
     }
+    tell(
+      "client \(place + 1) is answered call \(id): \(replies.map { "code \($0.code), index \($0.index), \($0.applied)" }.joined(separator: "; "))"
+    )
     for reply in replies { note(id ^ reply.index << 20 ^ UInt64(reply.code) << 56) }
     client.abandoned[id] = nil
     client.answered.insert(id)
@@ -245,7 +252,7 @@ extension World {
   /// how many of them there are.
   private func pause(of client: SimulatedClient) -> UInt64 {
     let think = options.thinkTime == 0 ? 0 : UInt64(clientRandom.below(Int(2 * options.thinkTime)))
-    guard options.restTime > 0, !floods(client), clientRandom.oneIn(options.callsInBurst) else { return think }
+    guard options.restTime > 0, !areHurried, !floods(client), clientRandom.oneIn(options.callsInBurst) else { return think }
     return think + UInt64(clientRandom.below(Int(2 * options.restTime)))
   }
 }

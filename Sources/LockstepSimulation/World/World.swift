@@ -50,6 +50,8 @@ package final class World {
   /// Planned by whoever draws faults.
   var onFault: (() -> Void)?
   var crashOdds = CrashOdds()
+  /// Clients do not rest: somebody waits for what they get.
+  var areHurried = false
   /// Violations of the protocol are no wonder now.
   var isHearingGarbage = false
   var watchers: [UInt64: OutcomeWatcher] = [:]
