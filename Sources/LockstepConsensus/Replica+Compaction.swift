@@ -9,6 +9,11 @@ extension Replica {
     storedByAll = max(storedByAll, min(stored, commit))
   }
 
+  /// The configuration as of this entry, which is not before the base.
+  package func members(at index: LogIndex) -> Members {
+    (configurations.last { $0.index <= index } ?? configurations[0]).members
+  }
+
   /// The log begins behind this entry, if nobody can need those up to there.
   mutating func compact(through id: EntryID) {
     guard id.index <= min(commit, storedByAll) else { return }

@@ -19,8 +19,6 @@ final class Group {
   private let admission: Admission
   /// Empty, but for the time of a step; kept for its memory.
   private var spareEffects: [Effect] = []
-  /// The state may have to be written down, or the log to begin further on: looked at once a tick.
-  private var isSnapshotDue = false
 
   init(
     context: NodeContext, configuration: Node.Configuration, recovered: RecoveredGroup?, snapshot: StoredSnapshot?,
@@ -28,32 +26,17 @@ final class Group {
   ) throws(WireError) {
     id = applier.group
     self.context = context
-    var (members, configurations): (Members, [(index: LogIndex, members: Members)]) = (configuration.members, [])
-    if let base = recovered?.base, base.id.index > .zero { members = try Codec.members(from: base.members) }
-    for entry in recovered?.configurations ?? [] {
-      configurations.append((entry.id.index, try Codec.members(from: entry.payload)))
-    }
-    // What is in a snapshot is committed, and the commit index on the disk is a hint.
-    var hardState = recovered?.hardState ?? HardState()
-    hardState.commit = max(hardState.commit, applier.applied)
-    replica = Replica(
-      Replica.Configuration(
-        id: configuration.id, members: members, preferredLeader: configuration.preferredLeader,
-        limits: configuration.limits, seed: configuration.seed ^ id.rawValue),
-      hardState: hardState,
-      log: Log(base: recovered?.base.id ?? .zero, runs: recovered?.terms ?? [], last: recovered?.last.index ?? .zero),
-      configurations: configurations)
-    let last = replica.log.last
+    replica = try Replica(configuration, recovered, of: id, applied: applier.applied)
     tail = LogTail(
-      group: id, context: context, last: last,
+      group: id, context: context, last: replica.log.last,
       lastChain: recovered?.lastChain ?? Checksum.chainOrigin(cluster: configuration.cluster, group: id.rawValue),
       // A clock that was set back while this node was down must not show in the log.
-      lastTimestamp: recovered?.tail.last.flatMap { $0.header(at: $0.last) }?.timestamp ?? 0)
+      lastTimestamp: max(recovered?.lastTimestamp ?? 0, applier.time))
     lane = ApplyLane(
       group: id, context: context, applier: applier, chain: snapshot?.header.last.chain,
       commit: replica.hardState.commit)
     snapshots = SnapshotLane(group: id, context: context, configuration: configuration, last: snapshot)
-    lane.replay(through: last)
+    lane.replay(through: replica.log.last)
     proposals = Proposals(group: id, context: context)
     reads = ReadQueue(context: context, firstID: Node.firstID(seed: configuration.seed))
     stages = GroupStages(recorder: context.stages)
@@ -116,8 +99,8 @@ final class Group {
   /// Returns whether something follows from it that belongs to a turn.
   func tick() -> Bool {
     let hasHappened = step(.tick)
-    if snapshots.isDue(lane, log: replica.log.base.index, storedByAll: replica.storedByAll) { isSnapshotDue = true }
-    return isSnapshotDue || reads.retryStalled() || hasHappened || replica.isTurnDue
+    let isStateDue = snapshots.tick(lane, log: replica.log.base.index, storedByAll: replica.storedByAll)
+    return reads.retryStalled() || isStateDue || hasHappened || replica.isTurnDue
   }
 
   func linkChanged(_ peer: NodeID, isUp: Bool) {
@@ -154,15 +137,8 @@ final class Group {
     if case .appendReply(let reply) = received.message { stages.isAcknowledged(reply, term: term, by: peer) }
   }
 
-  func snapshotFinished(_ result: SnapshotResult) {
-    snapshots.finished(result)
-    isSnapshotDue = true
-  }
-
-  func snapshotRequested(_ answer: @escaping SnapshotAnswer) {
-    snapshots.request(answer)
-    isSnapshotDue = true
-  }
+  func snapshotFinished(_ result: SnapshotResult) { snapshots.finished(result) }
+  func snapshotRequested(_ answer: @escaping SnapshotAnswer) { snapshots.request(answer) }
 
   func entriesRead(_ purpose: DiskJob.Purpose, _ blocks: [EntryBlock]) {
     switch purpose {
@@ -212,30 +188,22 @@ final class Group {
       read(.apply, from: first, through: last, maximumBytes: context.limits.applyBytes)
     }
     guard !context.hasFailed else { return false }
-    if isSnapshotDue {
-      isSnapshotDue = false
-      if compact() { isMore = true }
-      snapshots.consider(lane, durable: replica.log.durable) { members(at: lane.applied) }
-    }
+    if snapshots.isDue, writeStateDown() { isMore = true }
     if reads.answer(from: lane, leader: leader) { isMore = true }
     let floor = replica.log.floor
     tail.trim(before: lane.needed.map { min(floor, $0) } ?? floor)
     return isMore
   }
 
-  /// The log begins behind a snapshot that nobody needs the entries of.
-  private func compact() -> Bool {
-    guard let base = snapshots.base(behind: replica.log.base.index, storedByAll: replica.storedByAll) else {
-      return false
-    }
+  /// Begins a snapshot if it is time for one, and has the log begin behind one if it can. Returns whether it does.
+  private func writeStateDown() -> Bool {
+    snapshots.consider(lane, durable: replica.log.durable) { replica.members(at: lane.applied) }
+    let (begin, stored) = (replica.log.base.index, replica.storedByAll)
+    guard let base = snapshots.base(behind: begin, storedByAll: stored) else { return false }
     step(.compacted(base.id))
     guard replica.log.base == base.id else { return false }
     tail.begin(behind: base)
     return true
-  }
-
-  private func members(at index: LogIndex) -> Members {
-    (replica.configurations.last { $0.index <= index } ?? replica.configurations[0]).members
   }
 
   func expire(_ now: UInt64) {
@@ -332,8 +300,6 @@ final class Group {
     let work = DiskJob.Work.read(id, from: first, through: last, maximumBytes: maximumBytes, runs: replica.log.runs)
     context.submit(DiskJob(group: id, purpose: purpose, work: work))
   }
-
-  // MARK: Evidence
 
   /// What the replies to all commands of a block have in common: among it the voters that this node knows to hold all
   /// that is committed, on a leader at least a majority by the rule of commitment.

@@ -25,6 +25,8 @@ final class SnapshotLane {
   /// Who has asked for one that has not begun, and for the one that is being written.
   private var requests: [SnapshotAnswer] = []
   private var waiting: [SnapshotAnswer] = []
+  /// Something is to be looked at in the turn: asked once a tick, and not in each turn.
+  private(set) var isDue = false
 
   init(group: GroupID, context: NodeContext, configuration: Node.Configuration, last: StoredSnapshot?) {
     self.group = group
@@ -52,11 +54,15 @@ final class SnapshotLane {
   }
 
   /// The state is to be written down as soon as it can be.
-  func request(_ answer: @escaping SnapshotAnswer) { requests.append(answer) }
+  func request(_ answer: @escaping SnapshotAnswer) {
+    requests.append(answer)
+    isDue = true
+  }
 
-  /// Whether there is something to do: a snapshot to take, or a log to begin further on.
-  func isDue(_ lane: ApplyLane, log index: LogIndex, storedByAll: LogIndex) -> Bool {
-    isTimeForOne(lane) || kept.count > 1 && base(behind: index, storedByAll: storedByAll) != nil
+  /// Returns whether there is something to do: a snapshot to take, or a log to begin further on.
+  func tick(_ lane: ApplyLane, log index: LogIndex, storedByAll: LogIndex) -> Bool {
+    if isTimeForOne(lane) || base(behind: index, storedByAll: storedByAll) != nil { isDue = true }
+    return isDue
   }
 
   private func isTimeForOne(_ lane: ApplyLane) -> Bool {
@@ -69,6 +75,7 @@ final class SnapshotLane {
   /// Begins a snapshot if it is time for one. Of entries that this node's own disk has, alone: the log that is there at a
   /// start must go on behind it.
   func consider(_ lane: ApplyLane, durable: LogIndex, members: () -> Members) {
+    isDue = false
     guard isTimeForOne(lane), !context.hasFailed else { return }
     guard lane.applied > (last?.last.index ?? .zero) else { return answerWithLast() }
     guard lane.applied <= durable, let chain = lane.appliedChain, let frozen = lane.freeze() else { return }
@@ -95,6 +102,7 @@ final class SnapshotLane {
   func finished(_ result: SnapshotResult) {
     guard result.last.index == underWay else { return }
     underWay = nil
+    isDue = true
     let answers = waiting
     waiting = []
     switch result.outcome {
