@@ -33,7 +33,7 @@ public struct NodeOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Log behind the last snapshot that leads to the next one, unless that snapshot is larger.", valueName: "bytes"))
-  public var snapshotLogBytes: Int = 64 * 1024 * 1024
+  public var snapshotLogBytes: Int = 512 * 1024 * 1024
 
   @Option(
     help: ArgumentHelp(

@@ -57,7 +57,7 @@ public struct ServerConfiguration: Sendable {
     self.cluster = cluster
     maximumRequestBytes = 1024 * 1024
     segmentBytes = 64 * 1024 * 1024
-    snapshotLogBytes = 64 * 1024 * 1024
+    snapshotLogBytes = 512 * 1024 * 1024
     snapshotAge = .seconds(6 * 3600)
     tickMilliseconds = 10
   }

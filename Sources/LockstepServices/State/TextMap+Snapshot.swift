@@ -16,25 +16,24 @@ extension TextMap {
   /// A map that does not change, and how far it has been written.
   private struct Frozen: Sendable {
     let map: TextMap
-    /// Nil: not even the number of keys.
-    private var last: TextKey?
+    /// The first key that is not written yet. Nil: not even the number of keys is.
+    private var next: TextKey?
 
-    /// Entries that are written at once, unless one alone is longer.
-    private static var bytesAtOnce: Int { 4096 }
+    /// Entries that are written at once, unless one alone is longer: a scan begins with a way down the tree.
+    private static var bytesAtOnce: Int { 64 * 1024 }
 
     init(map: TextMap) { self.map = map }
 
     /// False when these were the last.
     mutating func encode(into buffer: inout SnapshotBuffer) -> Bool {
       let end = buffer.count + Self.bytesAtOnce
-      let before = last
-      if before == nil { buffer.append(varint: UInt64(map.count)) }
+      if next == nil { buffer.append(varint: UInt64(map.count)) }
+      let first = next ?? TextKey("")
       var encoded: [UInt8] = []
       var isLast = true
-      map.scan(from: before ?? TextKey("")) { key, value in
-        // The scan begins with the key itself.
-        if let before, key == before { return true }
+      map.scan(from: first) { key, value in
         guard buffer.count < end else {
+          next = key
           isLast = false
           return false
         }
@@ -46,7 +45,6 @@ extension TextMap {
         value.encode(into: &encoded)
         buffer.append(varint: UInt64(encoded.count))
         buffer.append(encoded)
-        last = key
         return true
       }
       return !isLast
