@@ -13,7 +13,8 @@ extension Node {
     package var driver: DriverLimits
     package var seed: UInt64
     package init(
-      id: NodeID, members: Members, addresses: [DiskIdentity.Member] = [], preferredLeader: NodeID?, cluster: [UInt8], limits: Limits,
+      id: NodeID, members: Members, addresses: [DiskIdentity.Member] = [], preferredLeader: NodeID?, cluster: [UInt8],
+      limits: Limits,
       driver: DriverLimits, seed: UInt64
     ) {
       self.id = id

@@ -42,7 +42,9 @@ package struct StateRecovery {
       throw failure
         ?? .refused(
           path: store.path,
-          reason: "the log of group \(group) begins behind entry \(recovered?.base.id.index ?? .zero), and there is no snapshot up to it")
+          reason:
+            "the log of group \(group) begins behind entry \(recovered?.base.id.index ?? .zero), and there is no snapshot up to it"
+        )
     }
     return (Executor(group: group, machine: first), nil)
   }
@@ -70,7 +72,8 @@ package struct StateRecovery {
     }
     do throws(Status) {
       return try Executor(
-        group: header.group, first: first, last: header.last.id, time: header.time, digest: header.digest, from: &reader)
+        group: header.group, first: first, last: header.last.id, time: header.time, digest: header.digest, from: &reader
+      )
     } catch {
       if let failure { throw failure }
       guard error.code == .dataLoss else { throw .refused(path: file.path, reason: error.message) }

@@ -26,7 +26,8 @@ extension SessionTable {
     var sessions: [Session] = []
     while sessions.count < count {
       let session = try Session(from: &snapshot)
-      guard session.id > sessions.last?.id ?? 0, session.id <= session.lastUsed.rawValue, session.lastUsed <= last else {
+      guard session.id > sessions.last?.id ?? 0, session.id <= session.lastUsed.rawValue, session.lastUsed <= last
+      else {
         throw snapshot.damage("session \(session.id), last used by entry \(session.lastUsed)")
       }
       sessions.append(session)

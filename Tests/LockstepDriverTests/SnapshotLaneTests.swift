@@ -105,7 +105,9 @@ struct SnapshotLaneTests {
     #expect(alone.node.snapshots.jobs.count == 2)
   }
 
-  @Test("an operator gets one at once, whoever asks meanwhile waits for the next, and the last one when nothing was applied")
+  @Test(
+    "an operator gets one at once, whoever asks meanwhile waits for the next, and the last one when nothing was applied"
+  )
   func asked() throws {
     let alone = try Alone { _ in }
     try alone.lead()

@@ -213,7 +213,6 @@ final class SnapshotJournal: SnapshotQueue {
   func write(_ job: SnapshotJob) { jobs.append(job) }
 }
 
-
 /// One node with a disk and links that do as they are told.
 final class TestNode {
   let id: NodeID
@@ -236,7 +235,7 @@ final class TestNode {
     self.worker = worker
     let journal = journal
     node = try Node(
-      configuration, recovered: recovered, 
+      configuration, recovered: recovered,
       appliers: [ImmediateApplier(restored ?? Executor(group: .first, machine: Tape()))], stored: stored, links: links,
       disk: disk, snapshots: snapshots, observe: { journal.events.append($0) }, clock: clock, isChecking: true)
   }

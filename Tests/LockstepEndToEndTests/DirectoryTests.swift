@@ -208,7 +208,9 @@ extension EndToEndTests {
 
 extension EndToEndTests {
   @Test(.timeLimit(.minutes(2)))
-  func `a snapshot is taken of the node that is named, inspected, and a damaged one is told with its byte`() async throws {
+  func `a snapshot is taken of the node that is named, inspected, and a damaged one is told with its byte`()
+    async throws
+  {
     let directory = try TemporaryDirectory()
     try await Cluster.with(directory.path) { cluster in
       #expect(try await cluster.put("a", "1").isOK)

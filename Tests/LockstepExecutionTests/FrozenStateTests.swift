@@ -14,13 +14,15 @@ struct FrozenStateTests {
     _ bytes: [UInt8], _ state: FrozenState, version: UInt32? = nil, digest: UInt64? = nil
   ) throws(Status) -> Executor {
     var rest = bytes[...]
-    var reader = SnapshotReader("the state", version: version ?? state.machineVersion) { () throws(Status) -> [UInt8]? in
+    var reader = SnapshotReader("the state", version: version ?? state.machineVersion) {
+      () throws(Status) -> [UInt8]? in
       let piece = Array(rest.prefix(11))
       rest = rest.dropFirst(11)
       return piece.isEmpty ? nil : piece
     }
     return try Executor(
-      group: .first, first: Recorder(), last: state.last, time: state.time, digest: digest ?? state.digest, from: &reader)
+      group: .first, first: Recorder(), last: state.last, time: state.time, digest: digest ?? state.digest,
+      from: &reader)
   }
 
   private func bench() -> Bench {

@@ -122,7 +122,8 @@ struct LogBaseTests {
     #expect(error.flatMap(blamed) == Fixture.segment1)
   }
 
-  @Test("the first segment stays until there is a base, also when it holds no entry; with one, files go from the oldest on")
+  @Test(
+    "the first segment stays until there is a base, also when it holds no entry; with one, files go from the oldest on")
   func surplus() throws {
     let node = Fixture(segment: 2048, first: 1024)
     try node.open()

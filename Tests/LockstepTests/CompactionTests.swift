@@ -40,7 +40,7 @@ extension Servers {
             let logs = try files(cluster, id).filter { $0.hasPrefix("log-") }
             return group.firstIndex > 100 && (group.snapshot?.index ?? 0) > group.firstIndex && logs.count <= 5
           }
-            #expect(try files(cluster, id).filter { $0.hasPrefix("snapshot-") }.count >= 2)
+          #expect(try files(cluster, id).filter { $0.hasPrefix("snapshot-") }.count >= 2)
         }
         for id in 1...3 as ClosedRange<UInt64> { try await cluster.stop(id) }
         try await cluster.startAll(Self.small)
@@ -99,7 +99,8 @@ extension Servers {
         try await client.put("k", "v")
         let done = try await client.takeSnapshot(timeout: .seconds(10))
         #expect(done.node == 1 && done.snapshot.index >= 2 && done.nanoseconds > 0)
-        #expect(try files(cluster, 1).contains { $0.hasPrefix("snapshot-1-") && $0.hasSuffix("\(done.snapshot.index)") })
+        #expect(
+          try files(cluster, 1).contains { $0.hasPrefix("snapshot-1-") && $0.hasSuffix("\(done.snapshot.index)") })
         let again = try await client.takeSnapshot(timeout: .seconds(10))
         #expect(again.snapshot == done.snapshot && again.nanoseconds == 0)
       }

@@ -37,7 +37,8 @@ public struct NodeOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "A snapshot that is older is followed by another, if anything was applied since: 30m, 6h.", valueName: "duration"))
+      "A snapshot that is older is followed by another, if anything was applied since: 30m, 6h.", valueName: "duration")
+  )
   public var snapshotAge: String = "6h"
 
   @Option(help: "trace, debug, info, notice, warning, error or critical; to stderr.")

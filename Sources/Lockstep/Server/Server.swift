@@ -111,7 +111,8 @@ public final class Server: Sendable {
   // MARK: Assembly, on the loop
 
   private static func assemble(
-    _ configuration: ServerConfiguration, _ stored: StoredState, _ logger: Logger, _ eventLoop: any EventLoop, _ end: End,
+    _ configuration: ServerConfiguration, _ stored: StoredState, _ logger: Logger, _ eventLoop: any EventLoop,
+    _ end: End,
     _ ready: @escaping (Result<NIOLoopBound<Running>, ServerFailure>) -> Void
   ) {
     ThreadSchedule.withoutPreempting()
@@ -149,7 +150,8 @@ public final class Server: Sendable {
       let node = try Node(
         configuration.node(cluster: stored.identity.cluster, incarnation: stored.identity.incarnation),
         recovered: stored.groups, appliers: [ImmediateApplier(stored.executor)],
-        stored: stored.snapshot.map { [$0] } ?? [], links: peers, disk: disk, snapshots: snapshots, observe: { log.log($0) }, clock: { NIODeadline.now().uptimeNanoseconds })
+        stored: stored.snapshot.map { [$0] } ?? [], links: peers, disk: disk, snapshots: snapshots,
+        observe: { log.log($0) }, clock: { NIODeadline.now().uptimeNanoseconds })
       let running = Running(
         ServerLoop(
           configuration: configuration, identity: stored.identity, eventLoop: eventLoop, logger: logger, disk: disk,

@@ -161,7 +161,9 @@ final class ApplyLane {
       let shared = proposals.areAwaited ? evidence() : Evidence(node: context.id, leader: nil)
       var position = 0
       defer {
-        if position > 0 { noteSubmitted(block, LogSlice(first: slice.first, last: slice.first.advanced(by: position - 1))) }
+        if position > 0 {
+          noteSubmitted(block, LogSlice(first: slice.first, last: slice.first.advanced(by: position - 1)))
+        }
       }
       while position < entries.count, position == 0 || replyBudget > 0, !isUnderWay {
         let areWanted = proposals.areAwaited

@@ -97,7 +97,8 @@ final class SnapshotLane {
     requests = []
   }
 
-  private static let nothing = Status(.failedPrecondition, "nothing was applied so far: there is no state to write down")
+  private static let nothing = Status(
+    .failedPrecondition, "nothing was applied so far: there is no state to write down")
 
   func finished(_ result: SnapshotResult) {
     guard result.last.index == underWay else { return }

@@ -252,7 +252,9 @@ extension World {
   /// how many of them there are.
   private func pause(of client: SimulatedClient) -> UInt64 {
     let think = options.thinkTime == 0 ? 0 : UInt64(clientRandom.below(Int(2 * options.thinkTime)))
-    guard options.restTime > 0, !areHurried, !floods(client), clientRandom.oneIn(options.callsInBurst) else { return think }
+    guard options.restTime > 0, !areHurried, !floods(client), clientRandom.oneIn(options.callsInBurst) else {
+      return think
+    }
     return think + UInt64(clientRandom.below(Int(2 * options.restTime)))
   }
 }

@@ -66,7 +66,8 @@ extension World {
       node = try Node(
         configuration, recovered: groups, appliers: [applier(place, executor)], stored: snapshot.map { [$0] } ?? [],
         links: simulated.links, disk: SimulatedQueue(world: self, place: place),
-        snapshots: SimulatedSnapshots(world: self, place: place), observe: { [unowned self] in self.observe($0, place) },
+        snapshots: SimulatedSnapshots(world: self, place: place),
+        observe: { [unowned self] in self.observe($0, place) },
         isChecking: true)
     } catch {
       throw .damaged(file: "data", offset: 0, reason: "\(error)")

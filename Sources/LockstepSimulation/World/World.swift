@@ -267,7 +267,8 @@ package final class World {
     case .diskIsSlow(_, let ticks): tell("the disk of node \(place + 1) is silent for \(ticks) ticks")
     case .diskAnswersAgain(_, let ticks): tell("the disk of node \(place + 1) answers after \(ticks) ticks")
     case .caughtUp, .snapshotTaken: break
-    case .snapshotFailed(_, let index, let reason): tell("node \(place + 1) has no snapshot up to entry \(index): \(reason)")
+    case .snapshotFailed(_, let index, let reason):
+      tell("node \(place + 1) has no snapshot up to entry \(index): \(reason)")
     }
   }
 }

@@ -98,7 +98,8 @@ package final class SnapshotFile {
     let trailer: SnapshotTrailer
     do throws(WireError) { trailer = try SnapshotTrailer(decoding: body) } catch { throw damaged("\(error)") }
     guard trailer == read else {
-      throw damaged("\(read.chunks) chunks with \(read.bytes) bytes, it was made with \(trailer.chunks) and \(trailer.bytes)")
+      throw damaged(
+        "\(read.chunks) chunks with \(read.bytes) bytes, it was made with \(trailer.chunks) and \(trailer.bytes)")
     }
     guard record.extent == window.size else {
       throw damaged("the file has \(window.size) bytes, it was made with \(record.extent)")

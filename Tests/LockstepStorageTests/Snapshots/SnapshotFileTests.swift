@@ -196,7 +196,9 @@ struct SnapshotStoreTests {
     let end = whole.disk.operations.count
     #expect(end > begin + 30)
     for operation in begin..<end {
-      for fate in [MemoryDisk.Fate.lost, .kept, .any(Random(UInt64(operation))), .any(Random(UInt64(operation + 1000)))] {
+      for fate in [
+        MemoryDisk.Fate.lost, .kept, .any(Random(UInt64(operation))), .any(Random(UInt64(operation + 1000))),
+      ] {
         try crash(at: operation, fate)
       }
     }

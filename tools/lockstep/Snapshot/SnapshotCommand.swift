@@ -26,7 +26,8 @@ struct SnapshotTake: AsyncParsableCommand {
   @Flag(help: "Print one JSON object.")
   var json = false
 
-  @Option(help: ArgumentHelp("Give up waiting after this long.", valueName: "duration"), transform: TimeoutText.required)
+  @Option(
+    help: ArgumentHelp("Give up waiting after this long.", valueName: "duration"), transform: TimeoutText.required)
   var timeout: Duration = .seconds(600)
 
   @OptionGroup var cluster: ClusterOptions

@@ -45,7 +45,8 @@ struct SnapshotInspect: ParsableCommand {
       ("log time", "\(header.time) ns since 1970"),
       ("state", "\(content.bytes) bytes in \(content.chunks) chunks; the file has \(snapshot.fileBytes)"),
     ]
-    return rows.map { $0.0 + String(repeating: " ", count: 17 - $0.0.count) + $0.1 + "\n" }.joined() + "all of it holds\n"
+    return rows.map { $0.0 + String(repeating: " ", count: 17 - $0.0.count) + $0.1 + "\n" }.joined()
+      + "all of it holds\n"
   }
 
   private static func json(_ snapshot: SnapshotFile, _ content: SnapshotTrailer) -> String {
