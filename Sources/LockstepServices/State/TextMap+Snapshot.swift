@@ -19,8 +19,8 @@ extension TextMap {
     /// The first key that is not written yet. Nil: not even the number of keys is.
     private var next: TextKey?
 
-    /// Entries that are written at once, unless one alone is longer: a scan begins with a way down the tree.
-    private static var bytesAtOnce: Int { 64 * 1024 }
+    /// Entries that are written at once, unless one alone is longer.
+    private static var bytesAtOnce: Int { 4096 }
 
     init(map: TextMap) { self.map = map }
 

@@ -121,6 +121,9 @@ public struct FaultCounts: Sendable, Equatable {
 }
 
 extension FaultKind {
+  /// Nothing has gone wrong where this is counted: it is what must be right whatever does.
+  var isOrderly: Bool { [.snapshotTaken, .snapshotRestored, .logCompacted].contains(self) }
+
   /// Its place in `allCases`.
   fileprivate var place: Int { FaultKind.places[self] ?? 0 }
   private static let places = Dictionary(uniqueKeysWithValues: allCases.enumerated().map { ($0.element, $0.offset) })

@@ -63,7 +63,9 @@ struct Trial<Machine: StateMachine> {
       story.append("\(time / 1_000_000) ms  \(text)")
       if story.count > Self.storyLines { story.removeFirst() }
     }
-    let injected = report.faults.all.filter { $0.count > 0 && !Self.ofClients.contains($0.kind) }.map(\.kind)
+    let injected = report.faults.all.filter { kind, count in
+      count > 0 && !kind.isOrderly && !Self.ofClients.contains(kind)
+    }.map(\.kind)
     return SimulationFailure(
       seed: seed, failure: report.failure ?? failure, faults: injected, quietAfter: quietAfter, story: story,
       command: workload.lastCommand)
