@@ -36,7 +36,7 @@ package struct DriverLimits: Sendable {
   package var longReplyBytes = 4 * 1024
 
   /// Log behind the last snapshot that leads to the next, unless that snapshot itself is larger: so the work stays in
-  /// proportion to what is written. In bytes. To touch all keys of a state costs as much as some hundred thousand commands.
+  /// proportion to what is written. In bytes.
   package var snapshotLogBytes = 512 * 1024 * 1024
   /// A snapshot that is older is followed by another, if anything was applied since. In nanoseconds.
   package var snapshotAge: UInt64 = 6 * 3600 * 1_000_000_000
