@@ -1,24 +1,28 @@
-/// How long this node's own disk has been silent with a write before it: ticks between `Effect.store` and `stored`.
+/// Whether this node's own disk is behind: by how long the oldest write has waited that it has not answered. A disk that
+/// hangs is found by that, and one that answers, but less than it is given.
 package struct DiskWatch: Hashable, Sendable {
-  /// Since the disk answered last, or since the first of the writes that wait was handed to it.
-  package private(set) var silentTicks = 0
-  /// It has been silent for the limit, which was told, and has not answered since.
-  package private(set) var isSlow = false
+  /// Ticks since the beginning: what writes are dated by.
+  package private(set) var now = 0
+  /// When the write was handed to it that had waited for the limit.
+  private var slowSince: Int?
+  package var isSlow: Bool { slowSince != nil }
 
   package init() {}
 
-  /// Returns whether it is slow as of now.
-  package mutating func tick(isWriting: Bool, limit: Int) -> Bool {
-    guard isWriting else { return false }
-    silentTicks += 1
-    guard !isSlow, silentTicks >= limit else { return false }
-    isSlow = true
-    return true
+  /// `oldest`: when the oldest write without an answer was handed to it. Returns for how long that has waited, when it is
+  /// slow as of now.
+  package mutating func tick(oldest: Int?, limit: Int) -> Int? {
+    now += 1
+    guard !isSlow, let oldest, now - oldest >= limit else { return nil }
+    slowSince = oldest
+    return now - oldest
   }
 
-  /// Returns how long it was silent, if it was called slow.
-  package mutating func answered() -> Int? {
-    defer { self = DiskWatch() }
-    return isSlow ? silentTicks : nil
+  /// `oldest`: of what is left. It is no longer slow when that is well below the limit: one that is about as quick as what
+  /// comes would otherwise be called slow and quick by turns. Returns for how long it was behind, when that ends.
+  package mutating func answered(oldest: Int?, limit: Int) -> Int? {
+    guard let slowSince, oldest.map({ now - $0 < limit / 2 }) ?? true else { return nil }
+    self.slowSince = nil
+    return now - slowSince
   }
 }

@@ -18,9 +18,9 @@ package enum Effect: Hashable, Sendable {
   case readReady(ReadID, LogIndex)
   case readRefused(ReadID, ReadRefusal)
   case roleChanged(RoleKind, term: Term, leader: NodeID?)
-  /// This node's own disk has had a write before it, and has not answered, for so many ticks; said once until it does.
+  /// This node's own disk has not answered a write for so many ticks; said once until it is no longer behind.
   case diskIsSlow(ticks: Int)
-  /// It was called slow, and has answered after so many ticks.
+  /// It was called slow, and is not any more; it was behind for so many ticks.
   case diskAnswersAgain(ticks: Int)
   /// The leader's log lacks what is committed here from this index on. This node has stopped: it must neither answer
   /// nor promise anything more, and nothing that is stepped from now on has an effect.

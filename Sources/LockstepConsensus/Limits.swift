@@ -5,8 +5,9 @@ package struct Limits: Hashable, Sendable {
   package var electionTicks = 30
   /// The leader is heard at least this often. In ticks.
   package var heartbeatTicks = 5
-  /// A node whose own disk has not answered a write for this long does not lead, campaign or vote. Far above what a busy
-  /// disk takes now and then: until then the followers' disks do. In ticks.
+  /// A node whose own disk has not answered a write for this long does not lead, campaign or vote, until the oldest that
+  /// it has not answered is half as old. Far above what a busy disk takes now and then: until then the followers' disks
+  /// do. In ticks.
   package var diskTicks = 200
   /// Bytes of entries in one AppendEntries, unless a single entry is larger.
   package var appendBytes = 512 * 1024

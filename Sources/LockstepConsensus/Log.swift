@@ -32,8 +32,8 @@ package struct Log: Sendable {
   private var sizes: [Int] = [0]
   /// The first entry that is at hand in memory.
   package private(set) var floor: LogIndex
-  /// Writes under way, in order, and the last entry that each makes durable.
-  private var writes: [(id: WriteID, last: LogIndex)] = []
+  /// Writes under way, in order, the last entry that each makes durable, and the tick at which each began.
+  private var writes: [(id: WriteID, last: LogIndex, since: Int)] = []
 
   /// An empty log, or one as recovered from the disk: all of it is durable. Without `last` it ends at its base.
   package init(base: EntryID = .zero, runs: [TermRun] = [], last: LogIndex? = nil) {
@@ -168,7 +168,22 @@ package struct Log: Sendable {
 
   package var isWriting: Bool { !writes.isEmpty }
 
-  package mutating func writeBegan(_ id: WriteID) { writes.append((id, last)) }
+  package mutating func writeBegan(_ id: WriteID, at tick: Int = 0) { writes.append((id, last, tick)) }
+
+  /// When the oldest write under way began: they are answered in order.
+  package var oldestWrite: Int? { writes.first?.since }
+
+  /// When the oldest of those began that reach beyond this entry.
+  package func oldestWrite(beyond index: LogIndex) -> Int? {
+    // Their ends ascend: what was truncated was so for all of them.
+    var low = 0
+    var high = writes.count
+    while low < high {
+      let middle = (low + high) / 2
+      if writes[middle].last <= index { low = middle + 1 } else { high = middle }
+    }
+    return low < writes.count ? writes[low].since : nil
+  }
 
   /// This write and all before it are done. Returns whether more is durable than before.
   package mutating func writeFinished(_ id: WriteID) -> Bool {

@@ -109,7 +109,7 @@ package struct Replica: Sendable {
   var isTimeoutNowSent = false
   var transferPause = 0
   var preferredCaughtUp = 0
-  /// The lead was offered to another because this node's disk is slow: once until it answers.
+  /// The lead was offered to another because this node's disk is slow: once until it no longer is.
   var isLeadOffered = false
   var reads = ReadRounds()
 
@@ -277,8 +277,8 @@ package struct Replica: Sendable {
 
   private mutating func stored(_ id: WriteID, _ effects: inout [Effect]) {
     guard id < nextWrite else { return }
-    diskAnswered(&effects)
     let isMoreDurable = log.writeFinished(id)
+    diskAnswered(&effects)
     if let write = hardStateWrite, write <= id { hardStateWrite = nil }
     if isHardStateStored {
       for (message, node) in unstoredMessages { effects.append(.send(message, to: node)) }
@@ -333,7 +333,7 @@ package struct Replica: Sendable {
     let write = Write(
       id: nextWrite, hardState: storedState, entries: unstoredFrom.map { LogSlice(first: $0, last: log.last) })
     nextWrite = WriteID(nextWrite.rawValue + 1)
-    log.writeBegan(write.id)
+    log.writeBegan(write.id, at: disk.now)
     if isHardStateDirty { hardStateWrite = write.id }
     isHardStateDirty = false
     unstoredFrom = nil

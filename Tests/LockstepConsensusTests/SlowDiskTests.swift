@@ -45,6 +45,70 @@ import Testing
     }
   }
 
+  /// A leader that is given a write with every tick; its disk answers one of them in so many ticks. The followers have
+  /// what it had so many ticks ago.
+  private func load(
+    _ leader: inout Solo, ticks: Int, every period: Int, followersBehind behind: Int
+  ) -> [Effect] {
+    var (effects, unanswered, lasts): ([Effect], [WriteID], [UInt64]) = ([], [], [])
+    for tick in 1...ticks where leader.role == .leader {
+      var new = leader.tick()
+      new += leader.step(.proposed(sizes: [1]))
+      lasts.append(leader.last)
+      unanswered += new.writes.map(\.id)
+      if tick.isMultiple(of: period), !unanswered.isEmpty { new += leader.store(unanswered.removeFirst()) }
+      for peer in [2, 3] as [UInt64] where leader.role == .leader {
+        new += leader.receive(.accepted(1, lasts[max(0, lasts.count - 1 - behind)]), from: peer)
+      }
+      effects += new
+      if leader.replica.transferee != nil { break }
+    }
+    return effects
+  }
+
+  @Test(
+    "that answers now and then, but takes less than it is given, is told by its oldest write, and the lead handed over")
+  func behind() {
+    var leader = Solo.leader(of: 3)
+    let effects = load(&leader, ticks: 3 * limits.diskTicks, every: 4, followersBehind: 1)
+    #expect(slow(effects) == [limits.diskTicks] && leader.replica.transferee != nil)
+    // One that answers each write, though late, is not behind.
+    var other = Solo.leader(of: 3)
+    var writes: [WriteID] = []
+    for _ in 0..<4 * limits.diskTicks {
+      writes += (other.tick() + other.step(.proposed(sizes: [1]))).writes.map(\.id)
+      other.receive(.accepted(1, other.last), from: 2)
+      other.receive(.accepted(1, other.last), from: 3)
+      if writes.count == limits.diskTicks - 2 { #expect(slow(other.store(writes.removeFirst())) == []) }
+      #expect(!other.replica.disk.isSlow && other.role == .leader && other.replica.transferee == nil)
+    }
+  }
+
+  @Test("that was behind is so until its oldest write is half as old as the limit: it is not slow and quick by turns")
+  func hysteresis() {
+    var node = Solo(term: 1)
+    var writes: [WriteID] = []
+    var effects: [Effect] = []
+    for index in 0..<UInt64(limits.diskTicks) {
+      writes += node.append(term: 1, after: (index, index == 0 ? 0 : 1), [1]).writes.map(\.id)
+      effects += node.tick()
+    }
+    #expect(slow(effects) == [limits.diskTicks] && node.replica.disk.isSlow)
+    // Write n has waited for `diskTicks - n` ticks.
+    for write in 0..<limits.diskTicks {
+      let isLeft = limits.diskTicks - (write + 1)
+      #expect(again(node.store(writes[write])) == (isLeft == limits.diskTicks / 2 - 1 ? [limits.diskTicks] : []))
+      #expect(node.replica.disk.isSlow == (isLeft >= limits.diskTicks / 2))
+    }
+  }
+
+  @Test("a leader whose followers' disks are as far behind as its own keeps the lead: more comes than any disk takes")
+  func allBehind() {
+    var leader = Solo.leader(of: 3)
+    let effects = load(&leader, ticks: 6 * limits.diskTicks, every: 4, followersBehind: limits.diskTicks)
+    #expect(slow(effects).count == 1 && leader.role == .leader && leader.replica.transferee == nil)
+  }
+
   @Test("thesis 3.10: a leader hands over to the follower that is ahead of those that could lead") func handsOver() {
     var leader = Solo.leader(of: 5)
     // Two is ahead and replays, three is ahead of four and five.

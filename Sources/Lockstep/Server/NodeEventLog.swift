@@ -4,7 +4,7 @@ import Logging
 
 extension RepeatingLog {
   /// A node without a leader campaigns again and again: what is told is that it has none, and for how many tries.
-  func log(_ event: NodeEvent) {
+  func log(_ event: NodeEvent, tickMilliseconds: Int) {
     switch event {
     case .roleChanged(let group, let role, let term, let leader):
       let whom = leader.map { "node \($0) leads" } ?? "no leader is known"
@@ -20,10 +20,12 @@ extension RepeatingLog {
     case .diskIsSlow(let group, let ticks):
       log(
         .warning, "disk of group \(group)", "slow",
-        "the disk has not finished a write for \(ticks) ticks: this node hands the lead over if it has it, and does not vote until the disk answers; look at the device under the node's directory"
+        "the disk has not finished a write for \(ticks * tickMilliseconds) ms: this node hands the lead over if it has it and the others' disks are quicker, and does not vote until its own has caught up; look at the device under the node's directory"
       )
     case .diskAnswersAgain(let group, let ticks):
-      log(.notice, "disk of group \(group)", "answers", "the disk answers again, after \(ticks) ticks")
+      log(
+        .notice, "disk of group \(group)", "answers",
+        "the disk has caught up; it was behind for \(ticks * tickMilliseconds) ms")
     case .snapshotTaken(let group, let last, let bytes, let nanoseconds):
       log(
         .notice, "snapshots of group \(group)", "\(last.index)",

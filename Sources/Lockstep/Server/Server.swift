@@ -151,7 +151,8 @@ public final class Server: Sendable {
         configuration.node(cluster: stored.identity.cluster, incarnation: stored.identity.incarnation),
         recovered: stored.groups, appliers: [ImmediateApplier(stored.executor)],
         stored: stored.snapshot.map { [$0] } ?? [], links: peers, disk: disk, snapshots: snapshots,
-        observe: { log.log($0) }, clock: { NIODeadline.now().uptimeNanoseconds })
+        observe: { log.log($0, tickMilliseconds: configuration.tickMilliseconds) },
+        clock: { NIODeadline.now().uptimeNanoseconds })
       let running = Running(
         ServerLoop(
           configuration: configuration, identity: stored.identity, eventLoop: eventLoop, logger: logger, disk: disk,

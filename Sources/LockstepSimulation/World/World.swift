@@ -264,8 +264,9 @@ package final class World {
     case .protocolViolation(_, let peer, let explanation):
       let isExplained = isHearingGarbage || nodes.contains { $0.isUnreliable }
       books.check(.noViolation, isExplained, "node \(place + 1) was sent, by node \(peer): \(explanation)")
-    case .diskIsSlow(_, let ticks): tell("the disk of node \(place + 1) is silent for \(ticks) ticks")
-    case .diskAnswersAgain(_, let ticks): tell("the disk of node \(place + 1) answers after \(ticks) ticks")
+    case .diskIsSlow(_, let ticks): tell("the disk of node \(place + 1) is behind by \(ticks) ticks")
+    case .diskAnswersAgain(_, let ticks):
+      tell("the disk of node \(place + 1) is no longer behind, after \(ticks) ticks")
     case .caughtUp, .snapshotTaken: break
     case .snapshotFailed(_, let index, let reason):
       tell("node \(place + 1) has no snapshot up to entry \(index): \(reason)")

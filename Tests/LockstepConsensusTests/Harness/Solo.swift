@@ -96,6 +96,9 @@ struct Solo {
     return step(.stored(id))
   }
 
+  /// This write, and all before it, reaches the disk.
+  @discardableResult mutating func store(_ id: WriteID) -> [Effect] { step(.stored(id)) }
+
   /// Ticks until it asks for pre-votes; if a majority of itself is not enough, gets them.
   @discardableResult mutating func campaign() -> [Effect] {
     var effects: [Effect] = []
