@@ -637,7 +637,97 @@ void   lockstep__wire__v1__forward_reply__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__forward_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_hello__field_descriptors[11] =
+void   lockstep__wire__v1__snapshot_read__init
+                     (Lockstep__Wire__V1__SnapshotRead         *message)
+{
+  static const Lockstep__Wire__V1__SnapshotRead init_value = LOCKSTEP__WIRE__V1__SNAPSHOT_READ__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__snapshot_read__get_packed_size
+                     (const Lockstep__Wire__V1__SnapshotRead *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_read__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__snapshot_read__pack
+                     (const Lockstep__Wire__V1__SnapshotRead *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_read__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__snapshot_read__pack_to_buffer
+                     (const Lockstep__Wire__V1__SnapshotRead *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_read__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__SnapshotRead *
+       lockstep__wire__v1__snapshot_read__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__SnapshotRead *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__snapshot_read__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__snapshot_read__free_unpacked
+                     (Lockstep__Wire__V1__SnapshotRead *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_read__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   lockstep__wire__v1__snapshot_part__init
+                     (Lockstep__Wire__V1__SnapshotPart         *message)
+{
+  static const Lockstep__Wire__V1__SnapshotPart init_value = LOCKSTEP__WIRE__V1__SNAPSHOT_PART__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__snapshot_part__get_packed_size
+                     (const Lockstep__Wire__V1__SnapshotPart *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_part__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__snapshot_part__pack
+                     (const Lockstep__Wire__V1__SnapshotPart *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_part__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__snapshot_part__pack_to_buffer
+                     (const Lockstep__Wire__V1__SnapshotPart *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_part__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__SnapshotPart *
+       lockstep__wire__v1__snapshot_part__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__SnapshotPart *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__snapshot_part__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__snapshot_part__free_unpacked
+                     (Lockstep__Wire__V1__SnapshotPart *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__snapshot_part__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_hello__field_descriptors[12] =
 {
   {
     "minimum_version",
@@ -771,11 +861,24 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_hello__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "for_snapshots",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__PeerHello, for_snapshots),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__peer_hello__field_indices_by_name[] = {
   2,   /* field[2] = cluster */
   4,   /* field[4] = disk */
   7,   /* field[7] = fingerprint */
+  11,   /* field[11] = for_snapshots */
   5,   /* field[5] = incarnation */
   1,   /* field[1] = maximum_version */
   9,   /* field[9] = members */
@@ -788,7 +891,7 @@ static const unsigned lockstep__wire__v1__peer_hello__field_indices_by_name[] = 
 static const ProtobufCIntRange lockstep__wire__v1__peer_hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__peer_hello__descriptor =
 {
@@ -798,7 +901,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__peer_hello__descriptor =
   "Lockstep__Wire__V1__PeerHello",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__PeerHello),
-  11,
+  12,
   lockstep__wire__v1__peer_hello__field_descriptors,
   lockstep__wire__v1__peer_hello__field_indices_by_name,
   1,  lockstep__wire__v1__peer_hello__number_ranges,
@@ -1100,7 +1203,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__refusal__descriptor =
   (ProtobufCMessageInit) lockstep__wire__v1__refusal__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__append_request__field_descriptors[9] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__append_request__field_descriptors[10] =
 {
   {
     "group",
@@ -1199,6 +1302,18 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__append_request__field_
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "needs_snapshot",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__AppendRequest, needs_snapshot),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "entries",
     15,
     PROTOBUF_C_LABEL_REPEATED,
@@ -1213,8 +1328,9 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__append_request__field_
 };
 static const unsigned lockstep__wire__v1__append_request__field_indices_by_name[] = {
   5,   /* field[5] = commit */
-  8,   /* field[8] = entries */
+  9,   /* field[9] = entries */
   0,   /* field[0] = group */
+  8,   /* field[8] = needs_snapshot */
   4,   /* field[4] = previous_chain */
   2,   /* field[2] = previous_index */
   3,   /* field[3] = previous_term */
@@ -1225,8 +1341,8 @@ static const unsigned lockstep__wire__v1__append_request__field_indices_by_name[
 static const ProtobufCIntRange lockstep__wire__v1__append_request__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 15, 8 },
-  { 0, 9 }
+  { 15, 9 },
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__append_request__descriptor =
 {
@@ -1236,7 +1352,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__append_request__descriptor 
   "Lockstep__Wire__V1__AppendRequest",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__AppendRequest),
-  9,
+  10,
   lockstep__wire__v1__append_request__field_descriptors,
   lockstep__wire__v1__append_request__field_indices_by_name,
   2,  lockstep__wire__v1__append_request__number_ranges,
@@ -1909,5 +2025,212 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__forward_reply__descriptor =
   lockstep__wire__v1__forward_reply__field_indices_by_name,
   1,  lockstep__wire__v1__forward_reply__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__forward_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__snapshot_read__field_descriptors[5] =
+{
+  {
+    "group",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotRead, group),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "index",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotRead, index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "at_least",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotRead, at_least),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "offset",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotRead, offset),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "length",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotRead, length),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__snapshot_read__field_indices_by_name[] = {
+  2,   /* field[2] = at_least */
+  0,   /* field[0] = group */
+  1,   /* field[1] = index */
+  4,   /* field[4] = length */
+  3,   /* field[3] = offset */
+};
+static const ProtobufCIntRange lockstep__wire__v1__snapshot_read__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_read__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.SnapshotRead",
+  "SnapshotRead",
+  "Lockstep__Wire__V1__SnapshotRead",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__SnapshotRead),
+  5,
+  lockstep__wire__v1__snapshot_read__field_descriptors,
+  lockstep__wire__v1__snapshot_read__field_indices_by_name,
+  1,  lockstep__wire__v1__snapshot_read__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__snapshot_read__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__snapshot_part__field_descriptors[7] =
+{
+  {
+    "group",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotPart, group),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "index",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotPart, index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "file_bytes",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotPart, file_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "offset",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotPart, offset),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "term",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotPart, term),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "refusal",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotPart, refusal),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "data",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__SnapshotPart, data),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__snapshot_part__field_indices_by_name[] = {
+  6,   /* field[6] = data */
+  2,   /* field[2] = file_bytes */
+  0,   /* field[0] = group */
+  1,   /* field[1] = index */
+  3,   /* field[3] = offset */
+  5,   /* field[5] = refusal */
+  4,   /* field[4] = term */
+};
+static const ProtobufCIntRange lockstep__wire__v1__snapshot_part__number_ranges[2 + 1] =
+{
+  { 1, 0 },
+  { 15, 6 },
+  { 0, 7 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_part__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.SnapshotPart",
+  "SnapshotPart",
+  "Lockstep__Wire__V1__SnapshotPart",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__SnapshotPart),
+  7,
+  lockstep__wire__v1__snapshot_part__field_descriptors,
+  lockstep__wire__v1__snapshot_part__field_indices_by_name,
+  2,  lockstep__wire__v1__snapshot_part__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__snapshot_part__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -14,6 +14,11 @@ package enum Effect: Hashable, Sendable {
   case commit(LogIndex)
   /// Nothing was appended for the proposal.
   case proposalRefused(ProposalRefusal)
+  /// What this node needs from its leader is no longer in the leader's log: a snapshot has to bring what is up to this
+  /// entry, or further. Said again with every message of the leader that finds it so.
+  case snapshotNeeded(atLeast: EntryID, leader: NodeID)
+  /// The log is empty, and begins behind this entry: what it had is of no use. All up to there is committed.
+  case reset(EntryID)
   /// The read may be answered from any state at or after this index.
   case readReady(ReadID, LogIndex)
   case readRefused(ReadID, ReadRefusal)
@@ -40,6 +45,12 @@ package struct Write: Hashable, Sendable {
   package let id: WriteID
   package let hardState: HardState
   package let entries: LogSlice?
+
+  package init(id: WriteID, hardState: HardState, entries: LogSlice?) {
+    self.id = id
+    self.hardState = hardState
+    self.entries = entries
+  }
 }
 
 package enum ProposalRefusal: Hashable, Sendable {

@@ -34,6 +34,8 @@ package enum LocalEvent: Sendable {
   case stopRequested
   /// The machine's state right after this entry is durable, and so is one before it: the log may begin here.
   case compacted(EntryID)
+  /// The machine's state right after this entry, which is committed, is durable here; a node whose term was `term` had it.
+  case installed(EntryID, Members, term: Term)
   /// All that was there has been stepped: write, send and acknowledge once for all of it.
   case turnEnded
 }

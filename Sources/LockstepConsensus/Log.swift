@@ -131,6 +131,13 @@ package struct Log: Sendable {
     floor = id.index.next
   }
 
+  /// Nothing of it is of use any more: from now on it begins behind this entry, which it does not have, and is empty.
+  package mutating func reset(to id: EntryID) {
+    (base, last, durable) = (id, id.index, id.index)
+    (runs, sizes, floor) = ([], [0], id.index.next)
+    for number in writes.indices { writes[number].last = min(writes[number].last, id.index) }
+  }
+
   /// The bytes of these entries, which are at hand.
   package func bytes(_ slice: LogSlice) -> Int {
     guard !slice.isEmpty, slice.first >= floor, slice.last <= last else { return 0 }

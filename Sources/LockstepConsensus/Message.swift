@@ -31,11 +31,15 @@ package struct AppendRequest: Hashable, Sendable {
   package var readRound: UInt64
   /// Every member's disk has all up to here.
   package var storedByAll: LogIndex
+  /// All up to `previous` is compacted at the leader, and what it knows of the receiver's log ends before that.
+  package var needsSnapshot: Bool
 
   package init(
-    term: Term, previous: EntryID, entries: LogSlice, commit: LogIndex, readRound: UInt64, storedByAll: LogIndex = .zero
+    term: Term, previous: EntryID, entries: LogSlice, commit: LogIndex, readRound: UInt64,
+    storedByAll: LogIndex = .zero, needsSnapshot: Bool = false
   ) {
     self.storedByAll = storedByAll
+    self.needsSnapshot = needsSnapshot
     self.term = term
     self.previous = previous
     self.entries = entries

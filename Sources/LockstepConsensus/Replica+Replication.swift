@@ -143,7 +143,8 @@ extension Replica {
       term: self.term, previous: EntryID(term: term, index: previous), entries: slice, commit: commit,
       readRound: reads.current,
       // Nobody needs it with each entry: once a heartbeat is often enough.
-      storedByAll: progress[follower].isMessageDue ? storedByAll : .zero)
+      storedByAll: progress[follower].isMessageDue ? storedByAll : .zero,
+      needsSnapshot: progress[follower].state == .awaitingSnapshot)
     progress[follower].commitSent = commit
     progress[follower].isMessageDue = false
     send(.append(request), to: progress[follower].node, &effects)
@@ -253,6 +254,7 @@ extension Replica {
         atOrBefore: min(request.previous.index.previous, log.last), withTermAtMost: request.previous.term)
       let verdict = AppendReply.Verdict.rejected(previous: request.previous.index, hint: hint ?? log.base)
       send(.appendReply(AppendReply(term: term, verdict: verdict, readRound: readRoundHeard)), to: peer, &effects)
+      needSnapshot(request, from: peer, &effects)
       return
     }
     guard take(entries, from: peer, &effects) else { return }

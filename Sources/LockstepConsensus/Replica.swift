@@ -153,6 +153,7 @@ package struct Replica: Sendable {
     case .transferRequested(let node): beginTransfer(to: node)
     case .stopRequested: stopLeading()
     case .compacted(let id): compact(through: id)
+    case .installed(let id, let members, let term): install(id, members, term: term, &effects)
     case .turnEnded: endTurn(&effects)
     }
     checkInvariants()

@@ -41,6 +41,9 @@ package struct DriverLimits: Sendable {
   /// A snapshot that is older is followed by another, if anything was applied since. In nanoseconds.
   package var snapshotAge: UInt64 = 6 * 3600 * 1_000_000_000
 
+  /// Log that may gather while a member that is behind holds up its beginning. In bytes.
+  package var retainedBytes = 64 * 1024 * 1024
+
   /// What one append to the log should not exceed, if it can be divided. In bytes.
   package var appendBytes = 1024 * 1024
 

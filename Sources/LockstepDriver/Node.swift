@@ -25,12 +25,13 @@ package final class Node {
   /// which is in `stored`. `clock`: monotonic, in nanoseconds; without one, what is counted has no times.
   package init(
     _ configuration: Configuration, recovered: [RecoveredGroup], appliers: [any Applier], stored: [StoredSnapshot] = [],
-    links: any PeerLinks, disk: any DiskQueue, snapshots: any SnapshotQueue, observe: @escaping (NodeEvent) -> Void,
-    clock: @escaping () -> UInt64 = { 0 }, isChecking: Bool = false
+    links: any PeerLinks, disk: any DiskQueue, snapshots: any SnapshotQueue, installs: any InstallQueue,
+    observe: @escaping (NodeEvent) -> Void, clock: @escaping () -> UInt64 = { 0 }, isChecking: Bool = false
   ) throws(WireError) {
     self.configuration = configuration
     self.isChecking = isChecking
-    context = NodeContext(configuration, links: links, disk: disk, snapshots: snapshots, observe: observe, clock: clock)
+    context = NodeContext(
+      configuration, links: links, disk: disk, snapshots: snapshots, installs: installs, observe: observe, clock: clock)
     var groups: [Group] = []
     for applier in appliers.sorted(by: { $0.group < $1.group }) {
       groups.append(
@@ -101,12 +102,20 @@ package final class Node {
     case .failed(.refused) where result.job.isForFollower:
       // Entries that were to be sent to a follower are not in the log any more: another leader has replaced them.
       entriesRead(result.job, [])
+    case .failed(.refused) where group(result.job.group)?.isObsolete(result.job.work) ?? false:
+      // A snapshot of another node has taken their place.
+      entriesRead(result.job, [])
     case .failed(let error):
       // "A failed sync is fatal": nothing may be promised any more, and a retry would lie.
       context.fail(.storage(error))
     case .appended:
       context.stages.isDurable(result)
       for (position, write) in appends.finished() { touch(position) { $0.stored(write) } }
+      if case .append(let writes) = result.job.work {
+        for write in writes {
+          if let base = write.base { group(write.group)?.baseIsStored(base.id.index) }
+        }
+      }
       for position in groups.indices where groups[position].areWritesDue { appends.insert(position) }
     case .read(let blocks): entriesRead(result.job, blocks)
     }
@@ -132,6 +141,12 @@ package final class Node {
       return answer(.failure(Status(.unavailable, "this node stops")))
     }
     touch(position) { $0.snapshotRequested(answer) }
+  }
+
+  /// A snapshot that was asked for has come from another node.
+  package func installFinished(_ result: InstallResult) {
+    guard !context.hasFailed, let position = position(of: result.snapshot.header.group) else { return }
+    touch(position) { $0.installFinished(result) }
   }
 
   /// The applier of this group, which had answers to come, has some, or cannot go on.

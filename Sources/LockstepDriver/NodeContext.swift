@@ -8,6 +8,7 @@ final class NodeContext {
   let links: any PeerLinks
   let disk: any DiskQueue
   let snapshots: any SnapshotQueue
+  let installs: any InstallQueue
   let answers: Answers
   let ledger: CallLedger
   let forwarder: Forwarder
@@ -28,13 +29,14 @@ final class NodeContext {
 
   init(
     _ configuration: Node.Configuration, links: any PeerLinks, disk: any DiskQueue, snapshots: any SnapshotQueue,
-    observe: @escaping (NodeEvent) -> Void, clock: @escaping () -> UInt64
+    installs: any InstallQueue, observe: @escaping (NodeEvent) -> Void, clock: @escaping () -> UInt64
   ) {
     id = configuration.id
     limits = configuration.driver
     self.links = links
     self.disk = disk
     self.snapshots = snapshots
+    self.installs = installs
     self.observe = observe
     answers = Answers(node: id, limits: limits)
     ledger = CallLedger(limits: limits)

@@ -143,6 +143,12 @@ package enum NodeEvent: Sendable {
   case snapshotTaken(GroupID, EntryID, bytes: Int, nanoseconds: UInt64)
   /// The log goes on without it, and the next one is tried when its time comes.
   case snapshotFailed(GroupID, LogIndex, String)
+  /// The leader has no longer what this node needs: a snapshot that reaches so far is fetched.
+  case installBegins(GroupID, atLeast: LogIndex, leader: NodeID)
+  /// It does not come now, and why. It is tried again.
+  case installWaits(GroupID, String)
+  /// It has come, and the log begins behind it.
+  case installed(GroupID, EntryID, bytes: Int, nanoseconds: UInt64)
 }
 
 /// Why a node must not go on.

@@ -27,7 +27,7 @@ package struct StateRecovery {
       do throws(StorageError) {
         let file = try store.open(name)
         try admit(file, of: group, last: recovered?.last.index ?? .zero)
-        let executor = try restore(file, first)
+        let executor = try Self.executor(from: file, first: first)
         // In the place of one that is whole they would only be in the way of the next.
         for name in damaged { try store.remove(name) }
         return (executor, file.stored)
@@ -61,7 +61,8 @@ package struct StateRecovery {
     }
   }
 
-  private func restore(_ file: SnapshotFile, _ first: any StateMachine) throws(StorageError) -> Executor {
+  /// The state that is in a file, all of which is read. `first`: the machine as it is before the first command.
+  package static func executor(from file: SnapshotFile, first: any StateMachine) throws(StorageError) -> Executor {
     let header = file.header
     var failure: StorageError?
     var reader = SnapshotReader("the state in \(file.path)", version: header.machineVersion) { () throws(Status) in

@@ -50,6 +50,8 @@ package struct Handshake: Sendable {
   private var state: State
   /// The other end: dialed, whom that should be; accepted, whom it says to be.
   package private(set) var peer: NodeID?
+  /// Snapshots are read over this connection: whoever dials says so.
+  package private(set) var isForSnapshots = false
 
   /// An accepted connection: the other node speaks first. `identity`: of this node.
   package init(accepting identity: PeerIdentity) {
@@ -58,12 +60,18 @@ package struct Handshake: Sendable {
   }
 
   /// A dialed connection: say the hello that comes with it.
-  package static func dialing(_ node: NodeID, as identity: PeerIdentity) -> (Handshake, hello: Word) {
+  package static func dialing(
+    _ node: NodeID, as identity: PeerIdentity, isForSnapshots: Bool = false
+  ) -> (Handshake, hello: Word) {
     var handshake = Handshake(accepting: identity)
     handshake.state = .awaitingWelcome(from: node)
     handshake.peer = node
+    handshake.isForSnapshots = isForSnapshots
     let versions = PeerVersion.oldest...PeerVersion.current
-    return (handshake, .hello(PeerHello(versions: versions, identity: identity, target: node)))
+    return (
+      handshake,
+      .hello(PeerHello(versions: versions, identity: identity, target: node, isForSnapshots: isForSnapshots))
+    )
   }
 
   package var isEstablished: Bool {
@@ -87,6 +95,7 @@ package struct Handshake: Sendable {
       let other = hello.identity
       if let refusal = refusal(of: other, memory) { return refuse(refusal) }
       peer = other.node
+      isForSnapshots = hello.isForSnapshots
       state = .awaitingConfirm(other)
       return [.say(.welcome(identity, version: min(theirs.upperBound, PeerVersion.current)))]
     case (.awaitingWelcome(let expected), .welcome(let other, let version)):

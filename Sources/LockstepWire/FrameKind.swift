@@ -13,6 +13,8 @@ package enum FrameKind: UInt8, Sendable, CaseIterable {
   case forward = 11
   case forwardReply = 12
   case peerConfirm = 13
+  case snapshotRead = 14
+  case snapshotPart = 15
 
   case clientHello = 32
   case clientWelcome = 33

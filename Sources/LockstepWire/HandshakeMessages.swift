@@ -48,11 +48,14 @@ package struct PeerHello: Sendable, Equatable {
   package var identity: PeerIdentity
   /// The node that the dialer believes it has reached.
   package var target: NodeID
+  /// Snapshots are read over the connection, and nothing else goes over it.
+  package var isForSnapshots: Bool
 
-  package init(versions: ClosedRange<UInt32>, identity: PeerIdentity, target: NodeID) {
+  package init(versions: ClosedRange<UInt32>, identity: PeerIdentity, target: NodeID, isForSnapshots: Bool = false) {
     self.versions = versions
     self.identity = identity
     self.target = target
+    self.isForSnapshots = isForSnapshots
   }
 }
 
@@ -67,6 +70,7 @@ extension Codec {
     message.incarnation = hello.identity.incarnation
     message.target = hello.target.rawValue
     message.start = hello.identity.start
+    message.for_snapshots = hello.isForSnapshots ? 1 : 0
     message.n_members = hello.identity.members.count
     message.members = memory.array(hello.identity.members.map(\.rawValue))
     withParts(of: hello.identity) { cluster, disk, fingerprint, standings in
@@ -94,7 +98,7 @@ extension Codec {
           incarnation: message.incarnation, fingerprint: text(message.fingerprint), start: message.start,
           members: nodes(message.members, message.n_members),
           standings: elements(message.standings, message.n_standings).map(Standing.init)),
-        target: NodeID(message.target))
+        target: NodeID(message.target), isForSnapshots: message.for_snapshots != 0)
     }
   }
 

@@ -74,6 +74,7 @@ extension Codec {
     packed.commit = request.commit.rawValue
     packed.read_round = request.readRound
     packed.stored_by_all = request.storedByAll.rawValue
+    packed.needs_snapshot = request.needsSnapshot ? 1 : 0
     pack(&packed)
   }
 
@@ -196,7 +197,7 @@ extension Codec {
       let request = AppendRequest(
         term: Term(packed.term), previous: previous, entries: LogSlice(first: first, last: previous.index),
         commit: LogIndex(packed.commit), readRound: packed.read_round,
-        storedByAll: LogIndex(packed.stored_by_all))
+        storedByAll: LogIndex(packed.stored_by_all), needsSnapshot: packed.needs_snapshot != 0)
       return ReceivedMessage(
         group: GroupID(packed.group), message: .append(request), entries: nil, previousChain: packed.previous_chain)
     }

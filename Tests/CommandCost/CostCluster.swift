@@ -60,7 +60,7 @@ final class CostCluster {
           appliers: [
             ImmediateApplier(group: .first, machine: ServiceMachine(services: [KeyValue.self, Counter.self]))
           ],
-          links: link, disk: queue, snapshots: CostSnapshots(),
+          links: link, disk: queue, snapshots: CostSnapshots(), installs: CostInstalls(),
           observe: { _ in }, clock: CostClock.now))
       links.append(link)
       peerReplies.append(

@@ -213,6 +213,17 @@ final class SnapshotJournal: SnapshotQueue {
   func write(_ job: SnapshotJob) { jobs.append(job) }
 }
 
+/// Keeps what a node asks for of other nodes' snapshots; the test says what becomes of it.
+final class InstallJournal: InstallQueue {
+  var jobs: [InstallJob] = []
+  var cancelled = 0
+  var settled: [(index: LogIndex, isOfUse: Bool)] = []
+  func begin(_ job: InstallJob) { jobs.append(job) }
+  func cancel(_ group: GroupID) { cancelled += 1 }
+  func settle(_ group: GroupID, at index: LogIndex, isOfUse: Bool) { settled.append((index, isOfUse)) }
+  func progress(of group: GroupID) -> InstallProgress? { nil }
+}
+
 /// One node with a disk and links that do as they are told.
 final class TestNode {
   let id: NodeID
@@ -220,6 +231,7 @@ final class TestNode {
   let disk = FakeDisk()
   let journal = Journal()
   let snapshots = SnapshotJournal()
+  let installs = InstallJournal()
   let node: Node
   private let codec = Codec(maximumMessage: 1 << 24)
   private var peerReplies: [(peer: NodeID, replies: FramedReplies)] = []
@@ -237,7 +249,8 @@ final class TestNode {
     node = try Node(
       configuration, recovered: recovered,
       appliers: [ImmediateApplier(restored ?? Executor(group: .first, machine: Tape()))], stored: stored, links: links,
-      disk: disk, snapshots: snapshots, observe: { journal.events.append($0) }, clock: clock, isChecking: true)
+      disk: disk, snapshots: snapshots, installs: installs, observe: { journal.events.append($0) }, clock: clock,
+      isChecking: true)
   }
 
   var group: Group { node.group(.first)! }

@@ -74,6 +74,43 @@ extension Servers {
       }
     }
 
+    @Test(
+      "a follower that is away for too long gets a snapshot, from the other follower, and votes and serves as before")
+    func leftBehind() async throws {
+      func brief(_ configuration: inout ServerConfiguration) {
+        Self.small(&configuration)
+        configuration.retainedBytes = 0
+      }
+      try await Cluster.with(3, brief) { cluster in
+        let leader = try await cluster.waitForLeader()
+        let (away, other) = (leader % 3 + 1, (leader + 1) % 3 + 1)
+        try await cluster.stop(away)
+        let client = cluster.client(leader)
+        let before = try await group(cluster, leader)
+        try await write(4, client, "a")
+        try await eventually("both begin further on") {
+          let groups = try await (group(cluster, leader), group(cluster, other))
+          return min(groups.0.firstIndex, groups.1.firstIndex) > before.lastIndex + 1
+        }
+        try await cluster.start(away, brief)
+        try await eventually("it has all of it") {
+          let (one, two) = try await (group(cluster, leader), group(cluster, away))
+          return one.digest == two.digest && one.appliedIndex == two.appliedIndex
+            && two.firstIndex > before.lastIndex + 1
+        }
+        #expect(cluster.logs.contains("node\(other) notice: node \(away) reads the snapshot up to entry"))
+        #expect(cluster.logs.contains("node\(away) notice: installed the snapshot up to entry"))
+        // What it has got is its own from now on: after a restart too, and for a majority with it alone.
+        try await cluster.stop(away)
+        try await cluster.start(away, brief)
+        try await cluster.stop(other)
+        try await write(1, client, "b")
+        let fresh = cluster.client(away)
+        #expect(try await fresh.get("b-7")?.hasPrefix("31 ") == true)
+        #expect(try await fresh.get("a-7")?.hasPrefix("127 ") == true)
+      }
+    }
+
     @Test("a damaged snapshot is named, and the one before it serves, with the log behind that")
     func damaged() async throws {
       try await Cluster.with(1, Self.small) { cluster in

@@ -30,6 +30,8 @@ typedef struct Lockstep__Wire__V1__ReadIndexRequest Lockstep__Wire__V1__ReadInde
 typedef struct Lockstep__Wire__V1__ReadIndexReply Lockstep__Wire__V1__ReadIndexReply;
 typedef struct Lockstep__Wire__V1__ForwardRequest Lockstep__Wire__V1__ForwardRequest;
 typedef struct Lockstep__Wire__V1__ForwardReply Lockstep__Wire__V1__ForwardReply;
+typedef struct Lockstep__Wire__V1__SnapshotRead Lockstep__Wire__V1__SnapshotRead;
+typedef struct Lockstep__Wire__V1__SnapshotPart Lockstep__Wire__V1__SnapshotPart;
 
 
 /* --- enums --- */
@@ -65,10 +67,14 @@ struct  Lockstep__Wire__V1__PeerHello
   uint64_t *members;
   size_t n_standings;
   Lockstep__Wire__V1__Standing **standings;
+  /*
+   * the connection carries SnapshotRead to the one that accepts, SnapshotPart back, nothing else
+   */
+  protobuf_c_boolean for_snapshots;
 };
 #define LOCKSTEP__WIRE__V1__PEER_HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__peer_hello__descriptor) \
-    , 0, 0, {0,NULL}, 0, {0,NULL}, 0, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0,NULL }
+    , 0, 0, {0,NULL}, 0, {0,NULL}, 0, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0,NULL, 0 }
 
 
 /*
@@ -160,6 +166,10 @@ struct  Lockstep__Wire__V1__AppendRequest
    */
   uint64_t stored_by_all;
   /*
+   * the receiver needs what is up to previous_index, and the leader has it only in a snapshot
+   */
+  protobuf_c_boolean needs_snapshot;
+  /*
    * the last field: spliced in as they are in the log
    */
   size_t n_entries;
@@ -167,7 +177,7 @@ struct  Lockstep__Wire__V1__AppendRequest
 };
 #define LOCKSTEP__WIRE__V1__APPEND_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__append_request__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL }
 
 
 struct  Lockstep__Wire__V1__AppendReply
@@ -327,6 +337,55 @@ struct  Lockstep__Wire__V1__ForwardReply
 #define LOCKSTEP__WIRE__V1__FORWARD_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__forward_reply__descriptor) \
     , 0, {0,NULL}, {0,NULL} }
+
+
+/*
+ * Bytes of a snapshot file, asked of any node that may have it (Raft figure 13, InstallSnapshot, but the receiver asks): the
+ * files of all replicas up to one entry are the same.
+ */
+struct  Lockstep__Wire__V1__SnapshotRead
+{
+  ProtobufCMessage base;
+  uint64_t group;
+  /*
+   * of the last entry that is in it; 0: the last snapshot that there is
+   */
+  uint64_t index;
+  /*
+   * with index 0: one that reaches so far, or none
+   */
+  uint64_t at_least;
+  uint64_t offset;
+  /*
+   * at most so many bytes
+   */
+  uint64_t length;
+};
+#define LOCKSTEP__WIRE__V1__SNAPSHOT_READ__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__snapshot_read__descriptor) \
+    , 0, 0, 0, 0, 0 }
+
+
+struct  Lockstep__Wire__V1__SnapshotPart
+{
+  ProtobufCMessage base;
+  uint64_t group;
+  uint64_t index;
+  uint64_t file_bytes;
+  uint64_t offset;
+  /*
+   * of the sender now: a leader of an earlier one may lack what is in the snapshot
+   */
+  uint64_t term;
+  /*
+   * there is no such part here, and why
+   */
+  char *refusal;
+  ProtobufCBinaryData data;
+};
+#define LOCKSTEP__WIRE__V1__SNAPSHOT_PART__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__snapshot_part__descriptor) \
+    , 0, 0, 0, 0, 0, (char *)protobuf_c_empty_string, {0,NULL} }
 
 
 /* Lockstep__Wire__V1__PeerHello methods */
@@ -595,6 +654,44 @@ Lockstep__Wire__V1__ForwardReply *
 void   lockstep__wire__v1__forward_reply__free_unpacked
                      (Lockstep__Wire__V1__ForwardReply *message,
                       ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__SnapshotRead methods */
+void   lockstep__wire__v1__snapshot_read__init
+                     (Lockstep__Wire__V1__SnapshotRead         *message);
+size_t lockstep__wire__v1__snapshot_read__get_packed_size
+                     (const Lockstep__Wire__V1__SnapshotRead   *message);
+size_t lockstep__wire__v1__snapshot_read__pack
+                     (const Lockstep__Wire__V1__SnapshotRead   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__snapshot_read__pack_to_buffer
+                     (const Lockstep__Wire__V1__SnapshotRead   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__SnapshotRead *
+       lockstep__wire__v1__snapshot_read__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__snapshot_read__free_unpacked
+                     (Lockstep__Wire__V1__SnapshotRead *message,
+                      ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__SnapshotPart methods */
+void   lockstep__wire__v1__snapshot_part__init
+                     (Lockstep__Wire__V1__SnapshotPart         *message);
+size_t lockstep__wire__v1__snapshot_part__get_packed_size
+                     (const Lockstep__Wire__V1__SnapshotPart   *message);
+size_t lockstep__wire__v1__snapshot_part__pack
+                     (const Lockstep__Wire__V1__SnapshotPart   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__snapshot_part__pack_to_buffer
+                     (const Lockstep__Wire__V1__SnapshotPart   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__SnapshotPart *
+       lockstep__wire__v1__snapshot_part__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__snapshot_part__free_unpacked
+                     (Lockstep__Wire__V1__SnapshotPart *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Lockstep__Wire__V1__PeerHello_Closure)
@@ -639,6 +736,12 @@ typedef void (*Lockstep__Wire__V1__ForwardRequest_Closure)
 typedef void (*Lockstep__Wire__V1__ForwardReply_Closure)
                  (const Lockstep__Wire__V1__ForwardReply *message,
                   void *closure_data);
+typedef void (*Lockstep__Wire__V1__SnapshotRead_Closure)
+                 (const Lockstep__Wire__V1__SnapshotRead *message,
+                  void *closure_data);
+typedef void (*Lockstep__Wire__V1__SnapshotPart_Closure)
+                 (const Lockstep__Wire__V1__SnapshotPart *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -659,6 +762,8 @@ extern const ProtobufCMessageDescriptor lockstep__wire__v1__read_index_request__
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__read_index_reply__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__forward_request__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__forward_reply__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_read__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_part__descriptor;
 
 PROTOBUF_C__END_DECLS
 

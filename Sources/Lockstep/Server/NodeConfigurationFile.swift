@@ -5,7 +5,8 @@ import Glibc
 enum NodeConfigurationFile {
   static let names = [
     "id", "dir", "listen", "peer-listen", "members", "leader", "cluster", "maximum-request-bytes", "segment-bytes",
-    "snapshot-log-bytes", "snapshot-age", "log-level",
+    "snapshot-log-bytes", "snapshot-age", "retain", "snapshot-rate",
+    "log-level",
   ]
   private static let maximumBytes = 64 << 10
 

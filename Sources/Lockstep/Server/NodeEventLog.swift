@@ -30,6 +30,19 @@ extension RepeatingLog {
       log(
         .notice, "snapshots of group \(group)", "\(last.index)",
         "snapshot up to entry \(last.index): \(bytes) bytes in \(nanoseconds / 1_000_000) ms")
+    case .installBegins(let group, let index, let leader):
+      log(
+        .notice, "installs of group \(group)", "begins",
+        "this node is behind what the log of node \(leader) still has: it fetches a snapshot that reaches entry \(index), and answers from what it has meanwhile"
+      )
+    case .installWaits(let group, let reason):
+      log(
+        .warning, "waiting for a snapshot of group \(group)", reason, "no snapshot yet: \(reason); the next try follows"
+      )
+    case .installed(let group, let last, let bytes, let nanoseconds):
+      log(
+        .notice, "installs of group \(group)", "\(last.index)",
+        "installed the snapshot up to entry \(last.index): \(bytes) bytes in \(nanoseconds / 1_000_000) ms")
     case .snapshotFailed(let group, let index, let reason):
       log(
         .error, "snapshots of group \(group)", reason,

@@ -41,6 +41,15 @@ public struct NodeOptions: ParsableArguments {
   )
   public var snapshotAge: String = "6h"
 
+  @Option(
+    help: ArgumentHelp(
+      "Log that may gather while a member that is behind holds up its beginning; then it gets a snapshot.",
+      valueName: "bytes"))
+  public var retain: String = "64MiB"
+
+  @Option(help: ArgumentHelp("What is fetched of another node's snapshot in a second, at most.", valueName: "bytes"))
+  public var snapshotRate: String = "512MiB"
+
   @Option(help: "trace, debug, info, notice, warning, error or critical; to stderr.")
   public var logLevel: String = "info"
 
@@ -76,6 +85,8 @@ public struct NodeOptions: ParsableArguments {
       throw ValidationFailure("--snapshot-age '\(snapshotAge)' is no time; write it like 30m or 6h")
     }
     configuration.snapshotAge = age
+    configuration.retainedBytes = try Self.bytes(retain, "--retain")
+    configuration.snapshotBytesPerSecond = try Self.bytes(snapshotRate, "--snapshot-rate")
     configuration.isDirectoryMoved = movedDirectory
     if let problem = configuration.problem { throw ValidationFailure(problem) }
     return configuration
@@ -85,6 +96,13 @@ public struct NodeOptions: ParsableArguments {
   public struct ValidationFailure: Error, Sendable {
     public let message: String
     init(_ message: String) { self.message = message }
+  }
+
+  private static func bytes(_ text: String, _ flag: String) throws(ValidationFailure) -> Int {
+    guard let count = ByteCount(text) else {
+      throw ValidationFailure("\(flag) '\(text)' is no number of bytes; write it like 1048576, 64MiB or 10GB")
+    }
+    return count.bytes
   }
 
   private static func endpoint(_ text: String, _ flag: String) throws(ValidationFailure) -> Endpoint {

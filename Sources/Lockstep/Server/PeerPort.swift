@@ -49,6 +49,10 @@ final class PeerPort {
   private var links: [(id: NodeID, link: Link, connection: Connection?)] = []
   private var accepted: [(id: NodeID, connection: Connection)] = []
   private var listener: Listener?
+  /// To the node whose snapshot is fetched.
+  private var snapshotLink: (id: NodeID, link: Link)?
+  weak var receiver: SnapshotReceiver?
+  weak var sender: SnapshotSender?
 
   init(
     identity: PeerIdentity, addresses: AddressBook, memory: PeerMemory, eventLoop: any EventLoop, log: RepeatingLog,
@@ -81,20 +85,46 @@ final class PeerPort {
 
   func dialAll() {
     for member in addresses.others(than: identity.node) {
-      guard let endpoint = Endpoint(member.address) else {
-        preconditionFailure("the address \(member.address) was made from an endpoint")
-      }
-      let link = Link(
-        host: endpoint.host, port: endpoint.port, on: eventLoop, limits: limits,
-        seed: identity.node.rawValue << 32 ^ member.node.rawValue, delegate: self)
+      let link = link(to: member)
       links.append((member.node, link, nil))
       link.start()
     }
   }
 
+  private func link(to member: DiskIdentity.Member) -> Link {
+    guard let endpoint = Endpoint(member.address) else {
+      preconditionFailure("the address \(member.address) was made from an endpoint")
+    }
+    return Link(
+      host: endpoint.host, port: endpoint.port, on: eventLoop, limits: limits,
+      seed: identity.node.rawValue << 32 ^ member.node.rawValue, delegate: self)
+  }
+
+  /// The receiver is told what comes of it, once.
+  func dialForSnapshots(_ node: NodeID) {
+    hangUpForSnapshots()
+    guard let member = addresses.others(than: identity.node).first(where: { $0.node == node }) else {
+      preconditionFailure("node \(node) is no member")
+    }
+    let link = link(to: member)
+    snapshotLink = (node, link)
+    link.start()
+  }
+
+  func hangUpForSnapshots() {
+    snapshotLink?.link.stop(reason: .local("no more of the snapshot is needed"))
+    snapshotLink = nil
+  }
+
+  private func snapshotLinkFailed(_ reason: String) {
+    hangUpForSnapshots()
+    receiver?.closed(reason)
+  }
+
   /// `done` is called when the port is free.
   func stop(_ done: @escaping () -> Void) {
     for (_, link, _) in links { link.stop(reason: .local("this node stops")) }
+    hangUpForSnapshots()
     guard let listener else { return done() }
     listener.close(reason: .local("this node stops"), completion: done)
   }
@@ -177,6 +207,14 @@ final class PeerPort {
   private func establish(_ other: PeerIdentity, _ connection: Connection, _ context: Context) {
     let peer = other.node
     connection.established()
+    if context.handshake.isForSnapshots {
+      if connection.role == .accepted {
+        sender?.established(connection, with: peer)
+      } else {
+        receiver?.established(connection)
+      }
+      return
+    }
     refusing.removeAll { $0 == peer }
     if connection.role == .accepted {
       context.replies = FramedReplies(
@@ -295,6 +333,12 @@ extension PeerPort: ConnectionDelegate {
       connection.context = Context(Handshake(accepting: identity))
       return
     }
+    if let (peer, link) = snapshotLink, link.connection === connection {
+      let (handshake, hello) = Handshake.dialing(peer, as: identity, isForSnapshots: true)
+      connection.context = Context(handshake)
+      say(hello, connection)
+      return
+    }
     guard let (peer, _, _) = links.first(where: { $0.link.connection === connection }) else {
       connection.closeNow(reason: .local("not wanted any more"))
       return
@@ -316,6 +360,7 @@ extension PeerPort: ConnectionDelegate {
         received(word, connection, context)
         return
       }
+      if context.handshake.isForSnapshots { return try receivedOfSnapshot(kind, payload, connection) }
       guard connection.role == .accepted, let peer = context.handshake.peer else {
         throw WireError("a frame of kind \(kind.rawValue) on a connection that carries none this way")
       }
@@ -330,6 +375,16 @@ extension PeerPort: ConnectionDelegate {
     }
   }
 
+  private func receivedOfSnapshot(
+    _ kind: FrameKind, _ payload: UnsafeRawBufferPointer, _ connection: Connection
+  ) throws(WireError) {
+    switch (connection.role, kind) {
+    case (.accepted, .snapshotRead): sender?.received(try frames.unpackSnapshotRead(payload), over: connection)
+    case (.dialed, .snapshotPart): receiver?.received(try frames.unpackSnapshotPart(payload))
+    default: throw WireError("a frame of kind \(kind.rawValue) on a connection for snapshots")
+    }
+  }
+
   func connectionReadCompleted(_ connection: Connection) { server?.scheduleTurn() }
 
   func connectionWritabilityChanged(_ connection: Connection) {}
@@ -338,6 +393,14 @@ extension PeerPort: ConnectionDelegate {
     guard let context = connection.context as? Context else { return }
     accepted.removeAll { $0.connection === connection }
     let peer = context.handshake.peer
+    if context.handshake.isForSnapshots {
+      if connection.role == .accepted {
+        sender?.closed(connection)
+      } else if snapshotLink?.id == peer {
+        snapshotLinkFailed("\(reason)")
+      }
+      return
+    }
     if connection.role == .accepted {
       if context.isRefused { return }
       let topic = peer.map { "from node \($0)" } ?? "from strangers"
@@ -359,6 +422,7 @@ extension PeerPort: ConnectionDelegate {
   }
 
   func link(_ link: Link, dialFailed reason: String) {
+    if snapshotLink?.link === link { return snapshotLinkFailed(reason) }
     guard let (peer, _, _) = links.first(where: { $0.link === link }) else { return }
     complain(peer, reason)
   }

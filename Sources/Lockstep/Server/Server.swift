@@ -122,11 +122,19 @@ public final class Server: Sendable {
       store: stored.snapshots,
       finished: { result in eventLoop.execute { later.value?.server.snapshotFinished(result) } },
       failed: { error in eventLoop.execute { later.value?.server.diskFailed(error) } })
+    // Unsafe: a value, which is copied for each state that is restored.
+    nonisolated(unsafe) let first = stored.first
+    let transfers = TransferQueue(
+      store: stored.snapshots, eventLoop: eventLoop,
+      worker: FetchWorker(store: stored.snapshots) { file throws(StorageError) in
+        ImmediateApplier(try StateRecovery.executor(from: file, first: first))
+      })
     let disk = DiskThread(
       worker: stored.worker,
       finished: { result in eventLoop.execute { later.value?.server.diskFinished(result) } },
       ended: { error in
         snapshots.stop()
+        transfers.stop()
         store.close()
         end.finish(error.map { .failure(ServerFailure($0)) } ?? .success(()))
       })
@@ -146,17 +154,24 @@ public final class Server: Sendable {
         acknowledged: { acknowledged, failed in
           disk.submit(.task { do throws(StorageError) { try store.store(acknowledged) } catch { failed(error) } })
         }), maximumReplyBytes: configuration.driver.replyBytes)
+    let receiver = SnapshotReceiver(
+      peers: peers, queue: transfers, tickMilliseconds: configuration.tickMilliseconds,
+      bytesPerSecond: configuration.snapshotBytesPerSecond,
+      observe: { log.log($0, tickMilliseconds: configuration.tickMilliseconds) })
+    let sender = SnapshotSender(queue: transfers, log: log)
+    (peers.receiver, peers.sender) = (receiver, sender)
     do throws(WireError) {
       let node = try Node(
         configuration.node(cluster: stored.identity.cluster, incarnation: stored.identity.incarnation),
         recovered: stored.groups, appliers: [ImmediateApplier(stored.executor)],
         stored: stored.snapshot.map { [$0] } ?? [], links: peers, disk: disk, snapshots: snapshots,
+        installs: receiver,
         observe: { log.log($0, tickMilliseconds: configuration.tickMilliseconds) },
         clock: { NIODeadline.now().uptimeNanoseconds })
       let running = Running(
         ServerLoop(
           configuration: configuration, identity: stored.identity, eventLoop: eventLoop, logger: logger, disk: disk,
-          peers: peers, node: node,
+          peers: peers, receiver: receiver, sender: sender, node: node,
           failed: { failure in
             logger.critical("\(failure.message)")
             end.finish(.failure(failure))

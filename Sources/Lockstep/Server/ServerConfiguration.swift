@@ -26,6 +26,10 @@ public struct ServerConfiguration: Sendable {
   /// Log behind the last snapshot that leads to the next one, in bytes; a snapshot that is larger itself waits for as much
   /// log as it has bytes.
   public var snapshotLogBytes: Int
+  /// Log that may gather while a member that is behind holds up its beginning: after that it gets a snapshot. In bytes.
+  public var retainedBytes: Int
+  /// What this node fetches of another's snapshot in a second, at most. In bytes.
+  public var snapshotBytesPerSecond: Int
   /// A snapshot that is older is followed by another, if anything was applied since.
   public var snapshotAge: Duration
   /// One unit of the core's time, in milliseconds.
@@ -39,6 +43,7 @@ public struct ServerConfiguration: Sendable {
     var limits = DriverLimits()
     limits.requestBytes = maximumRequestBytes
     limits.snapshotLogBytes = snapshotLogBytes
+    limits.retainedBytes = retainedBytes
     let (seconds, attoseconds) = snapshotAge.components
     limits.snapshotAge = UInt64(clamping: seconds) * 1_000_000_000 + UInt64(clamping: attoseconds / 1_000_000_000)
     return limits
@@ -58,6 +63,8 @@ public struct ServerConfiguration: Sendable {
     maximumRequestBytes = 1024 * 1024
     segmentBytes = 64 * 1024 * 1024
     snapshotLogBytes = 512 * 1024 * 1024
+    retainedBytes = 64 * 1024 * 1024
+    snapshotBytesPerSecond = 512 * 1024 * 1024
     snapshotAge = .seconds(6 * 3600)
     tickMilliseconds = 10
   }
@@ -87,6 +94,10 @@ public struct ServerConfiguration: Sendable {
     }
     if snapshotLogBytes < 64 * 1024 {
       return "a snapshot after \(snapshotLogBytes) bytes of log is one after less than 64 KiB"
+    }
+    if retainedBytes < 0 { return "\(retainedBytes) bytes of log cannot be kept for members that are behind" }
+    if snapshotBytesPerSecond < 1024 * 1024 {
+      return "a snapshot that is fetched at \(snapshotBytesPerSecond) bytes a second comes at less than 1 MiB a second"
     }
     if snapshotAge < .seconds(1) || snapshotAge > .seconds(366 * 86_400) {
       return "a snapshot's age of \(snapshotAge) is not between a second and a year"

@@ -16,6 +16,8 @@ final class ServerLoop {
   let logger: Logger
   let disk: DiskThread
   let peers: PeerPort
+  private let receiver: SnapshotReceiver
+  private let sender: SnapshotSender
   let clients: ClientPort
   private(set) var node: Node
   /// Between two turns of which the first has left work to the second.
@@ -35,7 +37,8 @@ final class ServerLoop {
 
   init(
     configuration: ServerConfiguration, identity: PeerIdentity, eventLoop: any EventLoop, logger: Logger,
-    disk: DiskThread, peers: PeerPort, node: Node, failed: @escaping (ServerFailure) -> Void
+    disk: DiskThread, peers: PeerPort, receiver: SnapshotReceiver, sender: SnapshotSender, node: Node,
+    failed: @escaping (ServerFailure) -> Void
   ) {
     self.configuration = configuration
     self.identity = identity
@@ -43,10 +46,14 @@ final class ServerLoop {
     self.logger = logger
     self.disk = disk
     self.peers = peers
+    self.receiver = receiver
+    self.sender = sender
     self.node = node
     self.failed = failed
     clients = ClientPort(logger: logger, requestBytes: configuration.maximumRequestBytes)
     peers.server = self
+    receiver.server = self
+    sender.server = self
     clients.server = self
   }
 
@@ -57,6 +64,7 @@ final class ServerLoop {
     ticks = RepeatingTimer(on: eventLoop, every: interval) {
       self.node.tick(now: self.monotonic, wall: WallClock.now())
       self.disk.tick()
+      self.receiver.tick()
       self.clients.tick()
       self.scheduleTurn()
     }

@@ -15,6 +15,8 @@ struct StoredState {
   let worker: DiskWorker
   let groups: [RecoveredGroup]
   let snapshots: SnapshotStore
+  /// The machine as it is before the first command.
+  let first: any StateMachine
   /// The first group's state, as it is before what the log has behind it, and the snapshot that it comes from.
   let executor: Executor
   let snapshot: StoredSnapshot?
@@ -37,15 +39,19 @@ struct StoredState {
           var generator = SystemRandomNumberGenerator()
           return (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
         }, isMoved: configuration.isDirectoryMoved, options: options)
-      let (opened, groups, report) = try DurableLog.open(directory, options: options)
+      let (opened, found, report) = try DurableLog.open(directory, options: options)
       // Unsafe: read here for the state, and after that by the disk's worker alone.
       nonisolated(unsafe) let log = opened
       for notice in report.notices { logger.notice("recovery: \(notice)") }
+      let snapshots = SnapshotStore(directory)
+      let completed = try InstallRecovery(store: snapshots, log: log).complete(
+        .first, recovered: found.first { $0.group == .first }
+      ) { logger.notice("recovery: \($0)") }
+      let groups = found.filter { $0.group != .first } + (completed.map { [$0] } ?? [])
       for group in groups {
         logger.notice(
           "recovered \(group.last.index) entries, the last of term \(group.last.term); term \(group.hardState.term)")
       }
-      let snapshots = SnapshotStore(directory)
       let recovery = StateRecovery(store: snapshots, log: log) { logger.error("recovery: \($0)") }
       let (executor, snapshot) = try recovery.restore(
         .first, first: machine, recovered: groups.first { $0.group == .first })
@@ -61,7 +67,7 @@ struct StoredState {
         identity: identity, addresses: addresses,
         memory: PeerMemory(peers: directory.peers, acknowledged: try directory.acknowledged()),
         store: PeerStore(directory), worker: DiskWorker(log: log), groups: groups,
-        snapshots: snapshots, executor: executor, snapshot: snapshot)
+        snapshots: snapshots, first: machine, executor: executor, snapshot: snapshot)
     } catch { throw ServerFailure(error) }
   }
 }

@@ -8,7 +8,7 @@ import LockstepWire
 final class ApplyLane {
   private let group: GroupID
   private let context: NodeContext
-  private let applier: any Applier
+  private var applier: any Applier
   /// Committed up to here: never behind what is submitted.
   private var target: LogIndex
   /// Entries are being read from the disk to be applied next.
@@ -62,6 +62,15 @@ final class ApplyLane {
   var appliedChain: UInt64? { applier.submitted == applied ? submittedChain : nil }
 
   func freeze() -> FrozenState? { applier.freeze() }
+
+  /// Another state takes the place of this one; what it was asked, and has not answered, it never will.
+  func reset(to other: any Applier, chain: UInt64) {
+    applier = other
+    submittedChain = chain
+    isUnderWay = false
+    target = max(target, other.applied)
+    noteCaughtUp()
+  }
 
   // MARK: Applying
 

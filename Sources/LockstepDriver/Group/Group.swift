@@ -15,7 +15,11 @@ final class Group {
   private let reads: ReadQueue
   private let lane: ApplyLane
   private let snapshots: SnapshotLane
+  private let installs: InstallLane
+  /// What has arrived, for the time of the step that takes it.
+  private var arrived: InstallResult?
   private let stages: GroupStages
+  private let sender: MessageSender
   private let admission: Admission
   /// Empty, but for the time of a step; kept for its memory.
   private var spareEffects: [Effect] = []
@@ -36,17 +40,18 @@ final class Group {
       group: id, context: context, applier: applier, chain: snapshot?.header.last.chain,
       commit: replica.hardState.commit)
     snapshots = SnapshotLane(group: id, context: context, configuration: configuration, last: snapshot)
+    installs = InstallLane(group: id, context: context, members: configuration.members)
     lane.replay(through: replica.log.last)
     proposals = Proposals(group: id, context: context)
     reads = ReadQueue(context: context, firstID: Node.firstID(seed: configuration.seed))
     stages = GroupStages(recorder: context.stages)
     admission = Admission(limits: configuration.driver)
+    sender = MessageSender(group: id, context: context, tail: tail, lane: lane, stages: stages)
   }
 
   // What the replica's own computed properties say, from what it stores: those are asked of a copy of all of it.
   private var term: Term { replica.hardState.term }
   private var commit: LogIndex { replica.hardState.commit }
-  private var members: Members { replica.configurations[replica.configurations.count - 1].members }
   var isLeading: Bool { replica.role == .leader }
   var areWritesDue: Bool { tail.areWritesDue }
   var leader: NodeID? {
@@ -99,6 +104,7 @@ final class Group {
   /// Returns whether something follows from it that belongs to a turn.
   func tick() -> Bool {
     let hasHappened = step(.tick)
+    installs.cancelIfReached(commit)
     let isStateDue = snapshots.tick(lane, log: replica.log.base.index, storedByAll: replica.storedByAll)
     return reads.retryStalled() || isStateDue || hasHappened || replica.isTurnDue
   }
@@ -109,6 +115,8 @@ final class Group {
   }
 
   func stored(_ write: WriteID) { step(.stored(write)) }
+  /// The disk has heard where the log begins.
+  func baseIsStored(_ base: LogIndex) { installs.baseIsStored(base) }
   func transferRequested(to peer: NodeID) { step(.transferRequested(peer)) }
   func stopRequested() { step(.stopRequested) }
   /// The lead is about to go to another node.
@@ -126,19 +134,45 @@ final class Group {
     }
     // It would lead, and answer nobody until it has carried out what it still has to.
     if case .timeoutNow = received.message, !lane.isCaughtUp { return }
-    var entries = ReceivedEntries.none
-    if let block = received.entries {
-      entries = ReceivedEntries(
-        first: block.first, terms: block.terms, ends: block.ends, configurations: received.configurations)
+    let entries = received.entries.map {
+      ReceivedEntries(first: $0.first, terms: $0.terms, ends: $0.ends, configurations: received.configurations)
     }
     tail.receiving(received.entries) {
-      withEffects { replica.step(received.message, entries: entries, from: peer, into: &$0) }
+      withEffects { replica.step(received.message, entries: entries ?? .none, from: peer, into: &$0) }
     }
     if case .appendReply(let reply) = received.message { stages.isAcknowledged(reply, term: term, by: peer) }
   }
 
   func snapshotFinished(_ result: SnapshotResult) { snapshots.finished(result) }
   func snapshotRequested(_ answer: @escaping SnapshotAnswer) { snapshots.request(answer) }
+
+  /// A snapshot of another node is here, durably, and takes the place of the log, unless that has gone on meanwhile.
+  func installFinished(_ result: InstallResult) {
+    guard installs.arrived() else { return }
+    let base = result.snapshot.header.last
+    do throws(WireError) {
+      let members = try Codec.members(from: base.members)
+      arrived = result
+      step(.installed(base.id, members, term: result.term))
+      installs.taken(result.snapshot, isOfUse: arrived == nil)
+      arrived = nil
+    } catch { context.fail(.corrupted(id, base.id.index, error.description)) }
+  }
+
+  /// "Discard the entire log", and "reset state machine using snapshot contents" (Raft figure 13, steps 7 and 8).
+  private func reset() {
+    guard let result = arrived.take() else { preconditionFailure("a log that begins anew, and nothing has arrived") }
+    let header = result.snapshot.header
+    tail.reset(to: header.last, time: header.time)
+    lane.reset(to: result.applier, chain: header.last.chain)
+    proposals.overtaken(by: header.last.id.index, leader: leader)
+    snapshots.installed(result.snapshot, appliedBytes: lane.appliedBytes)
+  }
+
+  /// Of entries that are not in the log any more.
+  func isObsolete(_ work: DiskJob.Work) -> Bool {
+    if case .read(_, let first, _, _, _) = work { first <= replica.log.base.index } else { false }
+  }
 
   func entriesRead(_ purpose: DiskJob.Purpose, _ blocks: [EntryBlock]) {
     switch purpose {
@@ -171,7 +205,6 @@ final class Group {
 
   /// All that follows from a write that was done at once.
   func endTurn() { step(.turnEnded) }
-
   func handedOver(at now: UInt64) { stages.handedOver(at: now) }
 
   func takeWrites(note: (WriteID) -> Void, into list: inout [LogWrite]) {
@@ -199,7 +232,7 @@ final class Group {
   private func writeStateDown() -> Bool {
     snapshots.consider(lane, durable: replica.log.durable) { replica.members(at: lane.applied) }
     let (begin, stored) = (replica.log.base.index, replica.storedByAll)
-    guard let base = snapshots.base(behind: begin, storedByAll: stored) else { return false }
+    guard let base = snapshots.base(behind: begin, storedByAll: stored, lane) else { return false }
     step(.compacted(base.id))
     guard replica.log.base == base.id else { return false }
     tail.begin(behind: base)
@@ -234,13 +267,15 @@ final class Group {
     case .append(let first, let count, let content): append(first, count, content)
     case .accept(let slice): accept(slice)
     case .store(let write): tail.add(write)
-    case .send(let message, let peer): send(message, to: peer)
+    case .send(let message, let peer): sender.send(message, to: peer)
     case .load(let peer, let first, let maximumBytes):
       read(.follower(peer), from: first, through: replica.log.durable, maximumBytes: maximumBytes)
     case .commit(let index):
       stages.isCommitted(index)
       lane.committed(index)
     case .proposalRefused(let refusal): proposals.refused(refusal, leader: leader)
+    case .snapshotNeeded(let entry, let leader): installs.needed(entry, leader: leader)
+    case .reset: reset()
     case .readReady(let read, let index): reads.confirmed(read, at: index, applied: lane.applied)
     case .readRefused(let read, let refusal): reads.refused(read, refusal, leader: leader)
     case .roleChanged(let role, let term, let leader): roleChanged(role, term, leader)
@@ -275,53 +310,18 @@ final class Group {
     context.observe(.roleChanged(id, role, term: term, leader: leader))
   }
 
-  private func send(_ message: Message, to peer: NodeID) {
-    context.stages.isSending()
-    let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-    // What a link drops, the protocol sends again.
-    switch message {
-    case .append(let request) where !request.entries.isEmpty:
-      tail.withEntries(request.entries) { bytes, chain in
-        _ = context.links.send(message, of: id, previousChain: chain, entries: bytes, to: peer)
-        stages.isSent(request.entries, to: peer)
-      }
-    case .append(let request):
-      let chain = tail.chain(at: request.previous.index) ?? 0
-      _ = context.links.send(message, of: id, previousChain: chain, entries: nothing, to: peer)
-    case .appendReply(var reply):
-      if !lane.isCaughtUp { reply.isReplaying = true }
-      _ = context.links.send(.appendReply(reply), of: id, previousChain: 0, entries: nothing, to: peer)
-    case .vote, .voteReply, .timeoutNow, .readIndex, .readIndexReply:
-      _ = context.links.send(message, of: id, previousChain: 0, entries: nothing, to: peer)
-    }
-  }
-
   private func read(_ purpose: DiskJob.Purpose, from first: LogIndex, through last: LogIndex, maximumBytes: Int) {
     let work = DiskJob.Work.read(id, from: first, through: last, maximumBytes: maximumBytes, runs: replica.log.runs)
     context.submit(DiskJob(group: id, purpose: purpose, work: work))
   }
 
-  /// What the replies to all commands of a block have in common: among it the voters that this node knows to hold all
-  /// that is committed, on a leader at least a majority by the rule of commitment.
-  private func evidence() -> Evidence {
-    var evidence = Evidence(node: context.id, leader: leader)
-    evidence.acknowledgement = .quorum
-    // Who does not lead any more knows for certain of itself alone: that there was a majority, its new leader says.
-    evidence.holders = replica.progress.filter { $0.match >= commit && members.isVoter($0.node) }.map(\.node)
-    if replica.log.durable >= commit { evidence.holders.append(context.id) }
-    evidence.holders.sort()
-    return evidence
-  }
+  private func evidence() -> Evidence { Evidence(of: replica, leader: leader) }
 
   // MARK: Looked at from outside
 
   /// Without a copy of the replica, which a computed property would be asked of after every event.
   var inspection: GroupInspection {
-    let last = replica.log.last
-    return GroupInspection(
-      hardState: replica.hardState, isLeader: isLeading, leader: leader,
-      last: EntryID(term: replica.log.runs.last?.term ?? .zero, index: last), lastChain: tail.lastChain,
-      base: replica.log.base.index, durable: replica.log.durable, applied: lane.applied)
+    GroupInspection(of: replica, leader: leader, lastChain: tail.lastChain, applied: lane.applied)
   }
 
   var core: Replica { replica }
@@ -329,6 +329,7 @@ final class Group {
   var log: LogTail { tail }
   var progress: ApplyLane { lane }
   var snapshot: SnapshotLane { snapshots }
+  var install: InstallLane { installs }
   var probes: StageProbes { stages.underWay }
   var waitingCalls: (commands: Proposals, queries: ReadQueue) { (proposals, reads) }
 

@@ -15,6 +15,17 @@ package struct GroupInspection: Sendable {
   package let base: LogIndex
   package let durable: LogIndex
   package let applied: LogIndex
+
+  init(of replica: Replica, leader: NodeID?, lastChain: UInt64, applied: LogIndex) {
+    hardState = replica.hardState
+    isLeader = replica.role == .leader
+    self.leader = leader
+    last = EntryID(term: replica.log.runs.last?.term ?? replica.log.base.term, index: replica.log.last)
+    self.lastChain = lastChain
+    base = replica.log.base.index
+    durable = replica.log.durable
+    self.applied = applied
+  }
 }
 
 /// How far the others have acknowledged to a leader, in its term.

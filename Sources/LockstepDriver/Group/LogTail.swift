@@ -132,6 +132,15 @@ final class LogTail {
   /// From now on the log begins behind this entry: to be written with what comes next.
   func begin(behind base: LogBase) { self.base = base }
 
+  /// Nothing of the log is of use any more: it begins behind this entry. What was to be written of it is not, but for terms
+  /// and votes.
+  func reset(to base: LogBase, time: UInt64) {
+    cache = TailCache(last: base.id.index, lastChain: base.chain)
+    writes = writes.map { Write(id: $0.id, hardState: $0.hardState, entries: nil) }
+    lastTimestamp = max(lastTimestamp, time)
+    self.base = base
+  }
+
   /// What waits to be written, or as much of it as one append takes; `note` gets the id of each write in it.
   func takeWrites(_ log: Log, _ state: HardState, note: (WriteID) -> Void, into list: inout [LogWrite]) {
     var next = writes.isEmpty ? nil : takeWrite(log, commit: state.commit, note: note)

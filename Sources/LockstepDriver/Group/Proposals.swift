@@ -117,6 +117,21 @@ final class Proposals {
     }
   }
 
+  /// What is up to here is carried out, and whether these commands are among it is not known on this node.
+  func overtaken(by index: LogIndex, leader: NodeID?) {
+    while let command = awaited.first, command.id.index <= index {
+      awaited.removeFirst()
+      context.ledger.giveBack(bytes: command.bytes)
+      guard let target = command.target else { continue }
+      let message =
+        "what became of entry \(command.id.index) of term \(command.id.term) is not known to node \(context.id), which has got a snapshot"
+      context.answers.write(
+        Outcome(
+          .failure(Status(.unavailable, message)), applied: .unknown, index: command.id.index, term: command.id.term),
+        to: target, Evidence(node: context.id, leader: leader))
+    }
+  }
+
   // MARK: Deadlines
 
   /// Calls whose time is over are told so; the deadlines of the others are noted.

@@ -16,6 +16,8 @@ final class SnapshotLane {
   private(set) var underWay: LogIndex?
   /// Of entries, all that were applied when the last one was frozen, or the node started.
   private var appliedBytes = 0
+  /// Of entries, all that were applied when a member first held up the beginning of the log.
+  private var heldUpSince: Int?
   /// Log that may gather behind a snapshot; the first time other than later, so that no two replicas are at it together.
   private var allowance: Int
   /// Monotonic, in nanoseconds: when there is to be one whatever the size of the log.
@@ -47,10 +49,16 @@ final class SnapshotLane {
   var last: StoredSnapshot? { kept.last }
 
   /// Where the log can begin that begins behind entry `index` now: behind the snapshot before the last, so that a start
-  /// for which the last one is damaged still has all that it needs.
-  func base(behind index: LogIndex, storedByAll: LogIndex) -> LogBase? {
-    guard kept.count > 1, kept[0].last.index > index, kept[0].last.index <= storedByAll else { return nil }
-    return kept[0].header.last
+  /// for which the last one is damaged still has all that it needs. A member that has not come so far may hold that up
+  /// until so much more log has come together; then it gets a snapshot.
+  func base(behind index: LogIndex, storedByAll: LogIndex, _ lane: ApplyLane) -> LogBase? {
+    guard kept.count > 1 else { return nil }
+    let base = kept[0].header.last
+    guard base.id.index > index else { return nil }
+    guard base.id.index > storedByAll else { return base }
+    let since = heldUpSince ?? lane.appliedBytes
+    heldUpSince = since
+    return lane.appliedBytes - since >= context.limits.retainedBytes ? base : nil
   }
 
   /// The state is to be written down as soon as it can be.
@@ -61,7 +69,7 @@ final class SnapshotLane {
 
   /// Returns whether there is something to do: a snapshot to take, or a log to begin further on.
   func tick(_ lane: ApplyLane, log index: LogIndex, storedByAll: LogIndex) -> Bool {
-    if isTimeForOne(lane) || base(behind: index, storedByAll: storedByAll) != nil { isDue = true }
+    if isTimeForOne(lane) || base(behind: index, storedByAll: storedByAll, lane) != nil { isDue = true }
     return isDue
   }
 
@@ -108,8 +116,8 @@ final class SnapshotLane {
     waiting = []
     switch result.outcome {
     case .written(let snapshot):
-      kept.append(snapshot)
-      if kept.count > SnapshotStore.kept { kept.removeFirst() }
+      // One that was overtaken by another node's is of no use.
+      if snapshot.last.index > last?.last.index ?? .zero { keep(snapshot) }
       allowance = max(context.limits.snapshotLogBytes, snapshot.fileBytes)
       context.observe(.snapshotTaken(group, snapshot.last, bytes: snapshot.fileBytes, nanoseconds: result.nanoseconds))
       for answer in answers { answer(.success(SnapshotDone(snapshot, nanoseconds: result.nanoseconds))) }
@@ -117,6 +125,19 @@ final class SnapshotLane {
       context.observe(.snapshotFailed(group, result.last.index, status.message))
       for answer in answers { answer(.failure(status)) }
     }
+  }
+
+  private func keep(_ snapshot: StoredSnapshot) {
+    kept.append(snapshot)
+    if kept.count > SnapshotStore.kept { kept.removeFirst() }
+    heldUpSince = nil
+  }
+
+  /// One that has come from another node is as good as one's own.
+  func installed(_ snapshot: StoredSnapshot, appliedBytes: Int) {
+    keep(snapshot)
+    self.appliedBytes = appliedBytes
+    due = context.now &+ context.limits.snapshotAge
   }
 
   // MARK: Invariants

@@ -77,6 +77,17 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case snapshotGivenUp
   case snapshotDamaged
   case logCompacted
+  /// A node that its leader can no longer send entries fetches a snapshot: begun, its connection broke, begun before and
+  /// gone on with, overtaken by entries that came all the same, not what it should have been, whole, in its place, and put
+  /// in its place by the start after.
+  case installBegun
+  case installBroken
+  case installResumed
+  case installSuperseded
+  case installDamaged
+  case installArrived
+  case snapshotInstalled
+  case installCompleted
   /// A node is started on a copy of its directory, as old as may be.
   case directoryCopiedBack
   /// A copy of a directory is started elsewhere, while the node runs.
@@ -122,7 +133,12 @@ public struct FaultCounts: Sendable, Equatable {
 
 extension FaultKind {
   /// Nothing has gone wrong where this is counted: it is what must be right whatever does.
-  var isOrderly: Bool { [.snapshotTaken, .snapshotRestored, .logCompacted].contains(self) }
+  var isOrderly: Bool {
+    [
+      .snapshotTaken, .snapshotRestored, .logCompacted, .installBegun, .installResumed, .installSuperseded,
+      .installArrived, .snapshotInstalled, .installCompleted,
+    ].contains(self)
+  }
 
   /// Its place in `allCases`.
   fileprivate var place: Int { FaultKind.places[self] ?? 0 }

@@ -7,7 +7,12 @@ import LockstepWire
 
 extension Books {
   /// A batch goes to this node's disk.
-  func writeBegins(_ place: Int, _ write: LogWrite) {
+  func writeBegins(_ place: Int, _ write: LogWrite, hasBase: Bool) {
+    if hasBase { nodes[place].isResetUnwritten = false }
+    guard !nodes[place].isResetUnwritten else {
+      nodes[place].writing = Writing(kept: nodes[place].stored.last, entries: [], state: write.hardState)
+      return
+    }
     var kept = nodes[place].stored.last
     var entries: [Entry] = []
     if let slice = write.slice { kept = min(kept, slice.first.previous) }
@@ -50,18 +55,49 @@ extension Books {
     committed.prefix(through: index).elements.map(\.entry)
   }
 
-  /// A node's log begins further on: with a snapshot of that, and one behind it, durable here, and with the entries on
-  /// every other disk that keeps what it has promised.
+  /// A node's log begins further on: with a snapshot of that, and one behind it, durable here.
   func compacted(_ place: Int, to base: LogIndex, snapshots: [LogIndex]) {
     nodes[place].base = base
     check(
       .compactedIsKept, snapshots.contains(base) && snapshots.contains { $0 > base },
       "the log of \(Self.name(place)) begins behind entry \(base), and its snapshots are of \(snapshots)")
-    for other in nodes.indices where !unreliable[other] {
-      check(
-        .compactedIsKept, nodes[other].stored.last >= base,
-        "\(Self.name(place)) has dropped entry \(base), which \(Self.name(other)) does not have")
-    }
+  }
+
+  /// A snapshot of another node is whole and durable here.
+  func arrived(_ place: Int, _ index: LogIndex, _ term: Term) {
+    check(
+      .compactedIsKept, index <= committed.last,
+      "\(Self.name(place)) has got a snapshot up to entry \(index), which nobody has committed")
+    nodes[place].arrived = (index, term)
+  }
+
+  /// A node's log begins anew behind what has arrived, of which it has nothing else.
+  func reset(_ place: Int, to base: LogIndex, snapshots: [LogIndex]) {
+    let book = nodes[place]
+    check(
+      .compactedIsKept, snapshots.contains(base) && book.arrived?.index == base && base <= committed.last,
+      "the log of \(Self.name(place)) begins anew behind entry \(base), and its snapshots are of \(snapshots)")
+    check(
+      .commitStored, book.commit < base,
+      "\(Self.name(place)) gives up a log that is committed up to entry \(book.commit) for a snapshot up to \(base)")
+    let entries = committedEntries(through: base)
+    (book.log, book.stored) = (
+      Indexed(base: self.base.last.index, entries), Indexed(base: self.base.last.index, entries)
+    )
+    if let writing = book.writing { book.writing = Writing(kept: base, entries: [], state: writing.state) }
+    book.isResetUnwritten = true
+    book.base = base
+  }
+
+  /// What a start makes of a log, if a snapshot of another node had arrived beside it.
+  private func completed(_ log: Indexed<Entry>, _ state: HardState, _ place: Int) -> (Indexed<Entry>, HardState)? {
+    guard let arrived = nodes[place].arrived, let last = committed[arrived.index]?.entry else { return nil }
+    guard log[arrived.index] != last else { return nil }
+    var state = state
+    let term = max(arrived.term, last.term)
+    if term > state.term { (state.term, state.vote) = (term, nil) }
+    state.commit = max(state.commit, arrived.index)
+    return (Indexed(base: base.last.index, committedEntries(through: arrived.index)), state)
   }
 
   /// It has started again, with this on its disk.
@@ -74,6 +110,7 @@ extension Books {
       log.append(contentsOf: writing.entries)
       candidates.append((log, writing.state))
     }
+    candidates += candidates.compactMap { completed($0.log, $0.state, place) }
     let match = candidates.last {
       var expected = $0.state
       // What a snapshot holds is committed, whatever the hint beside the log says.
@@ -103,6 +140,8 @@ extension Books {
     }
     nodes[place].base = state.base
     nodes[place].writing = nil
+    nodes[place].arrived = nil
+    nodes[place].isResetUnwritten = false
     nodes[place].log = nodes[place].stored
     nodes[place].commit = state.hardState.commit
     nodes[place].applied = state.applied

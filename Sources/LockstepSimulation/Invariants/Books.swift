@@ -36,6 +36,10 @@ final class Books {
     /// Its log begins behind this entry.
     var base: LogIndex = .zero
     var applied: LogIndex = .zero
+    /// A snapshot of another node is durable here, and the next start has the log begin behind it at the latest.
+    var arrived: (index: LogIndex, term: Term)?
+    /// The log begins anew, and the disk has not begun to write that: what it still writes before is of the former log.
+    var isResetUnwritten = false
     var leads: (term: Term, last: LogIndex)?
 
     init(base: LogIndex) {
@@ -73,6 +77,8 @@ final class Books {
   private let quorum: Int
   /// Of which entries a node's disk has the state.
   var durableSnapshots: (Int) -> [LogIndex] = { _ in [] }
+  /// The same, asked because a log begins further on.
+  var compactionSnapshots: (Int) -> [LogIndex] = { _ in [] }
   var now: UInt64 = 0
 
   init(count: Int, group: GroupID, replay: Replay, base: Base = Base()) {
@@ -104,11 +110,14 @@ final class Books {
   func look(at place: Int, _ node: Node) {
     guard let state = node.inspect(group) else { return }
     let book = nodes[place]
+    if state.base > book.base, book.log[state.base] != committed[state.base]?.entry {
+      reset(place, to: state.base, snapshots: durableSnapshots(place))
+    }
     if book.log.last != state.last.index || (book.log.lastElement?.chain ?? base.chain) != state.lastChain {
       followLog(place, node, state)
     }
     lookAtLeader(place, state)
-    if state.base != book.base { compacted(place, to: state.base, snapshots: durableSnapshots(place)) }
+    if state.base != book.base { compacted(place, to: state.base, snapshots: compactionSnapshots(place)) }
     if state.hardState.commit != book.commit { followCommit(place, state) }
     if state.applied != book.applied { followApplied(place, node, state) }
     check(

@@ -146,6 +146,7 @@ struct Swarm {
     // Mostly so small that a seed has several of each node.
     options.driver.snapshotLogBytes = pick([500, 5_000, 20_000, 64 << 20])
     options.driver.snapshotAge = pick([1_000_000_000, 5_000_000_000, 3_600_000_000_000])
+    options.driver.retainedBytes = pick([0, 0, 2_000, 64 << 20])
     self.events = events
     self.padding = padding
     self.options = options

@@ -70,6 +70,7 @@ enum Event {
   case disk(node: Int, life: Int)
   case applied(node: Int, life: Int)
   case snapshot(node: Int, life: Int)
+  case install(node: Int, life: Int, InstallEvent)
   case start(node: Int)
   case resume(node: Int)
   case dial(from: Int, to: Int, life: Int)

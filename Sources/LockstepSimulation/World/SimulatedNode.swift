@@ -39,6 +39,7 @@ final class SimulatedNode {
   var peerReplies: [(peer: NodeID, replies: FramedReplies)] = []
   var isDiskBusy = false
   var snapshot: SnapshotUnderWay?
+  var installs: SimulatedInstalls?
   /// Those that are durable, as the process knows: of which entries.
   var snapshots: [LogIndex] = []
   /// The paths of those in which a bit has changed.

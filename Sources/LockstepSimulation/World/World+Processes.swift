@@ -26,17 +26,25 @@ extension World {
       books.check(
         .recovery, simulated.beforeDamage == nil,
         "node \(place + 1) starts, and the end of its log was lost after it had stopped")
-      let groups = opened.groups
       // Unsafe: a simulation is one thread.
       nonisolated(unsafe) let log = opened.log
+      let store = SnapshotStore(directory)
+      let completed = try InstallRecovery(store: store, log: log).complete(
+        group, recovered: opened.groups.first { $0.group == group }
+      ) { [unowned self] in
+        faults.count(.installCompleted)
+        tell("node \(place + 1): \($0)")
+      }
+      let groups = completed.map { [$0] } ?? []
       simulated.directory = directory
+      simulated.installs = SimulatedInstalls(world: self, place: place, store: store)
       simulated.worker = DiskWorker(log: log)
       simulated.identity = PeerIdentity(
         cluster: directory.cluster, node: directory.node, disk: directory.diskID, incarnation: directory.incarnation,
         fingerprint: "simulated", start: directory.start, members: members.map(\.node),
         standings: groups.map { Standing(group: $0.group, term: $0.hardState.term, last: $0.last) })
       simulated.memory = PeerMemory(peers: directory.peers, acknowledged: try directory.acknowledged())
-      let recovery = StateRecovery(store: SnapshotStore(directory), log: log) { [unowned self] in
+      let recovery = StateRecovery(store: store, log: log) { [unowned self] in
         faults.count(.snapshotDamaged)
         tell("node \(place + 1): \($0)")
       }
@@ -54,6 +62,7 @@ extension World {
     _ place: Int, _ groups: [RecoveredGroup], _ executor: Executor, _ snapshot: StoredSnapshot?
   ) throws(StorageError) {
     let simulated = nodes[place]
+    guard let installs = simulated.installs else { return }
     let (limits, driver) = limits(ofStart: simulated.starts, at: place)
     simulated.starts += 1
     let configuration = Node.Configuration(
@@ -66,7 +75,7 @@ extension World {
       node = try Node(
         configuration, recovered: groups, appliers: [applier(place, executor)], stored: snapshot.map { [$0] } ?? [],
         links: simulated.links, disk: SimulatedQueue(world: self, place: place),
-        snapshots: SimulatedSnapshots(world: self, place: place),
+        snapshots: SimulatedSnapshots(world: self, place: place), installs: installs,
         observe: { [unowned self] in self.observe($0, place) },
         isChecking: true)
     } catch {
@@ -103,7 +112,7 @@ extension World {
   }
 
   /// The machine of a process that begins, which answers at once, or as one with a disk of its own does.
-  private func applier(_ place: Int, _ executor: Executor) -> any Applier {
+  func applier(_ place: Int, _ executor: Executor) -> any Applier {
     guard options.appliesLate else { return ImmediateApplier(executor) }
     let life = nodes[place].life
     return SimulatedApplier(
@@ -220,7 +229,7 @@ extension World {
       return DiskResult(job: job, outcome: .failed(.stopped("the process has ended")))
     }
     if case .append(let writes) = job.work, let write = writes.last(where: { $0.group == group }) {
-      books.writeBegins(place, write)
+      books.writeBegins(place, write, hasBase: writes.contains { $0.group == group && $0.base != nil })
       note(books.nodes[place].writing.map { $0.kept.advanced(by: $0.entries.count).rawValue } ?? 0)
     }
     let result = worker.run(job)
@@ -337,6 +346,7 @@ extension World {
     simulated.peerReplies = []
     simulated.isDiskBusy = false
     simulated.snapshot = nil
+    simulated.installs = nil
     simulated.isStopping = false
     simulated.machineHasFailed = false
     simulated.isTurnPlanned = false

@@ -93,7 +93,8 @@ package final class World {
       if place.isMultiple(of: options.callsAtOnce) { readers.append(SimulatedReader(index: readers.count)) }
       clients.append(SimulatedClient(place: place, reader: readers[place / options.callsAtOnce]))
     }
-    books.durableSnapshots = { [unowned self] place in
+    books.durableSnapshots = { [unowned self] place in nodes[place].snapshots }
+    books.compactionSnapshots = { [unowned self] place in
       faults.count(.logCompacted)
       return nodes[place].snapshots
     }
@@ -160,6 +161,11 @@ package final class World {
       planTurn(place)
     case .snapshot(let place, let life):
       if isRunning(place, life, event) { writeSnapshot(place) }
+    case .install(let place, let life, let what):
+      guard isRunning(place, life, event) else { return }
+      nodes[place].installs?.happen(what)
+      planTurn(place)
+      look(at: place)
     case .start(let place): start(place)
     case .resume(let place): resume(place)
     case .dial(let from, let to, let life):
@@ -200,6 +206,7 @@ package final class World {
     guard !clock.isFrozen else { return }
     let isTurnDue = node.tick(now: clock.monotonic(now), wall: clock.wall(now))
     nodes[place].ticks += 1
+    nodes[place].installs?.tick()
     if nodes[place].ticks.isMultiple(of: Self.noteEveryTicks) { noteAcknowledged(place) }
     rest(place)
     if isTurnDue { planTurn(place) }
@@ -268,6 +275,12 @@ package final class World {
     case .diskAnswersAgain(_, let ticks):
       tell("the disk of node \(place + 1) is no longer behind, after \(ticks) ticks")
     case .caughtUp, .snapshotTaken: break
+    case .installBegins(_, let index, let leader):
+      tell("node \(place + 1) needs a snapshot that reaches entry \(index): node \(leader) has no longer what it needs")
+    case .installWaits(_, let reason): tell("node \(place + 1) waits for a snapshot: \(reason)")
+    case .installed(_, let last, _, _):
+      faults.count(.snapshotInstalled)
+      tell("the log of node \(place + 1) begins anew, behind entry \(last.index)")
     case .snapshotFailed(_, let index, let reason):
       tell("node \(place + 1) has no snapshot up to entry \(index): \(reason)")
     }

@@ -63,6 +63,9 @@ package final class SnapshotFile {
     do throws(WireError) { return try SnapshotHeader(decoding: body) } catch { return nil }
   }
 
+  /// Up to here all that was read holds.
+  var verifiedBytes: Int { offset }
+
   /// What it is, once all of it has been read.
   package var stored: StoredSnapshot { StoredSnapshot(header: header, fileBytes: fileBytes) }
 

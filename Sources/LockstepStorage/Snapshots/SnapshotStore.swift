@@ -6,10 +6,10 @@ package struct SnapshotStore: Sendable {
   /// So many are kept of each group: the one before is used when the last is damaged.
   package static let kept = 2
 
-  private let disk: any Disk
+  let disk: any Disk
   /// Of the directory.
   package let path: String
-  private let cluster: [UInt8]
+  let cluster: [UInt8]
 
   package init(_ directory: NodeDirectory) {
     disk = directory.disk
@@ -19,8 +19,14 @@ package struct SnapshotStore: Sendable {
 
   /// Those of a group, the last first. Nothing is known yet of what is in them.
   package func names(of group: GroupID) throws(StorageError) -> [SnapshotName] {
-    let names = try onDisk { () throws(DiskError) in try disk.list(path) } ?? []
-    return names.compactMap { SnapshotName($0) }.filter { $0.group == group }.sorted(by: >)
+    try list().compactMap { SnapshotName($0) }.filter { $0.group == group }.sorted(by: >)
+  }
+
+  func list() throws(StorageError) -> [String] { try onDisk { () throws(DiskError) in try disk.list(path) } ?? [] }
+
+  /// Its bytes, of which nothing is believed.
+  func file(_ name: SnapshotName) throws(StorageError) -> any DiskFile {
+    try onDisk { () throws(DiskError) in try disk.open("\(path)/\(name)", for: .reading) }
   }
 
   package func open(_ name: SnapshotName) throws(StorageError) -> SnapshotFile {

@@ -111,6 +111,7 @@ final class TestCluster {
       if !areDivergencesExpected { checks.fail("node \(node.id) says that the leader contradicts entry \(index)") }
     case .protocolViolation(let peer, let violation):
       if !areViolationsExpected { checks.fail("node \(node.id) accuses \(peer): \(violation)") }
+    case .snapshotNeeded, .reset: checks.fail("node \(node.id) wants a snapshot, and no log here is compacted")
     case .proposalRefused, .roleChanged, .diskIsSlow, .diskAnswersAgain: break
     }
   }

@@ -36,7 +36,8 @@ struct BooksTests {
     block.append(term: Term(2), kind: .noOperation, timestamp: 1)
     books.writeBegins(
       node,
-      LogWrite(group: .first, hardState: HardState(term: Term(2), vote: nil, commit: LogIndex(7)), blocks: [block]))
+      LogWrite(group: .first, hardState: HardState(term: Term(2), vote: nil, commit: LogIndex(7)), blocks: [block]),
+      hasBase: false)
     books.writeEnds(node)
     return block
   }

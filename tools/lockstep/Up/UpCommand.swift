@@ -49,6 +49,12 @@ struct UpCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "duration"))
   var snapshotAge: String?
 
+  @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "bytes"))
+  var retain: String?
+
+  @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "bytes"))
+  var snapshotRate: String?
+
   @Flag(help: "Keep the data in a temporary directory, which is removed at the end.")
   var ephemeral = false
 
@@ -101,8 +107,10 @@ struct UpCommand: AsyncParsableCommand {
     let plan = LaunchPlan(
       nodes: directory.nodes, basePort: basePort, program: program, isOwnProgram: binary == nil,
       directory: directory.path, cluster: directory.name, leader: leader, isDirectoryMoved: movedDirectory,
-      nodeFlags: [snapshotLogBytes.map { "--snapshot-log-bytes=\($0)" }, snapshotAge.map { "--snapshot-age=\($0)" }]
-        .compactMap { $0 })
+      nodeFlags: [
+        snapshotLogBytes.map { "--snapshot-log-bytes=\($0)" }, snapshotAge.map { "--snapshot-age=\($0)" },
+        retain.map { "--retain=\($0)" }, snapshotRate.map { "--snapshot-rate=\($0)" },
+      ].compactMap { $0 })
     let json = json
     return Launcher(plan: plan, directory: directory, restarts: !noRestart) { event in
       // When nobody reads the events any more, the cluster runs on.

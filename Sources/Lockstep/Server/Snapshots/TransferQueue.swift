@@ -1,0 +1,66 @@
+import Dispatch
+import LockstepConsensus
+import LockstepDriver
+import LockstepStorage
+import LockstepWire
+import NIOCore
+
+/// Where snapshots that come from other nodes, and go to them, are written and read: a queue of its own, so that nothing
+/// else waits for it. Work is done in the order in which it came.
+final class TransferQueue: @unchecked Sendable {
+  // Unchecked: worker, outgoing files and store are touched on the queue alone.
+  private let queue = DispatchQueue(label: "lockstep-transfer", qos: .utility)
+  private let eventLoop: any EventLoop
+  private let worker: FetchWorker
+  private let outgoing: OutgoingSnapshots
+  private let store: SnapshotStore
+
+  init(store: SnapshotStore, eventLoop: any EventLoop, worker: FetchWorker) {
+    self.eventLoop = eventLoop
+    self.worker = worker
+    self.store = store
+    outgoing = OutgoingSnapshots(store: store)
+  }
+
+  /// `done` is called on the loop.
+  func run(_ work: FetchWork, done: @escaping (FetchResult) -> Void) {
+    onQueue({ $0.worker.run(work) }, done)
+  }
+
+  func read(_ read: SnapshotRead, done: @escaping (SnapshotPart.Outcome) -> Void) {
+    onQueue({ $0.outgoing.read(read) }, done)
+  }
+
+  /// Nobody reads any more.
+  func closeOutgoing() { queue.async { self.outgoing.close() } }
+
+  func settle(_ group: GroupID, at index: LogIndex, isOfUse: Bool, failed: @escaping (StorageError) -> Void) {
+    onQueue { queue -> StorageError? in
+      do throws(StorageError) {
+        try queue.store.settle(group) { isOfUse && $0 == index }
+        return nil
+      } catch { return error }
+    } _: {
+      if let error = $0 { failed(error) }
+    }
+  }
+
+  /// Returns when nothing is read or written any more.
+  func stop() { queue.sync {} }
+
+  private func onQueue<Result>(
+    _ work: @escaping @Sendable (TransferQueue) -> Result, _ done: @escaping (Result) -> Void
+  ) {
+    let box = NIOLoopBound(done, eventLoop: eventLoop)
+    queue.async {
+      let result = Handed(value: work(self))
+      self.eventLoop.execute { box.value(result.value) }
+    }
+  }
+}
+
+/// What one thread has made and another uses from now on.
+private struct Handed<Value>: @unchecked Sendable {
+  // Unchecked: the maker does not keep it.
+  let value: Value
+}

@@ -1,0 +1,17 @@
+import LockstepConsensus
+import LockstepRequests
+
+extension Evidence {
+  /// What the replies to all commands of a block have in common: among it the voters that this node knows to hold all
+  /// that is committed, on a leader at least a majority by the rule of commitment.
+  init(of replica: Replica, leader: NodeID?) {
+    self.init(node: replica.configuration.id, leader: leader)
+    acknowledgement = .quorum
+    let commit = replica.hardState.commit
+    let members = replica.configurations[replica.configurations.count - 1].members
+    // Who does not lead any more knows for certain of itself alone: that there was a majority, its new leader says.
+    holders = replica.progress.filter { $0.match >= commit && members.isVoter($0.node) }.map(\.node)
+    if replica.log.durable >= commit { holders.append(replica.configuration.id) }
+    holders.sort()
+  }
+}

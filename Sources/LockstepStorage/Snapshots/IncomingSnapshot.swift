@@ -1,0 +1,167 @@
+package import LockstepConsensus
+package import LockstepWire
+
+// DIR/snapshot-G-I.part         a snapshot file that is coming from another node, from its beginning on
+// DIR/snapshot-G-I.arrived-T    all of it is there, was checked and is durable, and the log does not begin behind it yet; a
+//                               node whose term was T had it
+//
+// A crash leaves a part, which goes on behind its last whole record: all chunks of one snapshot are linked, and files of
+// one snapshot are equal on all nodes, so that the rest may come from another one. Or it leaves what has arrived; then the
+// next start has the log begin behind it (InstallRecovery), and gives it the name of any other snapshot.
+
+/// A snapshot that is coming from another node. Not Sendable, and every call blocks.
+package final class IncomingSnapshot {
+  private static let partSuffix = ".part"
+  private static let arrivedSuffix = ".arrived-"
+  /// What is synced at once: what a sync of the log may have to wait for.
+  private static let syncedBytes = 8 << 20
+
+  package let name: SnapshotName
+  /// From the beginning of the file on.
+  package private(set) var received: Int
+  private let disk: any Disk
+  private let directory: String
+  private let cluster: [UInt8]
+  private let file: any DiskFile
+  private var unsynced = 0
+
+  private var path: String { Self.partPath(directory, name) }
+
+  private static func partPath(_ directory: String, _ name: SnapshotName) -> String {
+    "\(directory)/\(name)\(partSuffix)"
+  }
+
+  static func arrivedPath(_ directory: String, _ name: SnapshotName, _ term: Term) -> String {
+    "\(directory)/\(name)\(arrivedSuffix)\(term)"
+  }
+
+  /// Nil for the name of anything else.
+  static func part(_ name: String) -> SnapshotName? {
+    name.hasSuffix(partSuffix) ? SnapshotName(String(name.dropLast(partSuffix.count))) : nil
+  }
+
+  /// Nil for the name of anything else.
+  static func arrived(_ name: String) -> (name: SnapshotName, term: Term)? {
+    guard let dot = name.firstIndex(of: "."), name[dot...].hasPrefix(arrivedSuffix),
+      let snapshot = SnapshotName(String(name[..<dot])), let term = UInt64(name[dot...].dropFirst(arrivedSuffix.count))
+    else { return nil }
+    return (snapshot, Term(term))
+  }
+
+  /// One of which nothing is there yet.
+  init(_ name: SnapshotName, disk: any Disk, directory: String, cluster: [UInt8]) throws(StorageError) {
+    (self.name, self.disk, self.directory, self.cluster) = (name, disk, directory, cluster)
+    let path = Self.partPath(directory, name)
+    file = try onDisk { () throws(DiskError) in try disk.create(path) }
+    received = 0
+  }
+
+  /// One that was begun before: what is whole of it stays.
+  init(resuming name: SnapshotName, disk: any Disk, directory: String, cluster: [UInt8]) throws(StorageError) {
+    (self.name, self.disk, self.directory, self.cluster) = (name, disk, directory, cluster)
+    let path = Self.partPath(directory, name)
+    // The last byte comes again: there must be something to ask for even when all is there.
+    received = max(0, try Self.whole(name, disk, path, cluster) - 1)
+    file = try onDisk { () throws(DiskError) in try disk.open(path, for: .readingAndWriting) }
+  }
+
+  deinit { file.close() }
+
+  /// How much of the file is whole records, each the one that follows the one before it.
+  private static func whole(
+    _ name: SnapshotName, _ disk: any Disk, _ path: String, _ cluster: [UInt8]
+  ) throws(StorageError) -> Int {
+    var read: SnapshotFile?
+    do throws(StorageError) {
+      let file = try SnapshotFile(disk: disk, path: path, name: name, cluster: cluster)
+      read = file
+      _ = try file.verify()
+      return file.fileBytes
+    } catch {
+      guard case .damaged = error else { throw error }
+      return read?.verifiedBytes ?? 0
+    }
+  }
+
+  /// The next bytes of the file.
+  package func append(_ bytes: [UInt8]) throws(StorageError) {
+    let offset = received
+    try onDisk { [file] () throws(DiskError) in try file.write(bytes, at: offset) }
+    received += bytes.count
+    unsynced += bytes.count
+    guard unsynced >= Self.syncedBytes else { return }
+    try sync()
+  }
+
+  private func sync() throws(StorageError) {
+    try onDisk { [file] () throws(DiskError) in try file.sync() }
+    unsynced = 0
+  }
+
+  /// All of it is there, and is to be read, which checks it. It is on the disk when this returns.
+  package func open() throws(StorageError) -> SnapshotFile {
+    try sync()
+    return try SnapshotFile(disk: disk, path: path, name: name, cluster: cluster)
+  }
+
+  /// It was read to its end and holds. The name is durable when this returns.
+  package func arrive(in term: Term) throws(StorageError) {
+    let (path, arrived) = (path, Self.arrivedPath(directory, name, term))
+    try onDisk { () throws(DiskError) in
+      try disk.rename(path, to: arrived)
+      try disk.syncDirectory(directory)
+    }
+  }
+
+  package func discard() throws(StorageError) {
+    let path = path
+    try onDisk { () throws(DiskError) in try disk.remove(path) }
+  }
+}
+
+extension SnapshotStore {
+  /// The one that is coming, if one was begun that reaches as far as `atLeast`; what was begun of others is removed.
+  package func incoming(of group: GroupID, atLeast: LogIndex) throws(StorageError) -> IncomingSnapshot? {
+    let parts = try list().compactMap { IncomingSnapshot.part($0) }.filter { $0.group == group }.sorted()
+    var found: IncomingSnapshot?
+    for name in parts {
+      let part = try IncomingSnapshot(resuming: name, disk: disk, directory: path, cluster: cluster)
+      if found == nil, name.index >= atLeast, part.received > 0 { found = part } else { try part.discard() }
+    }
+    return found
+  }
+
+  /// What was begun and is of no use to a log that reaches so far.
+  func removeParts(of group: GroupID, through last: LogIndex) throws(StorageError) {
+    for name in try list() {
+      guard let part = IncomingSnapshot.part(name), part.group == group, part.index <= last else { continue }
+      try onDisk { () throws(DiskError) in try disk.remove("\(path)/\(name)") }
+    }
+  }
+
+  package func receive(_ name: SnapshotName) throws(StorageError) -> IncomingSnapshot {
+    try IncomingSnapshot(name, disk: disk, directory: path, cluster: cluster)
+  }
+
+  /// Those that are whole, and may not have taken the log's place yet; the last first.
+  func arrived(of group: GroupID) throws(StorageError) -> [(name: SnapshotName, term: Term)] {
+    try list().compactMap { IncomingSnapshot.arrived($0) }.filter { $0.name.group == group }
+      .sorted { $0.name > $1.name }
+  }
+
+  func openArrived(_ name: SnapshotName, _ term: Term) throws(StorageError) -> SnapshotFile {
+    try SnapshotFile(disk: disk, path: IncomingSnapshot.arrivedPath(path, name, term), name: name, cluster: cluster)
+  }
+
+  /// What has arrived is a snapshot like any other: the log begins behind it, or holds its last entry. `isOfUse`: the
+  /// log has gone on without it otherwise.
+  package func settle(_ group: GroupID, isOfUse: (LogIndex) -> Bool) throws(StorageError) {
+    for (name, term) in try arrived(of: group) {
+      let (from, to) = (IncomingSnapshot.arrivedPath(path, name, term), "\(path)/\(name)")
+      try onDisk { () throws(DiskError) in
+        if isOfUse(name.index) { try disk.rename(from, to: to) } else { try disk.remove(from) }
+        try disk.syncDirectory(path)
+      }
+    }
+  }
+}
