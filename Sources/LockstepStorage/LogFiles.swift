@@ -12,6 +12,12 @@ package struct LogOptions: Sendable {
   package var indexSpacing = 64 << 10
 
   package init() {}
+
+  /// Of segments of this size, the first among them where it would be larger.
+  package init(segmentBytes: Int) {
+    self.segmentBytes = segmentBytes
+    firstSegmentBytes = min(firstSegmentBytes, segmentBytes)
+  }
 }
 
 /// Where in the log a record stands.

@@ -22,8 +22,7 @@ struct StoredState {
   static func open(
     _ configuration: ServerConfiguration, _ machine: any StateMachine, _ logger: Logger
   ) throws(ServerFailure) -> StoredState {
-    var options = LogOptions()
-    options.segmentBytes = configuration.segmentBytes
+    let options = LogOptions(segmentBytes: configuration.segmentBytes)
     let addresses = AddressBook(
       configuration.members.map {
         DiskIdentity.Member(node: NodeID($0.id), address: $0.peerEndpoint.description)
