@@ -144,6 +144,30 @@ struct SnapshotLaneTests {
     #expect(alone.node.snapshots.jobs.count == 2)
   }
 
+  @Test("whoever waits for one when the node has stopped is told so, and whoever asks after that")
+  func stopped() throws {
+    let alone = try Alone { _ in }
+    try alone.lead()
+    var answers: [Result<SnapshotDone, Status>] = []
+    alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
+    alone.settle()
+    try alone.put(bytes: 10)
+    alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
+    alone.settle()
+    #expect(answers.isEmpty && alone.node.snapshots.jobs.count == 1)
+    alone.node.node.stop()
+    for _ in 0..<10_000 where !alone.node.node.isStopped { alone.settle() }
+    try #require(alone.node.node.isStopped)
+    #expect(answers.count == 2, "the one that is being written, and the one behind it")
+    alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
+    for answer in answers {
+      let status = #expect(throws: Status.self) { try answer.get() }
+      #expect(status?.code == .unavailable && status?.message.contains("is being stopped") == true, "\(answer)")
+    }
+    try alone.finish()
+    #expect(answers.count == 3, "nobody is answered twice")
+  }
+
   @Test("replicas that apply the same log do not begin at the same entry")
   func apart() throws {
     let world = try World(3, limits: { $0.snapshotLogBytes = 3000 })

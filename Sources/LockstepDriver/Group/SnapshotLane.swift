@@ -97,6 +97,13 @@ final class SnapshotLane {
     requests = []
   }
 
+  /// The node ends, and nobody gets one any more.
+  func refuse(_ status: Status) {
+    let answers = waiting + requests
+    (waiting, requests) = ([], [])
+    for answer in answers { answer(.failure(status)) }
+  }
+
   private static let nothing = Status(
     .failedPrecondition, "nothing was applied so far: there is no state to write down")
 
