@@ -81,20 +81,6 @@ final class PeerStore: @unchecked Sendable {
   func close() { directory.close() }
 }
 
-extension ServerFailure {
-  init(_ error: StorageError) {
-    let code: ExitCode =
-      switch error {
-      case .outOfSpace: .diskFull
-      case .disk, .invalidWrite, .stopped: .disk
-      case .locked: .locked
-      case .damaged: .damaged
-      case .refused: .identity
-      }
-    self.init(code, error.description)
-  }
-}
-
 extension ServerConfiguration {
   func node(cluster: [UInt8], incarnation: UInt64) -> Node.Configuration {
     Node.Configuration(

@@ -54,10 +54,7 @@ package struct SnapshotName: Hashable, Comparable, Sendable, CustomStringConvert
 
 enum SnapshotFormat {
   static func salt(_ header: SnapshotHeader) -> UInt64 {
-    salt(cluster: header.cluster, SnapshotName(group: header.group, index: header.last.id.index))
-  }
-
-  static func salt(cluster: [UInt8], _ name: SnapshotName) -> UInt64 {
-    Checksum.of(cluster + Array(name.description.utf8))
+    let name = SnapshotName(group: header.group, index: header.last.id.index)
+    return Checksum.of(header.cluster + Array(name.description.utf8))
   }
 }

@@ -136,12 +136,18 @@ struct SnapshotFileTests {
     }
   }
 
-  @Test("a file of another name is refused, and one of another index in its place is damaged")
+  @Test("a file of any name is read, one that is no snapshot is told so, one of another index in its place is damaged")
   func wrongPlace() throws {
     let bench = SnapshotBench()
     try bench.write(SnapshotBench.header(17), Self.chunks)
     bench.disk["/node/other"] = bench.disk[SnapshotBench.path(17)]
-    #expect(throws: StorageError.self) { try SnapshotFile(disk: bench.disk, path: "/node/other") }
+    #expect(try SnapshotFile(disk: bench.disk, path: "/node/other").verify().chunks == UInt64(Self.chunks.count))
+    for bytes in [[], [UInt8](repeating: 0, count: 8192), Array(bench.disk["/node/other"].dropFirst(64))] {
+      bench.disk["/node/other"] = bytes
+      let error = #expect(throws: StorageError.self) { try SnapshotFile(disk: bench.disk, path: "/node/other") }
+      guard case .refused("/node/other", let reason) = error else { return unexpected(error) }
+      #expect(reason.contains("not a snapshot"))
+    }
     bench.disk[SnapshotBench.path(18)] = bench.disk[SnapshotBench.path(17)]
     #expect(isDamaged(bench, 18))
   }
