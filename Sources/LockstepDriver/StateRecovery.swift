@@ -33,7 +33,10 @@ package struct StateRecovery {
         try log.admit(file)
         let executor = try restore(file, first)
         // In the place of one that is whole they would only be in the way of the next.
-        for name in damaged { try store.remove(name) }
+        for name in damaged {
+          guard let problem = try store.tryToRemove(name) else { continue }
+          notice("a snapshot that is not needed cannot be removed: \(problem)")
+        }
         return (executor, file.stored)
       } catch {
         if let end = store.end(error, of: name, log: recovered?.last.index ?? .zero) { throw end }

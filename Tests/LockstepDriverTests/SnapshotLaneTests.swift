@@ -39,11 +39,22 @@ private final class Alone {
   }
 
   /// The snapshot that was asked for last is durable.
-  func finish(bytes: Int = 1000) throws {
+  func finish(bytes: Int = 1000, unsound: [LogIndex] = []) throws {
     let job = try #require(node.snapshots.jobs.last)
     let stored = StoredSnapshot(header: job.header, fileBytes: bytes)
-    node.node.snapshotFinished(SnapshotResult(job.header, .written(stored), nanoseconds: 5))
+    var result = SnapshotResult(job.header, .written(stored), nanoseconds: 5)
+    result.unsound = unsound.map { SnapshotResult.Unsound(index: $0, reason: "damaged") }
+    node.node.snapshotFinished(result)
     settle()
+  }
+
+  /// Of which entry.
+  func snapshot(unsound: [LogIndex] = []) throws -> LogIndex {
+    try put(bytes: 10)
+    node.node.takeSnapshot(of: .first) { _ in }
+    settle()
+    try finish(unsound: unsound)
+    return try #require(node.snapshots.jobs.last).header.last.id.index
   }
 }
 
@@ -142,6 +153,27 @@ struct SnapshotLaneTests {
     #expect(alone.node.snapshots.jobs.count == 1 && alone.node.node.failure == nil)
     for _ in 0..<2 { try alone.put(bytes: 600) }
     #expect(alone.node.snapshots.jobs.count == 2)
+  }
+
+  @Test(
+    "the log begins behind the one before the last, unless that does not hold: then behind the one before it, for good")
+  func unsound() throws {
+    let alone = try Alone { _ in }
+    try alone.lead()
+    let first = try alone.snapshot()
+    #expect(alone.node.snapshots.jobs.last?.kept.isEmpty == true && alone.node.replica.log.base.index == .zero)
+    let second = try alone.snapshot()
+    #expect(alone.node.snapshots.jobs.last?.kept.map(\.last.index) == [first])
+    #expect(alone.node.replica.log.base.index == first)
+    let third = try alone.snapshot(unsound: [second])
+    #expect(alone.node.snapshots.jobs.last?.kept.map(\.last.index) == [first, second])
+    alone.settle(10)
+    #expect(alone.node.replica.log.base.index == first)
+    _ = try alone.snapshot()
+    #expect(alone.node.snapshots.jobs.last?.kept.map(\.last.index) == [first, third])
+    #expect(alone.node.replica.log.base.index == third)
+    let told = alone.node.journal.events.filter { if case .snapshotUnsound(_, second, _) = $0 { true } else { false } }
+    #expect(told.count == 1)
   }
 
   @Test("whoever waits for one when the node has stopped is told so, and whoever asks after that")

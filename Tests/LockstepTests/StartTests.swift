@@ -108,6 +108,7 @@ extension Servers {
         let paths = try [nil, 1_000_000, 1].map { index in
           try Self.forge(cluster, behind: index) { $0.cluster = Array(repeating: 1, count: 16) }
         }
+        let newest = try #require(Self.files(cluster, "snapshot-").dropLast(2).last)
         try await cluster.start(1, Self.small)
         try await cluster.waitForLeader()
         #expect(cluster.logs.contains("restored the state"))
@@ -116,6 +117,11 @@ extension Servers {
         }
         let client = cluster.client()
         #expect(try await client.get("k7")?.hasPrefix("127 ") == true)
+        let done = try await client.takeSnapshot(timeout: .seconds(10))
+        try await eventually("the older of its own is gone") {
+          let names = try Self.files(cluster, "snapshot-").filter { name in !paths.contains { $0.hasSuffix(name) } }
+          return names.count == 2 && names.last?.hasSuffix("\(done.snapshot.index)") == true && names.first == newest
+        }
         for path in paths { #expect(FileManager.default.fileExists(atPath: path), "\(path)") }
       }
     }

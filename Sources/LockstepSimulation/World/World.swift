@@ -267,6 +267,9 @@ package final class World {
     case .diskIsSlow(_, let ticks): tell("the disk of node \(place + 1) is silent for \(ticks) ticks")
     case .diskAnswersAgain(_, let ticks): tell("the disk of node \(place + 1) answers after \(ticks) ticks")
     case .caughtUp, .snapshotTaken: break
+    case .snapshotUnsound(_, let index, let reason):
+      tell("the log of node \(place + 1) does not begin behind entry \(index): \(reason)")
+    case .snapshotLeft(_, let reason): tell("node \(place + 1) keeps a snapshot that it does not need: \(reason)")
     case .snapshotFailed(_, let index, let reason):
       tell("node \(place + 1) has no snapshot up to entry \(index): \(reason)")
     }

@@ -51,10 +51,32 @@ package struct SnapshotStore: Sendable {
     try onDisk { () throws(DiskError) in try disk.remove(path) }
   }
 
-  /// Removes all of a group but the last two.
-  package func prune(_ group: GroupID) throws(StorageError) {
-    for name in try names(of: group).dropFirst(Self.kept) {
-      try remove(name)
+  /// Removes those of a group that are older than the last of these, and none of them; those of another cluster stay.
+  /// Nothing is removed while there are fewer than are to be kept. Returns why some are still there: they are in nobody's
+  /// way, and the next time is another try.
+  package func prune(_ group: GroupID, keeping kept: [SnapshotName]) throws(StorageError) -> [StorageError] {
+    guard kept.count >= Self.kept, let newest = kept.max() else { return [] }
+    var left: [StorageError] = []
+    for name in try names(of: group) where name < newest && !kept.contains(name) {
+      if isForeign(name) { continue }
+      if let problem = try tryToRemove(name) { left.append(problem) }
     }
+    return left
+  }
+
+  /// Throws when the disk does not even list its directory any more, and returns what else is in the way.
+  package func tryToRemove(_ name: SnapshotName) throws(StorageError) -> StorageError? {
+    do throws(StorageError) {
+      try remove(name)
+      return nil
+    } catch {
+      _ = try names()
+      return error
+    }
+  }
+
+  private func isForeign(_ name: SnapshotName) -> Bool {
+    // What cannot be read is nobody's.
+    do throws(StorageError) { return isForeign(try open(name)) } catch { return false }
   }
 }

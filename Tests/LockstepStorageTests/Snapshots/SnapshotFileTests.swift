@@ -159,7 +159,8 @@ struct SnapshotStoreTests {
     let writer = try store.begin(SnapshotBench.header(index))
     for count in [10, 3000, 5000] { try writer.append([UInt8](repeating: byte, count: count)) }
     _ = try writer.finish()
-    try store.prune(.first)
+    let kept = Array(try store.names(of: .first).prefix(SnapshotStore.kept))
+    if let problem = try store.prune(.first, keeping: kept).first { throw problem }
   }
 
   private func node() throws -> Fixture {
@@ -180,6 +181,23 @@ struct SnapshotStoreTests {
     try node.open()
     #expect(!node.disk.paths.contains { $0.hasSuffix(".new") })
     #expect(try SnapshotStore(#require(node.directory)).names(of: .first).map(\.index.rawValue) == [30, 9])
+  }
+
+  @Test("those that are to be kept are, others' too, and nothing is removed before there are as many as are to be kept")
+  func keeping() throws {
+    let node = try node()
+    let store = SnapshotStore(try #require(node.directory))
+    for index in [5, 9, 30, 40] as [UInt64] {
+      let writer = try store.begin(SnapshotBench.header(index, cluster: index == 9 ? 8 : 7))
+      _ = try writer.finish()
+    }
+    node.disk[SnapshotBench.path(4)] = [1, 2, 3]
+    let name = { (index: UInt64) in SnapshotName(group: .first, index: LogIndex(index)) }
+    #expect(try store.prune(.first, keeping: [name(30)]) == [])
+    #expect(try store.names(of: .first).count == 5)
+    // The last one of all is not known to whoever asks: it may be on its way.
+    #expect(try store.prune(.first, keeping: [name(5), name(30)]) == [])
+    #expect(try store.names(of: .first) == [name(40), name(30), name(9), name(5)])
   }
 
   @Test("one that is given up leaves nothing, and can be written again")
