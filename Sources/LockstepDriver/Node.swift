@@ -138,9 +138,15 @@ package final class Node {
       return answer(.failure(Status(.notFound, "this node has no group \(id)")))
     }
     guard !context.hasFailed, !context.stop.isUnderWay else {
-      return answer(.failure(Status(.unavailable, "this node stops")))
+      return answer(.failure(isBeingStopped))
     }
     touch(position) { $0.snapshotRequested(answer) }
+  }
+
+  private var isBeingStopped: Status {
+    Status(
+      .unavailable,
+      "node \(configuration.id) is being stopped, and takes no snapshot; ask another node, or this one later")
   }
 
   /// A snapshot that was asked for has come from another node.
@@ -178,7 +184,7 @@ package final class Node {
     let isOver = context.stop.advance(
       context.now, isHandingOver: groups.contains { $0.isHandingOver }, isIdle: context.ledger.calls == 0)
     guard isOver else { return }
-    touchAll { $0.expire(.max) }
+    touchAll { $0.refuseAll(isBeingStopped) }
     context.forwarder.expire(.max, as: context.lateness)
     context.answers.flush()
   }

@@ -88,10 +88,13 @@ package protocol SnapshotQueue: AnyObject {
 package struct SnapshotJob: Sendable {
   package let header: SnapshotHeader
   package let content: any Snapshot
+  /// Those that are counted on, the last at the end, which is to be read whole before the log begins behind it.
+  package let kept: [StoredSnapshot]
 
-  package init(header: SnapshotHeader, content: any Snapshot) {
+  package init(header: SnapshotHeader, content: any Snapshot, kept: [StoredSnapshot] = []) {
     self.header = header
     self.content = content
+    self.kept = kept
   }
 }
 
@@ -102,10 +105,24 @@ package struct SnapshotResult: Sendable {
     /// There is nothing of it: no space, or the machine's own snapshot has failed.
     case failed(Status)
   }
+  /// One that was counted on, and does not hold any more.
+  package struct Unsound: Sendable {
+    package let index: LogIndex
+    package let reason: String
+
+    package init(index: LogIndex, reason: String) {
+      self.index = index
+      self.reason = reason
+    }
+  }
+
   package let group: GroupID
   package let last: EntryID
   package let outcome: Outcome
-  package let nanoseconds: UInt64
+  package var nanoseconds: UInt64
+  package var unsound: [Unsound] = []
+  /// Why files that are not needed are still there.
+  package var left: [String] = []
 
   package init(_ header: SnapshotHeader, _ outcome: Outcome, nanoseconds: UInt64 = 0) {
     group = header.group
@@ -141,6 +158,10 @@ package enum NodeEvent: Sendable {
   case diskIsSlow(GroupID, ticks: Int)
   case diskAnswersAgain(GroupID, ticks: Int)
   case snapshotTaken(GroupID, EntryID, bytes: Int, nanoseconds: UInt64)
+  /// One that was written earlier, up to this entry, is not what was written: the log does not begin behind it.
+  case snapshotUnsound(GroupID, LogIndex, String)
+  /// A file that is not needed cannot be removed.
+  case snapshotLeft(GroupID, String)
   /// The log goes on without it, and the next one is tried when its time comes.
   case snapshotFailed(GroupID, LogIndex, String)
   /// The leader has no longer what this node needs: a snapshot that reaches so far is fetched.

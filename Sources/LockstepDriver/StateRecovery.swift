@@ -26,39 +26,28 @@ package struct StateRecovery {
     for name in try store.names(of: group) {
       do throws(StorageError) {
         let file = try store.open(name)
-        try admit(file, of: group, last: recovered?.last.index ?? .zero)
+        guard !store.isForeign(file) else {
+          notice("\(file.path) is a snapshot of another cluster: it is left where it is, and not used")
+          continue
+        }
+        try log.admit(file)
         let executor = try Self.executor(from: file, first: first)
         // In the place of one that is whole they would only be in the way of the next.
-        for name in damaged { try store.remove(name) }
+        for name in damaged {
+          guard let problem = try store.tryToRemove(name) else { continue }
+          notice("a snapshot that is not needed cannot be removed: \(problem)")
+        }
         return (executor, file.stored)
       } catch {
-        guard case .damaged = error else { throw error }
+        if let end = store.end(error, of: name, log: recovered?.last.index ?? .zero) { throw end }
         failure = failure ?? error
-        damaged.append(name)
+        if case .damaged = error { damaged.append(name) }
         notice("\(error); what was before it is used")
       }
     }
-    guard recovered?.base.id.index ?? .zero == .zero else {
-      throw failure
-        ?? .refused(
-          path: store.path,
-          reason:
-            "the log of group \(group) begins behind entry \(recovered?.base.id.index ?? .zero), and there is no snapshot up to it"
-        )
-    }
+    let base = recovered?.base.id.index ?? .zero
+    guard base == .zero else { throw failure ?? store.nothingReaches(base, of: group) }
     return (Executor(group: group, machine: first), nil)
-  }
-
-  private func admit(_ file: SnapshotFile, of group: GroupID, last: LogIndex) throws(StorageError) {
-    let entry = file.header.last
-    guard entry.id.index <= last else {
-      throw .refused(
-        path: file.path,
-        reason: "the state up to entry \(entry.id.index), and the log ends with entry \(last): its end was lost")
-    }
-    guard try log.goesOn(behind: entry, of: group) else {
-      throw .refused(path: file.path, reason: "the log does not go on behind its last entry, \(entry.id)")
-    }
   }
 
   /// The state that is in a file, all of which is read. `first`: the machine as it is before the first command.
@@ -77,7 +66,11 @@ package struct StateRecovery {
       )
     } catch {
       if let failure { throw failure }
-      guard error.code == .dataLoss else { throw .refused(path: file.path, reason: error.message) }
+      guard error.code == .dataLoss else {
+        throw .refused(
+          path: file.path,
+          reason: "\(error.message); start the node with the program that wrote it, or a newer one")
+      }
       throw .damaged(file: file.path, offset: 0, reason: error.message)
     }
   }

@@ -204,12 +204,14 @@ package final class DurableLog {
     return index > base.index ? ledger.term(at: index) : index == base.index ? base.term : nil
   }
 
+  /// Throws why the log does not go on from this snapshot, if it does not.
+  package func admit(_ snapshot: SnapshotFile) throws(StorageError) {
+    try SnapshotLog(ledger: book[snapshot.header.group], reader: reader, limit: position).admit(snapshot)
+  }
+
   /// Whether the log goes on behind this entry: it is in the log, or is its base, with the same history before it.
-  package func goesOn(behind entry: LogBase, of group: GroupID) throws(StorageError) -> Bool {
-    guard let ledger = book[group], entry.id.index >= ledger.base.id.index, entry.id.index <= ledger.tail.last.index,
-      ledger.term(at: entry.id.index) ?? entry.id.term == entry.id.term
-    else { return false }
-    return try reader.chain(of: entry, in: ledger, until: position) == entry.chain
+  func goesOn(behind entry: LogBase, of group: GroupID) throws(StorageError) -> Bool {
+    try SnapshotLog(ledger: book[group], reader: reader, limit: position).goesOn(behind: entry)
   }
 
   /// Seals, syncs, notes in the identity how far the log reaches, and closes. The lock on the directory is not the log's.

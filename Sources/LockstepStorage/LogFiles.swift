@@ -12,6 +12,12 @@ package struct LogOptions: Sendable {
   package var indexSpacing = 64 << 10
 
   package init() {}
+
+  /// Of segments of this size, the first among them where it would be larger.
+  package init(segmentBytes: Int) {
+    self.segmentBytes = segmentBytes
+    firstSegmentBytes = min(firstSegmentBytes, segmentBytes)
+  }
 }
 
 /// Where in the log a record stands.
@@ -63,13 +69,14 @@ struct LogFiles: Sendable {
       guard let number = UInt64(name.dropFirst(prefix.count)), (1...maximumNumber).contains(number),
         Self.name(number) == name
       else {
-        throw .refused(path: "\(directory)/\(name)", reason: "not a name that a segment of the log is given")
+        throw .refused(
+          path: "\(directory)/\(name)", reason: "not a name that a segment of the log is given; move it elsewhere")
       }
       numbers.append(number)
     }
     numbers.sort()
     for (number, next) in zip(numbers, numbers.dropFirst()) where next != number + 1 {
-      throw .refused(
+      throw .lost(
         path: "\(directory)/\(Self.name(number + 1))",
         reason: "this segment of the log is missing, \(Self.name(next)) is there")
     }

@@ -34,7 +34,7 @@ package final class LogInspector {
     package let isSealed: Bool
   }
 
-  private let files: LogFiles
+  let files: LogFiles
   private let lock: any DiskLock
 
   /// Refused while a node works in the directory; keeps one from starting until `close`.
@@ -44,7 +44,7 @@ package final class LogInspector {
 
   package func close() { lock.release() }
 
-  /// Checks everything. Throws what does not hold first, with its file and offset; that is also what would keep the node
+  /// Checks all of the log. Throws what does not hold first, with its file and offset; that is also what would keep the node
   /// from starting.
   package func verify() throws(StorageError) -> Summary {
     try walk { _ in }
@@ -53,6 +53,11 @@ package final class LogInspector {
   /// Hands each record to `body` when it has been checked, in the order of the log.
   @discardableResult
   package func walk(_ body: (Record) -> Void) throws(StorageError) -> Summary {
+    let (replay, end) = try replay(body)
+    return summary(replay, end)
+  }
+
+  func replay(_ body: (Record) -> Void) throws(StorageError) -> (LogReplay, LogEnd) {
     let replay = LogReplay(files: files, spacing: LogOptions().indexSpacing)
     let end = try replay.run { reader, header, parts throws(StorageError) in
       var batches: [Batch] = []
@@ -62,8 +67,11 @@ package final class LogInspector {
           file: reader.path, offset: header.offset, length: header.length, kind: header.kind,
           sequence: header.sequence, batches: batches))
     }
-    return Summary(
-      identity: files.identity, report: replay.report, groups: replay.book.states, isSealed: end.isSealed)
+    return (replay, end)
+  }
+
+  func summary(_ replay: LogReplay, _ end: LogEnd) -> Summary {
+    Summary(identity: files.identity, report: replay.report, groups: replay.book.states, isSealed: end.isSealed)
   }
 
   private static func batch(

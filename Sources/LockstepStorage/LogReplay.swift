@@ -104,7 +104,7 @@ final class LogReplay {
       }
     }
     let missing = (numbers.last ?? 0) + 1
-    throw .refused(
+    throw .lost(
       path: files.path(missing),
       reason: numbers.isEmpty
         ? "the log is missing, and the identity says that there was one"
@@ -222,14 +222,14 @@ final class LogReplay {
   /// The log holds all that is behind the bases, and it follows them.
   private func checkBeginning(_ first: UInt64, until limit: LogPosition) throws(StorageError) {
     if first > 1, book.ledgers.allSatisfy({ $0.tail.base == nil }) {
-      throw .refused(
+      throw .lost(
         path: files.path(first - 1),
         reason: "this segment of the log is missing: no base says that the log begins with \(LogFiles.name(first))")
     }
     for ledger in book.ledgers {
       let base = ledger.base
       guard ledger.start <= base.id.index.next else {
-        throw .refused(
+        throw .lost(
           path: files.path(first - 1),
           reason: """
             this segment of the log is missing: the log of group \(ledger.group) begins behind entry \

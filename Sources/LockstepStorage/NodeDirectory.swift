@@ -176,7 +176,7 @@ package final class NodeDirectory {
     let lock = try onDisk { () throws(DiskError) in try disk.lock("\(path)/\(lockName)", exclusive: false) }
     do throws(StorageError) {
       guard names.contains(IdentityFile.name) else {
-        throw .refused(path: path, reason: "the identity is missing")
+        throw .lost(path: "\(path)/\(IdentityFile.name)", reason: "the identity is missing")
       }
       let identity = try IdentityFile(disk: disk, directory: path).read()
       return (LogFiles(disk: disk, directory: path, identity: identity), lock)
@@ -191,20 +191,29 @@ package final class NodeDirectory {
     names: [String]
   ) throws(StorageError) {
     guard identity.node == node else {
-      throw .refused(path: path, reason: "the directory of node \(identity.node), not of node \(node)")
+      throw .refused(
+        path: path,
+        reason: "the directory of node \(identity.node), not of node \(node); start node \(node) with its own (--dir)")
     }
     if let cluster, cluster != identity.cluster {
-      throw .refused(path: path, reason: "a node of cluster \(hex(identity.cluster)), not of \(hex(cluster))")
+      throw .refused(
+        path: path,
+        reason: """
+          a node of cluster \(hex(identity.cluster)), not of \(hex(cluster)); start it as it was made (--cluster), or \
+          with a directory of this cluster (--dir)
+          """)
     }
     let known = identity.initialMembers.map(\.node)
     guard known == members.map(\.node) else {
       throw .refused(
         path: path,
-        reason: "the cluster began with the members \(list(known)), not with \(list(members.map(\.node)))")
+        reason:
+          "the cluster began with the members \(list(known)), not with \(list(members.map(\.node))); start it with those (--members)"
+      )
     }
     guard identity.incarnation < .max else { throw .refused(path: path, reason: "no incarnation is left") }
     guard try !LogFiles.segments(in: names, directory: path).isEmpty else {
-      throw .refused(
+      throw .lost(
         path: "\(path)/\(LogFiles.name(1))", reason: "the log is missing, and the identity says that there was one")
     }
   }
@@ -219,13 +228,16 @@ package final class NodeDirectory {
     let harmless = [lockName, "lost+found"]
     var remains: [String] = []
     for name in names where !isUnfinished(name) && !harmless.contains(name) {
-      guard name == LogFiles.name(1) else {
-        throw .refused(path: "\(path)/\(name)", reason: "found without an identity: not a new directory")
-      }
-      guard try holdsNoBatch(disk, "\(path)/\(name)") else {
+      let isNodes = name.hasPrefix("log-") || SnapshotName(name) != nil || name == AcknowledgementFile.name
+      guard isNodes else {
         throw .refused(
+          path: "\(path)/\(name)",
+          reason: "found without an identity: not a new directory; name an empty one (--dir)")
+      }
+      guard name == LogFiles.name(1), try holdsNoBatch(disk, "\(path)/\(name)") else {
+        throw .lost(
           path: "\(path)/\(IdentityFile.name)",
-          reason: "the identity is missing, and there is a log with data, or a damaged one")
+          reason: "the identity is missing, and there is \(path)/\(name), with data, or damaged")
       }
       remains.append(name)
     }

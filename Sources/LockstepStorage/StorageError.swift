@@ -6,6 +6,8 @@ package enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
   case locked(path: String, process: Int?)
   /// Bytes that were durable have changed. `offset` is where in the file the first thing that does not hold stands.
   case damaged(file: String, offset: Int, reason: String)
+  /// What was durable is not there any more: a file, or the end of one.
+  case lost(path: String, reason: String)
   /// The directory is sound and is not what the caller takes it for.
   case refused(path: String, reason: String)
   /// The caller asked for a write that would break the log; nothing was written.
@@ -28,7 +30,7 @@ package enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
     case .locked(let path, let process):
       "\(path) is held by \(process.map { "process \($0)" } ?? "another process"): one node to a directory"
     case .damaged(let file, let offset, let reason): "\(file) is damaged at byte \(offset): \(reason)"
-    case .refused(let path, let reason): "\(path): \(reason)"
+    case .lost(let path, let reason), .refused(let path, let reason): "\(path): \(reason)"
     case .invalidWrite(let reason): "refused to write: \(reason)"
     case .stopped(let reason): "the log has stopped: \(reason)"
     }

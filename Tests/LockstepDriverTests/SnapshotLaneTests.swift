@@ -39,11 +39,22 @@ private final class Alone {
   }
 
   /// The snapshot that was asked for last is durable.
-  func finish(bytes: Int = 1000) throws {
+  func finish(bytes: Int = 1000, unsound: [LogIndex] = []) throws {
     let job = try #require(node.snapshots.jobs.last)
     let stored = StoredSnapshot(header: job.header, fileBytes: bytes)
-    node.node.snapshotFinished(SnapshotResult(job.header, .written(stored), nanoseconds: 5))
+    var result = SnapshotResult(job.header, .written(stored), nanoseconds: 5)
+    result.unsound = unsound.map { SnapshotResult.Unsound(index: $0, reason: "damaged") }
+    node.node.snapshotFinished(result)
     settle()
+  }
+
+  /// Of which entry.
+  func snapshot(unsound: [LogIndex] = []) throws -> LogIndex {
+    try put(bytes: 10)
+    node.node.takeSnapshot(of: .first) { _ in }
+    settle()
+    try finish(unsound: unsound)
+    return try #require(node.snapshots.jobs.last).header.last.id.index
   }
 }
 
@@ -142,6 +153,51 @@ struct SnapshotLaneTests {
     #expect(alone.node.snapshots.jobs.count == 1 && alone.node.node.failure == nil)
     for _ in 0..<2 { try alone.put(bytes: 600) }
     #expect(alone.node.snapshots.jobs.count == 2)
+  }
+
+  @Test(
+    "the log begins behind the one before the last, unless that does not hold: then behind the one before it, for good")
+  func unsound() throws {
+    let alone = try Alone { _ in }
+    try alone.lead()
+    let first = try alone.snapshot()
+    #expect(alone.node.snapshots.jobs.last?.kept.isEmpty == true && alone.node.replica.log.base.index == .zero)
+    let second = try alone.snapshot()
+    #expect(alone.node.snapshots.jobs.last?.kept.map(\.last.index) == [first])
+    #expect(alone.node.replica.log.base.index == first)
+    let third = try alone.snapshot(unsound: [second])
+    #expect(alone.node.snapshots.jobs.last?.kept.map(\.last.index) == [first, second])
+    alone.settle(10)
+    #expect(alone.node.replica.log.base.index == first)
+    _ = try alone.snapshot()
+    #expect(alone.node.snapshots.jobs.last?.kept.map(\.last.index) == [first, third])
+    #expect(alone.node.replica.log.base.index == third)
+    let told = alone.node.journal.events.filter { if case .snapshotUnsound(_, second, _) = $0 { true } else { false } }
+    #expect(told.count == 1)
+  }
+
+  @Test("whoever waits for one when the node has stopped is told so, and whoever asks after that")
+  func stopped() throws {
+    let alone = try Alone { _ in }
+    try alone.lead()
+    var answers: [Result<SnapshotDone, Status>] = []
+    alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
+    alone.settle()
+    try alone.put(bytes: 10)
+    alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
+    alone.settle()
+    #expect(answers.isEmpty && alone.node.snapshots.jobs.count == 1)
+    alone.node.node.stop()
+    for _ in 0..<10_000 where !alone.node.node.isStopped { alone.settle() }
+    try #require(alone.node.node.isStopped)
+    #expect(answers.count == 2, "the one that is being written, and the one behind it")
+    alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
+    for answer in answers {
+      let status = #expect(throws: Status.self) { try answer.get() }
+      #expect(status?.code == .unavailable && status?.message.contains("is being stopped") == true, "\(answer)")
+    }
+    try alone.finish()
+    #expect(answers.count == 3, "nobody is answered twice")
   }
 
   @Test("replicas that apply the same log do not begin at the same entry")

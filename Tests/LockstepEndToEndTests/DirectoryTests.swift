@@ -238,7 +238,66 @@ extension EndToEndTests {
       let damaged = try await Finished.run(["snapshot", "inspect", copy])
       #expect(damaged.code == 1 && damaged.errors.contains("\(name) is damaged at byte"), "\(damaged.errors)")
       let other = try await Finished.run(["snapshot", "inspect", "/dev/null"])
-      #expect(other.code == 1 && other.errors.contains("not a name that a snapshot is given"), "\(other.errors)")
+      #expect(other.code == 1 && other.errors.contains("/dev/null is not a file"), "\(other.errors)")
     }
+  }
+
+  @Test(.timeLimit(.minutes(2)))
+  func `snapshots are inspected by any name, several at once, and all of a node's directory`() async throws {
+    let directory = try TemporaryDirectory()
+    try await Cluster.with(directory.path) { cluster in
+      let data = cluster.data(1)
+      let empty = try await Finished.run(["snapshot", "inspect", data])
+      #expect(empty.code == 1 && empty.errors.contains("\(data) holds no snapshot"), "\(empty.errors)")
+      for number in 0..<2 {
+        #expect(try await cluster.put("a", "\(number)").isOK)
+        let taken = try await Finished.run(["snapshot", "--node", "1", "--endpoints", cluster.endpoints()])
+        #expect(taken.code == 0, "\(taken.errors)")
+      }
+      let names = Files.names(data).filter { $0.hasPrefix("snapshot-1-") }
+      #expect(names.count == 2)
+      let all = try await Finished.run(["snapshot", "inspect", data, "--json"])
+      let objects = try all.lines.map { try JSONValue(parsing: $0) }
+      #expect(all.code == 0 && objects.map { $0["file"]?.string } == names.map { "\(data)/\($0)" }, "\(all.lines)")
+      let copy = directory.path + "/my copy"
+      let copied = try await Program("/bin/cp", ["\(data)/\(names[0])", copy]).waitForExit()
+      #expect(copied == 0)
+      let log = "\(data)/log-0000000001"
+      let mixed = try await Finished.run(["snapshot", "inspect", copy, log, "\(data)/\(names[1])", "/no/such"])
+      #expect(mixed.code == 1 && mixed.lines.filter { $0 == "all of it holds" }.count == 2, "\(mixed.lines)")
+      #expect(mixed.lines.contains(copy) && mixed.errors.contains("\(log): not a snapshot"), "\(mixed.errors)")
+      #expect(mixed.errors.contains("/no/such: No such file"), "\(mixed.errors)")
+      let whole = try await Finished.run(["snapshot", "inspect", directory.path])
+      #expect(whole.code == 1 && whole.errors.contains("holds a whole cluster"), "\(whole.errors)")
+    }
+  }
+
+  @Test(.timeLimit(.minutes(2)))
+  func `log verify looks at all snapshots, and says which start they allow`() async throws {
+    let directory = try TemporaryDirectory()
+    let data = directory.path + "/1"
+    try await Cluster.with(directory.path) { cluster in
+      for number in 0..<2 {
+        #expect(try await cluster.put("a", "\(number)").isOK)
+        let taken = try await Finished.run(["snapshot", "--node", "1", "--endpoints", cluster.endpoints()])
+        #expect(taken.code == 0, "\(taken.errors)")
+      }
+      #expect(try await cluster.put("a", "2").isOK)
+    }
+    let names = Files.names(data).filter { $0.hasPrefix("snapshot-1-") }
+    #expect(names.count == 2)
+    let sound = try await Finished.run(["log", "verify", data])
+    #expect(sound.code == 0 && sound.lines.contains { $0.contains("would start from \(names[1])") }, "\(sound.lines)")
+    // The log begins behind the older one, as all nodes have what is in it.
+    for (place, start) in [(1, "would start from \(names[0])"), (0, "cannot start: \(data)/\(names[1])")] {
+      try Files.damage("\(data)/\(names[place])", at: 200)
+      let damaged = try await Finished.run(["log", "verify", data])
+      #expect(damaged.code == 1 && damaged.errors.contains("\(names[1]) is damaged at byte"), "\(damaged.errors)")
+      #expect(damaged.lines.contains { $0.contains(start) }, "\(damaged.lines)")
+    }
+    let verdict = try await Finished.run(["log", "verify", data, "--json"])
+    let object = try JSONValue(parsing: verdict.lines.first ?? "null")
+    #expect(verdict.code == 1 && object["ok"] == false && object["snapshots"]?.array?.count == 2, "\(verdict.lines)")
+    #expect(object["file"]?.string == "\(data)/\(names[1])" && object["offset"]?.integer != nil, "\(object.text())")
   }
 }

@@ -189,7 +189,7 @@ func blamed(_ error: any Error) -> String? {
   guard let error = error as? StorageError else { return nil }
   switch error {
   case .damaged(let file, _, _): return file
-  case .refused(let path, _): return path
+  case .lost(let path, _), .refused(let path, _): return path
   case .disk, .outOfSpace, .locked, .invalidWrite, .stopped: return nil
   }
 }

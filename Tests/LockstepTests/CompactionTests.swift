@@ -142,5 +142,15 @@ extension Servers {
         #expect(again.snapshot == done.snapshot && again.nanoseconds == 0)
       }
     }
+
+    @Test("no segment is larger than segments are to be, and the first one neither")
+    func segmentSize() async throws {
+      try await Cluster.with(1) { cluster in
+        try await cluster.client().put("k", "v")
+        let path = "\(cluster.directory(1))/log-0000000001"
+        let size = try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int
+        #expect(size == 1 << 20)
+      }
+    }
   }
 }

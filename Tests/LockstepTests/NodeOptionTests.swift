@@ -72,6 +72,23 @@ struct NodeOptionTests {
     #expect(message.contains(expected) && message.contains("lockstep-options-"))
   }
 
+  @Test(
+    "snapshots: what is out of range is refused with the range, and the ends of the range are not",
+    arguments: [
+      ("65535", "6h", "--snapshot-log-bytes 65535 is not between 65536 (64 KiB) and 1099511627776 (1 TiB)"),
+      ("65536", "1s", "none"), ("1099511627776", "8784h", "none"), ("1099511627777", "6h", "--snapshot-log-bytes"),
+      ("65536", "999ms", "--snapshot-age '999ms' is no time between 1s and 8784h (366 days)"),
+      ("65536", "527041m", "--snapshot-age '527041m' is no time between 1s and 8784h (366 days)"),
+    ])
+  func snapshots(bytes: String, age: String, expected: String) throws {
+    try withFile(Self.full) { path in
+      let options = try NodeOptions.parse(
+        try NodeConfigurationFile.expand(
+          ["--config", path, "--snapshot-log-bytes=\(bytes)", "--snapshot-age=\(age)"]))
+      #expect(refusal { _ = try options.configuration() }.hasPrefix(expected))
+    }
+  }
+
   @Test("--config: a file that is not there, a directory, and two of them")
   func noFile() {
     #expect(refusal { _ = try NodeConfigurationFile.expand(["--config", "/nowhere/x"]) }.contains("No such file"))

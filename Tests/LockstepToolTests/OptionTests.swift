@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Lockstep
 import Testing
 
@@ -61,6 +62,30 @@ struct OptionTests {
       ["up", "--ephemeral", "--dir", "d"], ["up", "--binary", "/does/not/exist"], ["log", "inspect"],
     ])
   func badUsage(arguments: [String]) async { #expect(await Program.run(arguments) == 2) }
+
+  @Test(
+    "up refuses what its nodes would refuse, with the range, before it makes a directory",
+    arguments: [
+      ("--snapshot-log-bytes=0", "--snapshot-log-bytes 0 is not between 65536 (64 KiB) and"),
+      ("--snapshot-log-bytes=-1", "--snapshot-log-bytes -1 is not between"),
+      ("--snapshot-log-bytes=\(Int.max)", "and 1099511627776 (1 TiB)"),
+      ("--snapshot-age=999999h", "--snapshot-age '999999h' is no time between 1s and 8784h (366 days)"),
+      ("--snapshot-age=10ms", "--snapshot-age '10ms' is no time between 1s and 8784h (366 days)"),
+      (
+        "--snapshot-age=often",
+        "--snapshot-age 'often' is no time between 1s and 8784h (366 days); write it like 30m or 6h"
+      ),
+    ])
+  func upChecksNodes(flag: String, message: String) async throws {
+    let up: UpCommand = try parse(["up", flag, "--dir", "/nowhere/at/all"])
+    let failure = #expect(throws: CommandFailure.self) { try up.check(nodes: 3) }
+    #expect(failure?.exitCode == 2 && failure?.message.contains(message) == true, "\(failure?.message ?? "")")
+    if flag.hasPrefix("--snapshot-log-bytes=0") {
+      let directory = FileManager.default.temporaryDirectory.appendingPathComponent("up-\(UUID().uuidString)").path
+      #expect(await Program.run(["up", flag, "--dir", directory, "--nodes", "1"]) == 2)
+      #expect(!FileManager.default.fileExists(atPath: directory + "/1"))
+    }
+  }
 
   @Test(
     "a cluster that cannot be reached is exit code 1",

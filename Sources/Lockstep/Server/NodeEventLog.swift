@@ -43,6 +43,15 @@ extension RepeatingLog {
       log(
         .notice, "installs of group \(group)", "\(last.index)",
         "installed the snapshot up to entry \(last.index): \(bytes) bytes in \(nanoseconds / 1_000_000) ms")
+    case .snapshotUnsound(let group, let index, let reason):
+      log(
+        .warning, "sound snapshots of group \(group)", "\(index)",
+        "the snapshot up to entry \(index) does not hold any more: \(reason); the log is kept behind the one before it"
+      )
+    case .snapshotLeft(let group, let reason):
+      log(
+        .warning, "old snapshots of group \(group)", reason,
+        "a snapshot that is not needed cannot be removed: \(reason); it is tried again after the next snapshot")
     case .snapshotFailed(let group, let index, let reason):
       log(
         .error, "snapshots of group \(group)", reason,

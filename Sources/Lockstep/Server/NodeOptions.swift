@@ -82,8 +82,9 @@ public struct NodeOptions: ParsableArguments {
     configuration.segmentBytes = segmentBytes
     configuration.snapshotLogBytes = snapshotLogBytes
     guard let age = Duration(parsing: snapshotAge) else {
-      throw ValidationFailure("--snapshot-age '\(snapshotAge)' is no time; write it like 30m or 6h")
+      throw ValidationFailure(ServerConfiguration.wrongAge(snapshotAge))
     }
+    if let problem = ServerConfiguration.problem(snapshotAge: age, as: snapshotAge) { throw ValidationFailure(problem) }
     configuration.snapshotAge = age
     configuration.retainedBytes = try Self.bytes(retain, "--retain")
     configuration.snapshotBytesPerSecond = try Self.bytes(snapshotRate, "--snapshot-rate")

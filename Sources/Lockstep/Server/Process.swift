@@ -87,11 +87,11 @@ enum ThreadSchedule {
 }
 
 extension ThreadSchedule {
-  /// The calling thread gets what the others leave: it is the nicest there is. Linux takes "this process" in
-  /// setpriority(2) for the calling thread.
-  static func behindAllOthers() {
+  /// The calling thread gets what the others leave, the less the nicer it is, up to 19. Linux takes "this process" in
+  /// setpriority(2) for the calling thread. There is no way back for a process without privileges.
+  static func behindOthers(niceness: Int32) {
     withoutPreempting()
-    _ = setpriority(Int32(PRIO_PROCESS.rawValue), 0, 19)
+    if niceness > 0 { _ = setpriority(Int32(PRIO_PROCESS.rawValue), 0, niceness) }
   }
 }
 

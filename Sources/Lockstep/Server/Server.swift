@@ -118,9 +118,12 @@ public final class Server: Sendable {
     ThreadSchedule.withoutPreempting()
     let later = NIOLoopBoundBox<Running?>(nil, eventLoop: eventLoop)
     let store = stored.store
+    let log = RepeatingLog(logger) { NIODeadline.now().uptimeNanoseconds }
+    let told = NIOLoopBound(log, eventLoop: eventLoop)
     let snapshots = SnapshotThread(
       store: stored.snapshots,
       finished: { result in eventLoop.execute { later.value?.server.snapshotFinished(result) } },
+      isSlow: { text in eventLoop.execute { told.value.log(.warning, "pace of snapshots", "", text) } },
       failed: { error in eventLoop.execute { later.value?.server.diskFailed(error) } })
     // Unsafe: a value, which is copied for each state that is restored.
     nonisolated(unsafe) let first = stored.first
@@ -138,7 +141,6 @@ public final class Server: Sendable {
         store.close()
         end.finish(error.map { .failure(ServerFailure($0)) } ?? .success(()))
       })
-    let log = RepeatingLog(logger) { NIODeadline.now().uptimeNanoseconds }
     let peers = PeerPort(
       identity: stored.identity, addresses: stored.addresses, memory: stored.memory, eventLoop: eventLoop, log: log,
       store: PeerPort.Store(

@@ -92,20 +92,31 @@ public struct ServerConfiguration: Sendable {
     if segmentBytes < 1024 * 1024 || segmentBytes > 4 * 1024 * 1024 * 1024 {
       return "a segment size of \(segmentBytes) bytes is not between 1 MiB and 4 GiB"
     }
-    if snapshotLogBytes < 64 * 1024 {
-      return "a snapshot after \(snapshotLogBytes) bytes of log is one after less than 64 KiB"
-    }
     if retainedBytes < 0 { return "\(retainedBytes) bytes of log cannot be kept for members that are behind" }
     if snapshotBytesPerSecond < 1024 * 1024 {
       return "a snapshot that is fetched at \(snapshotBytesPerSecond) bytes a second comes at less than 1 MiB a second"
     }
-    if snapshotAge < .seconds(1) || snapshotAge > .seconds(366 * 86_400) {
-      return "a snapshot's age of \(snapshotAge) is not between a second and a year"
+    if !Self.snapshotLogRange.contains(snapshotLogBytes) {
+      let (least, most) = (Self.snapshotLogRange.lowerBound, Self.snapshotLogRange.upperBound)
+      return "--snapshot-log-bytes \(snapshotLogBytes) is not between \(least) (64 KiB) and \(most) (1 TiB)"
     }
+    if let problem = Self.problem(snapshotAge: snapshotAge, as: "\(snapshotAge)") { return problem }
     if tickMilliseconds < 1 || tickMilliseconds > 10_000 {
       return "a tick of \(tickMilliseconds) ms is not between 1 and 10000"
     }
     return limits.problem
+  }
+
+  private static let snapshotLogRange = 64 << 10...1 << 40
+
+  /// `text`: as somebody wrote it.
+  static func problem(snapshotAge: Duration, as text: String) -> String? {
+    if snapshotAge >= .seconds(1), snapshotAge <= .seconds(366 * 86_400) { return nil }
+    return wrongAge(text)
+  }
+
+  static func wrongAge(_ text: String) -> String {
+    "--snapshot-age '\(text)' is no time between 1s and 8784h (366 days); write it like 30m or 6h"
   }
 }
 

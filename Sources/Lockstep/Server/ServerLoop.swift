@@ -163,7 +163,7 @@ final class ServerLoop {
 extension ServerFailure {
   init(_ failure: NodeFailure) {
     switch failure {
-    case .storage(let error): self.init(error)
+    case .storage(let error): self.init(whileRunning: error)
     case .diverged(_, let index):
       self.init(
         .diverged,

@@ -24,8 +24,7 @@ struct StoredState {
   static func open(
     _ configuration: ServerConfiguration, _ machine: any StateMachine, _ logger: Logger
   ) throws(ServerFailure) -> StoredState {
-    var options = LogOptions()
-    options.segmentBytes = configuration.segmentBytes
+    let options = LogOptions(segmentBytes: configuration.segmentBytes)
     let addresses = AddressBook(
       configuration.members.map {
         DiskIdentity.Member(node: NodeID($0.id), address: $0.peerEndpoint.description)
@@ -86,20 +85,6 @@ final class PeerStore: @unchecked Sendable {
   func store(_ acknowledged: [Acknowledged]) throws(StorageError) { try directory.store(acknowledged: acknowledged) }
 
   func close() { directory.close() }
-}
-
-extension ServerFailure {
-  init(_ error: StorageError) {
-    let code: ExitCode =
-      switch error {
-      case .outOfSpace: .diskFull
-      case .disk, .invalidWrite, .stopped: .disk
-      case .locked: .locked
-      case .damaged: .damaged
-      case .refused: .identity
-      }
-    self.init(code, error.description)
-  }
 }
 
 extension ServerConfiguration {

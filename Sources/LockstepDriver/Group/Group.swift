@@ -244,6 +244,12 @@ final class Group {
     reads.expire(now, applied: lane.applied, leader: leader)
   }
 
+  /// The node has stopped: whoever still waits is told so.
+  func refuseAll(_ reason: Status) {
+    expire(.max)
+    snapshots.refuse(reason)
+  }
+
   // MARK: The core
 
   @discardableResult

@@ -10,7 +10,8 @@ final class SnapshotLane {
   private let context: NodeContext
   private let addresses: [DiskIdentity.Member]
   private let cluster: [UInt8]
-  /// Those that are durable, as far as this process knows, the last one at the end; at most as many as are kept.
+  /// Those that are durable, as far as this process knows, the last one at the end; at most as many as are kept. All but
+  /// the last were read whole since they were written, or when this process began with them.
   private var kept: [StoredSnapshot]
   /// The last entry of the one that is being written.
   private(set) var underWay: LogIndex?
@@ -95,7 +96,7 @@ final class SnapshotLane {
       cluster: cluster, group: group,
       last: LogBase(id: frozen.last, chain: chain, members: Codec.packed(members())), addresses: addresses,
       machineVersion: frozen.machineVersion, time: frozen.time, digest: frozen.digest)
-    context.snapshots.write(SnapshotJob(header: header, content: frozen.content))
+    context.snapshots.write(SnapshotJob(header: header, content: frozen.content, kept: kept))
   }
 
   /// Nothing has happened since the last one.
@@ -103,6 +104,13 @@ final class SnapshotLane {
     due = context.now &+ context.limits.snapshotAge
     for answer in requests { answer(last.map { .success(SnapshotDone($0, nanoseconds: 0)) } ?? .failure(Self.nothing)) }
     requests = []
+  }
+
+  /// The node ends, and nobody gets one any more.
+  func refuse(_ status: Status) {
+    let answers = waiting + requests
+    (waiting, requests) = ([], [])
+    for answer in answers { answer(.failure(status)) }
   }
 
   private static let nothing = Status(
@@ -114,6 +122,9 @@ final class SnapshotLane {
     isDue = true
     let answers = waiting
     waiting = []
+    for one in result.unsound { context.observe(.snapshotUnsound(group, one.index, one.reason)) }
+    for reason in result.left { context.observe(.snapshotLeft(group, reason)) }
+    kept.removeAll { snapshot in result.unsound.contains { $0.index == snapshot.last.index } }
     switch result.outcome {
     case .written(let snapshot):
       // One that was overtaken by another node's is of no use.

@@ -53,7 +53,7 @@ package final class FetchWorker {
       return .restored(file.stored, applier)
     } catch {
       switch error {
-      case .damaged, .refused:
+      case .damaged, .refused, .lost:
         try drop()
         return .damaged("\(error)")
       case .disk, .outOfSpace, .locked, .invalidWrite, .stopped: throw error

@@ -38,7 +38,7 @@ final class SimulatedNode {
   var jobs: [DiskJob] = []
   var peerReplies: [(peer: NodeID, replies: FramedReplies)] = []
   var isDiskBusy = false
-  var snapshot: SnapshotUnderWay?
+  var snapshot: SnapshotWork?
   var installs: SimulatedInstalls?
   /// Those that are durable, as the process knows: of which entries.
   var snapshots: [LogIndex] = []

@@ -168,7 +168,7 @@ extension World {
     case .disk, .outOfSpace, .stopped:
       books.check(.explainedEnd, faultsSince > 0, "node \(place + 1) does not start: \(error)")
       planStart(place)
-    case .locked, .damaged, .refused, .invalidWrite:
+    case .locked, .damaged, .lost, .refused, .invalidWrite:
       books.check(.recovery, simulated.isUnreliable || faultsSince > 0, "node \(place + 1) does not start: \(error)")
       if simulated.isUnreliable { simulated.state = .refused("\(error)") } else { planStart(place) }
     }

@@ -20,13 +20,6 @@ final class SimulatedSnapshots: SnapshotQueue {
   func write(_ job: SnapshotJob) { world.beginSnapshot(job, at: place) }
 }
 
-/// A snapshot that is being written, of a process that may end before it is whole.
-struct SnapshotUnderWay {
-  let job: SnapshotJob
-  var content: any Snapshot
-  var writer: SnapshotWriter?
-}
-
 extension World {
   /// Of a piece: small states are in several, too.
   private static let pieceBytes = 48
@@ -35,7 +28,8 @@ extension World {
     let simulated = nodes[place]
     books.check(
       .boundedQueues, simulated.snapshot == nil, "node \(place + 1) begins a snapshot while it writes another one")
-    simulated.snapshot = SnapshotUnderWay(job: job, content: job.content)
+    guard let directory = simulated.directory else { return }
+    simulated.snapshot = SnapshotWork(job, in: SnapshotStore(directory))
     planSnapshot(place)
   }
 
@@ -47,43 +41,40 @@ extension World {
   /// The thread does its next step.
   func writeSnapshot(_ place: Int) {
     let simulated = nodes[place]
-    guard var current = simulated.snapshot, let directory = simulated.directory else { return }
-    let header = current.job.header
+    guard let work = simulated.snapshot else { return }
     do throws(StorageError) {
-      let store = SnapshotStore(directory)
-      if current.writer == nil { current.writer = try store.begin(header) }
-      guard let writer = current.writer else { return }
-      if let piece = try next(&current.content) {
-        try writer.append(piece)
-        simulated.snapshot = current
-        planSnapshot(place)
-      } else {
-        let snapshot = try writer.finish()
-        faults.count(.snapshotTaken)
-        try store.prune(header.group)
+      switch try work.step(maximumBytes: Self.pieceBytes) {
+      case .went: planSnapshot(place)
+      case .finished(let result):
         simulated.snapshot = nil
-        simulated.snapshots = (simulated.snapshots + [snapshot.last.index]).suffix(SnapshotStore.kept)
-        tell("node \(place + 1) has a snapshot up to entry \(snapshot.last.index)")
-        simulated.node?.snapshotFinished(SnapshotResult(header, .written(snapshot)))
+        finished(result, at: place)
       }
     } catch {
       simulated.snapshot = nil
-      current.writer?.abandon()
-      if case .outOfSpace = error {
-        faults.count(.snapshotGivenUp)
-        simulated.node?.snapshotFinished(SnapshotResult(header, .failed(Status(.resourceExhausted, "\(error)"))))
-      } else {
-        simulated.node?.diskFailed(error)
-      }
+      simulated.node?.diskFailed(error)
     }
     planTurn(place)
     look(at: place)
   }
 
-  private func next(_ content: inout any Snapshot) throws(StorageError) -> [UInt8]? {
-    do throws(Status) { return try content.next(maximumBytes: Self.pieceBytes) } catch {
-      books.fail(.user, "a snapshot cannot be read: \(error.message)")
-      return nil
+  private func finished(_ result: SnapshotResult, at place: Int) {
+    let simulated = nodes[place]
+    for one in result.unsound {
+      faults.count(.snapshotDamaged)
+      simulated.snapshots.removeAll { $0 == one.index }
+      tell("node \(place + 1) finds that its snapshot up to entry \(one.index) does not hold: \(one.reason)")
     }
+    switch result.outcome {
+    case .written(let snapshot):
+      faults.count(.snapshotTaken)
+      simulated.snapshots = (simulated.snapshots + [snapshot.last.index]).suffix(SnapshotStore.kept)
+      tell("node \(place + 1) has a snapshot up to entry \(snapshot.last.index)")
+    case .failed(let status):
+      books.check(
+        .user, status.code == .resourceExhausted || status.code == .internal,
+        "a snapshot cannot be read: \(status.message)")
+      faults.count(.snapshotGivenUp)
+    }
+    simulated.node?.snapshotFinished(result)
   }
 }

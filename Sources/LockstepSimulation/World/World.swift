@@ -281,6 +281,9 @@ package final class World {
     case .installed(_, let last, _, _):
       faults.count(.snapshotInstalled)
       tell("the log of node \(place + 1) begins anew, behind entry \(last.index)")
+    case .snapshotUnsound(_, let index, let reason):
+      tell("the log of node \(place + 1) does not begin behind entry \(index): \(reason)")
+    case .snapshotLeft(_, let reason): tell("node \(place + 1) keeps a snapshot that it does not need: \(reason)")
     case .snapshotFailed(_, let index, let reason):
       tell("node \(place + 1) has no snapshot up to entry \(index): \(reason)")
     }

@@ -67,13 +67,24 @@ package final class IncomingSnapshot {
 
   deinit { file.close() }
 
+  /// What has come of another cluster's snapshot is nothing.
+  private static func file(
+    _ name: SnapshotName, _ disk: any Disk, _ path: String, _ cluster: [UInt8]
+  ) throws(StorageError) -> SnapshotFile {
+    let file = try SnapshotFile(disk: disk, path: path, name: name)
+    guard file.header.cluster == cluster else {
+      throw .damaged(file: path, offset: 0, reason: "it is a snapshot of another cluster")
+    }
+    return file
+  }
+
   /// How much of the file is whole records, each the one that follows the one before it.
   private static func whole(
     _ name: SnapshotName, _ disk: any Disk, _ path: String, _ cluster: [UInt8]
   ) throws(StorageError) -> Int {
     var read: SnapshotFile?
     do throws(StorageError) {
-      let file = try SnapshotFile(disk: disk, path: path, name: name, cluster: cluster)
+      let file = try Self.file(name, disk, path, cluster)
       read = file
       _ = try file.verify()
       return file.fileBytes
@@ -101,7 +112,7 @@ package final class IncomingSnapshot {
   /// All of it is there, and is to be read, which checks it. It is on the disk when this returns.
   package func open() throws(StorageError) -> SnapshotFile {
     try sync()
-    return try SnapshotFile(disk: disk, path: path, name: name, cluster: cluster)
+    return try Self.file(name, disk, path, cluster)
   }
 
   /// It was read to its end and holds. The name is durable when this returns.
@@ -150,7 +161,7 @@ extension SnapshotStore {
   }
 
   func openArrived(_ name: SnapshotName, _ term: Term) throws(StorageError) -> SnapshotFile {
-    try SnapshotFile(disk: disk, path: IncomingSnapshot.arrivedPath(path, name, term), name: name, cluster: cluster)
+    try SnapshotFile(disk: disk, path: IncomingSnapshot.arrivedPath(path, name, term), name: name)
   }
 
   /// What has arrived is a snapshot like any other: the log begins behind it, or holds its last entry. `isOfUse`: the

@@ -16,32 +16,32 @@ package final class SnapshotFile {
   /// The trailer has been read, and nothing follows it.
   package private(set) var isAtEnd = false
 
-  /// A file that somebody names: of any cluster.
+  /// A file that somebody names: of any cluster, and with any name. One that a snapshot is given must be its own.
   package convenience init(disk: any Disk, path: String) throws(StorageError) {
     let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-    guard let last = parts.last, let name = SnapshotName(String(last)) else {
-      throw .refused(path: path, reason: "not a name that a snapshot is given, like snapshot-1-00000000000000001200")
-    }
-    try self.init(disk: disk, path: path, name: name, cluster: nil)
+    try self.init(disk: disk, path: path, name: parts.last.flatMap { SnapshotName(String($0)) })
   }
 
-  /// Opens the file and reads its header. `cluster`: nil believes the file's own.
-  init(disk: any Disk, path: String, name: SnapshotName, cluster: [UInt8]?) throws(StorageError) {
+  /// Opens the file and reads its header.
+  init(disk: any Disk, path: String, name: SnapshotName?) throws(StorageError) {
     self.path = path
     func damaged(_ reason: String) -> StorageError { .damaged(file: path, offset: 0, reason: reason) }
     let file = try onDisk { () throws(DiskError) in try disk.open(path, for: .reading) }
     var isRefused = true
     defer { if isRefused { file.close() } }
     let window = try FileWindow(file)
+    if name == nil, try !Self.claimsToBeOne(window) {
+      throw .refused(path: path, reason: "not a snapshot: it does not begin as one does")
+    }
     guard let claimed = try Self.claimedHeader(window) else { throw damaged("no header of a snapshot") }
-    let salt = SnapshotFormat.salt(cluster: cluster ?? claimed.cluster, name)
+    let salt = SnapshotFormat.salt(claimed)
     guard let bytes = try window.bytes(at: 0, count: RecordHeader.size),
       let record = RecordHeader(parsing: bytes, at: 0, salt: salt), record.kind == .snapshot, record.sequence == 1,
       record.link == 0, let body = try window.bytes(at: RecordHeader.size, count: record.paddedBody),
       Checksum.of(body, seed: salt) == record.bodyChecksum
-    else { throw damaged("its header is not that of \(name)\(cluster == nil ? "" : " of this cluster")") }
-    guard claimed.group == name.group, claimed.last.id.index == name.index else {
-      throw damaged("it holds group \(claimed.group) up to entry \(claimed.last.id.index)")
+    else { throw damaged("its header does not match its checksum") }
+    if let name, claimed.group != name.group || claimed.last.id.index != name.index {
+      throw damaged("it holds group \(claimed.group) up to entry \(claimed.last.id.index), and its name says another")
     }
     isRefused = false
     self.salt = salt
@@ -54,6 +54,13 @@ package final class SnapshotFile {
   }
 
   deinit { file.close() }
+
+  private static func claimsToBeOne(_ window: FileWindow) throws(StorageError) -> Bool {
+    guard let start = try window.bytes(at: 0, count: RecordHeader.size) else { return false }
+    let kind = UInt32(RecordKind.snapshot.rawValue) &* 0x0101_0101
+    return UInt32(littleEndian: start.loadUnaligned(as: UInt32.self)) == RecordHeader.magic
+      && start.loadUnaligned(fromByteOffset: 4, as: UInt32.self) == kind
+  }
 
   /// What the first record says, before its checksum, which is salted with it, is looked at.
   private static func claimedHeader(_ window: FileWindow) throws(StorageError) -> SnapshotHeader? {

@@ -15,7 +15,8 @@ internal import LockstepWire
 //
 // It is written under snapshot-G-I.new and synced, then renamed, then the directory is synced. A crash leaves the whole
 // file, or one that ends in .new, which the next start removes; so whatever is wrong in a file with its own name is damage.
-// Older ones than the last two are removed when a new one is there: a crash in between leaves three.
+// Older ones than the last two are removed when a new one is there, and the one before it has been read again, whole: a
+// crash in between leaves three.
 
 /// Which snapshot a file is.
 package struct SnapshotName: Hashable, Comparable, Sendable, CustomStringConvertible {
@@ -54,10 +55,7 @@ package struct SnapshotName: Hashable, Comparable, Sendable, CustomStringConvert
 
 enum SnapshotFormat {
   static func salt(_ header: SnapshotHeader) -> UInt64 {
-    salt(cluster: header.cluster, SnapshotName(group: header.group, index: header.last.id.index))
-  }
-
-  static func salt(cluster: [UInt8], _ name: SnapshotName) -> UInt64 {
-    Checksum.of(cluster + Array(name.description.utf8))
+    let name = SnapshotName(group: header.group, index: header.last.id.index)
+    return Checksum.of(header.cluster + Array(name.description.utf8))
   }
 }

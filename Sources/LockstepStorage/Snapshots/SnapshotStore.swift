@@ -11,40 +11,80 @@ package struct SnapshotStore: Sendable {
   package let path: String
   let cluster: [UInt8]
 
-  package init(_ directory: NodeDirectory) {
-    disk = directory.disk
-    path = directory.path
-    cluster = directory.cluster
+  package init(_ directory: NodeDirectory) { self.init(directory.files) }
+
+  init(_ files: LogFiles) {
+    disk = files.disk
+    path = files.directory
+    cluster = files.identity.cluster
   }
 
   /// Those of a group, the last first. Nothing is known yet of what is in them.
   package func names(of group: GroupID) throws(StorageError) -> [SnapshotName] {
-    try list().compactMap { SnapshotName($0) }.filter { $0.group == group }.sorted(by: >)
+    try names().filter { $0.group == group }
+  }
+
+  func names() throws(StorageError) -> [SnapshotName] { try Self.names(in: path, on: disk).reversed() }
+
+  /// Those in a directory, by group, the first of each first.
+  package static func names(in directory: String, on disk: any Disk) throws(StorageError) -> [SnapshotName] {
+    let names = try onDisk { () throws(DiskError) in try disk.list(directory) } ?? []
+    return names.compactMap { SnapshotName($0) }.sorted()
   }
 
   func list() throws(StorageError) -> [String] { try onDisk { () throws(DiskError) in try disk.list(path) } ?? [] }
 
   /// Its bytes, of which nothing is believed.
   func file(_ name: SnapshotName) throws(StorageError) -> any DiskFile {
-    try onDisk { () throws(DiskError) in try disk.open("\(path)/\(name)", for: .reading) }
+    let path = path(of: name)
+    return try onDisk { () throws(DiskError) in try disk.open(path, for: .reading) }
   }
 
   package func open(_ name: SnapshotName) throws(StorageError) -> SnapshotFile {
-    try SnapshotFile(disk: disk, path: "\(path)/\(name)", name: name, cluster: cluster)
+    try SnapshotFile(disk: disk, path: path(of: name), name: name)
   }
+
+  package func path(of name: SnapshotName) -> String { "\(path)/\(name)" }
+
+  /// Of another cluster, by whom or what ever it was put here: it says nothing of this node's log, and is left alone.
+  package func isForeign(_ file: SnapshotFile) -> Bool { isForeign(file.header) }
+  func isForeign(_ header: SnapshotHeader) -> Bool { header.cluster != cluster }
 
   package func begin(_ header: SnapshotHeader) throws(StorageError) -> SnapshotWriter {
     try SnapshotWriter(disk: disk, directory: path, header: header)
   }
 
   package func remove(_ name: SnapshotName) throws(StorageError) {
-    try onDisk { () throws(DiskError) in try disk.remove("\(path)/\(name)") }
+    let path = path(of: name)
+    try onDisk { () throws(DiskError) in try disk.remove(path) }
   }
 
-  /// Removes all of a group but the last two.
-  package func prune(_ group: GroupID) throws(StorageError) {
-    for name in try names(of: group).dropFirst(Self.kept) {
-      try remove(name)
+  /// Removes those of a group that are older than the last of these, and none of them; those of another cluster stay.
+  /// Nothing is removed while there are fewer than are to be kept. Returns why some are still there: they are in nobody's
+  /// way, and the next time is another try.
+  package func prune(_ group: GroupID, keeping kept: [SnapshotName]) throws(StorageError) -> [StorageError] {
+    guard kept.count >= Self.kept, let newest = kept.max() else { return [] }
+    var left: [StorageError] = []
+    for name in try names(of: group) where name < newest && !kept.contains(name) {
+      if isForeign(name) { continue }
+      if let problem = try tryToRemove(name) { left.append(problem) }
     }
+    return left
+  }
+
+  /// Throws when the disk does not even list its directory any more, and returns what else is in the way.
+  package func tryToRemove(_ name: SnapshotName) throws(StorageError) -> StorageError? {
+    do throws(StorageError) {
+      try remove(name)
+      return nil
+    } catch {
+      _ = try names()
+      return error
+    }
+  }
+
+  private func isForeign(_ name: SnapshotName) -> Bool {
+    // What cannot be read is nobody's.
+    do throws(StorageError) { return isForeign(try open(name)) } catch { return false }
   }
 }

@@ -13,6 +13,7 @@ package struct StoredSnapshot: Sendable, Equatable {
   }
 
   package var last: EntryID { header.last.id }
+  package var name: SnapshotName { SnapshotName(group: header.group, index: header.last.id.index) }
 }
 
 /// Writes one snapshot file, chunk by chunk. Not Sendable: whoever has it calls from one thread, and every call blocks.

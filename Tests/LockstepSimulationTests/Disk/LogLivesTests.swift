@@ -45,7 +45,7 @@ struct LogLivesTests {
         } catch let error as StorageError {
           switch error {
           case .disk, .outOfSpace, .stopped: break
-          case .locked, .damaged, .refused, .invalidWrite: Issue.record("seed \(seed), life \(life): \(error)")
+          case .locked, .damaged, .lost, .refused, .invalidWrite: Issue.record("seed \(seed), life \(life): \(error)")
           }
         }
         if random.oneIn(2) { node.disk.powerCut(.keepsAny) } else { node.disk.processEnded() }

@@ -136,12 +136,18 @@ struct SnapshotFileTests {
     }
   }
 
-  @Test("a file of another name is refused, and one of another index in its place is damaged")
+  @Test("a file of any name is read, one that is no snapshot is told so, one of another index in its place is damaged")
   func wrongPlace() throws {
     let bench = SnapshotBench()
     try bench.write(SnapshotBench.header(17), Self.chunks)
     bench.disk["/node/other"] = bench.disk[SnapshotBench.path(17)]
-    #expect(throws: StorageError.self) { try SnapshotFile(disk: bench.disk, path: "/node/other") }
+    #expect(try SnapshotFile(disk: bench.disk, path: "/node/other").verify().chunks == UInt64(Self.chunks.count))
+    for bytes in [[], [UInt8](repeating: 0, count: 8192), Array(bench.disk["/node/other"].dropFirst(64))] {
+      bench.disk["/node/other"] = bytes
+      let error = #expect(throws: StorageError.self) { try SnapshotFile(disk: bench.disk, path: "/node/other") }
+      guard case .refused("/node/other", let reason) = error else { return unexpected(error) }
+      #expect(reason.contains("not a snapshot"))
+    }
     bench.disk[SnapshotBench.path(18)] = bench.disk[SnapshotBench.path(17)]
     #expect(isDamaged(bench, 18))
   }
@@ -153,7 +159,8 @@ struct SnapshotStoreTests {
     let writer = try store.begin(SnapshotBench.header(index))
     for count in [10, 3000, 5000] { try writer.append([UInt8](repeating: byte, count: count)) }
     _ = try writer.finish()
-    try store.prune(.first)
+    let kept = Array(try store.names(of: .first).prefix(SnapshotStore.kept))
+    if let problem = try store.prune(.first, keeping: kept).first { throw problem }
   }
 
   private func node() throws -> Fixture {
@@ -174,6 +181,23 @@ struct SnapshotStoreTests {
     try node.open()
     #expect(!node.disk.paths.contains { $0.hasSuffix(".new") })
     #expect(try SnapshotStore(#require(node.directory)).names(of: .first).map(\.index.rawValue) == [30, 9])
+  }
+
+  @Test("those that are to be kept are, others' too, and nothing is removed before there are as many as are to be kept")
+  func keeping() throws {
+    let node = try node()
+    let store = SnapshotStore(try #require(node.directory))
+    for index in [5, 9, 30, 40] as [UInt64] {
+      let writer = try store.begin(SnapshotBench.header(index, cluster: index == 9 ? 8 : 7))
+      _ = try writer.finish()
+    }
+    node.disk[SnapshotBench.path(4)] = [1, 2, 3]
+    let name = { (index: UInt64) in SnapshotName(group: .first, index: LogIndex(index)) }
+    #expect(try store.prune(.first, keeping: [name(30)]) == [])
+    #expect(try store.names(of: .first).count == 5)
+    // The last one of all is not known to whoever asks: it may be on its way.
+    #expect(try store.prune(.first, keeping: [name(5), name(30)]) == [])
+    #expect(try store.names(of: .first) == [name(40), name(30), name(9), name(5)])
   }
 
   @Test("one that is given up leaves nothing, and can be written again")

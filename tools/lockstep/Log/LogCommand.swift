@@ -19,24 +19,28 @@ struct LogOptions: ParsableArguments {
   var json = false
 
   /// Opens the log, hands it to `body`, and makes an error of the storage one of the command.
-  func read(_ body: (LogInspector) throws(StorageError) -> LogInspector.Summary) throws(CommandFailure) {
-    if FileManager.default.fileExists(atPath: "\(dir)/cluster"),
-      !FileManager.default.fileExists(atPath: "\(dir)/identity")
-    {
-      throw .usage("'\(dir)' holds a whole cluster; name one of its nodes, like '\(dir)/1'")
-    }
+  func read(_ body: (LogInspector) throws(StorageError) -> StorageError?) throws(CommandFailure) {
+    try NodePath.check(dir)
+    var failure: StorageError?
     do throws(StorageError) {
       let inspector = try LogInspector(disk: PosixDisk(), path: dir)
       defer { inspector.close() }
-      let summary = try body(inspector)
-      if json {
-        Output.line(LogText.json(summary))
-      } else {
-        Output.write(LogText.text(summary))
-      }
+      failure = try body(inspector)
     } catch {
       if json { Output.line(LogText.json(error)) }
-      throw .failed("\(error)")
+      failure = error
+    }
+    if let failure { throw .failed("\(failure)") }
+  }
+}
+
+/// What people name when they mean a node's directory.
+enum NodePath {
+  static func check(_ path: String) throws(CommandFailure) {
+    if FileManager.default.fileExists(atPath: "\(path)/cluster"),
+      !FileManager.default.fileExists(atPath: "\(path)/identity")
+    {
+      throw .usage("'\(path)' holds a whole cluster; name one of its nodes, like '\(path)/1'")
     }
   }
 }
@@ -44,17 +48,27 @@ struct LogOptions: ParsableArguments {
 struct LogVerify: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify",
-    abstract: "Check every checksum and the chain of hashes over all entries.",
+    abstract: "Check every checksum, the chain of hashes over all entries, and all snapshots.",
     discussion: """
-      Exit code 1 when something does not hold; the message names the file and the byte. With --json:
-        {"ok":true,"node":1,"entries":1200,...}
+      Also said is what the node's next start would begin with: a snapshot, and the log behind it, or the first entry. \
+      What a snapshot holds is the service's, which only a start can read. Exit code 1 when something does not hold; the \
+      message names the file and the byte. With --json:
+        {"ok":true,"node":1,"entries":1200,...,"snapshots":[{"file":"...","index":1000,...}],"starts":[...]}
         {"ok":false,"file":"...","offset":8192,"error":"..."}
       """)
 
   @OptionGroup var options: LogOptions
 
   func run() throws {
-    try options.read { inspector throws(StorageError) in try inspector.verify() }
+    try options.read { inspector throws(StorageError) in
+      let (summary, snapshots) = try inspector.audit()
+      if options.json {
+        Output.line(LogText.json(summary, snapshots))
+      } else {
+        Output.write(LogText.text(summary) + LogText.text(snapshots))
+      }
+      return snapshots.problem
+    }
   }
 }
 
@@ -73,7 +87,7 @@ struct LogInspect: ParsableCommand {
     let json = options.json
     var isFirst = true
     try options.read { inspector throws(StorageError) in
-      try inspector.walk { record in
+      let summary = try inspector.walk { record in
         var text = ""
         if isFirst, !json { text = LogText.heading + "\n" }
         isFirst = false
@@ -85,6 +99,8 @@ struct LogInspect: ParsableCommand {
         }
         Output.write(text)
       }
+      if json { Output.line(LogText.json(summary)) } else { Output.write(LogText.text(summary)) }
+      return nil
     }
   }
 }

@@ -68,9 +68,17 @@ enum LogText {
   }
 
   static func json(_ error: StorageError) -> JSONValue {
-    var (file, offset): (JSONValue, JSONValue) = (.null, .null)
-    if case .damaged(let path, let place, _) = error { (file, offset) = (.init(path), .init(place)) }
+    let (file, offset) = place(of: error)
     return .object(["ok": false, "file": file, "offset": offset, "error": .init("\(error)")])
+  }
+
+  static func place(of error: StorageError) -> (file: JSONValue, offset: JSONValue) {
+    switch error {
+    case .damaged(let path, let place, _): (.init(path), .init(place))
+    case .lost(let path, _), .refused(let path, _), .locked(let path, _): (.init(path), .null)
+    case .disk(let error), .outOfSpace(let error): (.init(error.path), error.offset.map { .init($0) } ?? .null)
+    case .invalidWrite, .stopped: (.null, .null)
+    }
   }
 
   static func name(_ kind: EntryKind) -> String {

@@ -51,7 +51,7 @@ struct SnapshotTake: AsyncParsableCommand {
           "node \(done.node): snapshot up to entry \(done.snapshot.index), \(done.snapshot.bytes) bytes, \(time)")
       }
     } catch {
-      throw CommandFailure.failed("\(error.status)")
+      throw CommandFailure.failed(CallResult.text(error))
     }
   }
 

@@ -23,9 +23,12 @@ struct LaunchPlan: Equatable, Sendable {
   var endpoints: [Endpoint] { (1...nodes).map(endpoint) }
 
   func arguments(of node: Int, isFirstStart: Bool = false) -> [String] {
+    (isOwnProgram ? ["node"] : []) + flags(of: node, isFirstStart: isFirstStart)
+  }
+
+  func flags(of node: Int, isFirstStart: Bool = false) -> [String] {
     let members = (1...nodes).map { "\($0)=\(peerEndpoint(of: $0))" }.joined(separator: ",")
-    var arguments = isOwnProgram ? ["node"] : []
-    arguments += ["--id", "\(node)", "--dir", "\(directory)/\(node)", "--listen", "\(endpoint(of: node))"]
+    var arguments = ["--id", "\(node)", "--dir", "\(directory)/\(node)", "--listen", "\(endpoint(of: node))"]
     arguments += ["--peer-listen", "\(peerEndpoint(of: node))", "--members", members]
     if let leader { arguments += ["--leader", "\(leader)"] }
     if isDirectoryMoved, isFirstStart { arguments.append("--moved-directory") }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Lockstep
 
 struct UpCommand: AsyncParsableCommand {
   static let supportedNodes = 1...64
@@ -96,21 +97,32 @@ struct UpCommand: AsyncParsableCommand {
     if ephemeral { try directory.remove() }
   }
 
-  private func check(nodes: Int) throws(CommandFailure) {
+  func check(nodes: Int) throws(CommandFailure) {
     if let problem = LaunchPlan.portProblem(basePort: basePort, nodes: nodes) { throw .usage(problem) }
     if let leader, !(1...nodes).contains(leader) {
       throw .usage("--leader \(leader) is none of the nodes 1 to \(nodes)")
     }
+    // What its nodes would refuse, each in its log, is said here, before there are any.
+    let plan = plan(nodes, program: "", directory: dir ?? "lockstep-data", cluster: "")
+    do {
+      _ = try NodeOptions.parse(plan.flags(of: 1)).configuration()
+    } catch let failure as NodeOptions.ValidationFailure {
+      throw .usage(failure.message)
+    } catch { throw .usage(NodeOptions.message(for: error)) }
   }
 
-  private func launcher(_ program: String, _ directory: ClusterDirectory) -> Launcher {
-    let plan = LaunchPlan(
-      nodes: directory.nodes, basePort: basePort, program: program, isOwnProgram: binary == nil,
-      directory: directory.path, cluster: directory.name, leader: leader, isDirectoryMoved: movedDirectory,
+  private func plan(_ nodes: Int, program: String, directory: String, cluster: String) -> LaunchPlan {
+    LaunchPlan(
+      nodes: nodes, basePort: basePort, program: program, isOwnProgram: binary == nil, directory: directory,
+      cluster: cluster, leader: leader, isDirectoryMoved: movedDirectory,
       nodeFlags: [
         snapshotLogBytes.map { "--snapshot-log-bytes=\($0)" }, snapshotAge.map { "--snapshot-age=\($0)" },
         retain.map { "--retain=\($0)" }, snapshotRate.map { "--snapshot-rate=\($0)" },
       ].compactMap { $0 })
+  }
+
+  private func launcher(_ program: String, _ directory: ClusterDirectory) -> Launcher {
+    let plan = plan(directory.nodes, program: program, directory: directory.path, cluster: directory.name)
     let json = json
     return Launcher(plan: plan, directory: directory, restarts: !noRestart) { event in
       // When nobody reads the events any more, the cluster runs on.

@@ -2,15 +2,12 @@ import Dispatch
 import Foundation
 import Glibc
 import LockstepDriver
-import LockstepExecution
-import LockstepRequests
 import LockstepStorage
-import LockstepWire
 import NIOCore
 import Synchronization
 
 /// Where states are encoded and written, beside everything else: a thread that runs when nothing more important does, and
-/// rests as long as it has worked.
+/// rests as long as it has worked, as long as that is enough (SnapshotPace).
 final class SnapshotThread: SnapshotQueue, Sendable {
   /// What a step encodes, checks and writes.
   private static let chunkBytes = 256 * 1024
@@ -24,24 +21,27 @@ final class SnapshotThread: SnapshotQueue, Sendable {
   private let wake = DispatchSemaphore(value: 0)
   private let store: SnapshotStore
   private let finished: @Sendable (SnapshotResult) -> Void
+  private let isSlow: @Sendable (String) -> Void
   private let failed: @Sendable (StorageError) -> Void
   private let ended = DispatchSemaphore(value: 0)
 
-  /// `finished` is called for each job, `failed` when the disk cannot be trusted any more; both on this thread.
+  /// `finished` is called for each job, `isSlow` with what is to be told of one that the machine leaves no time, `failed`
+  /// when the disk cannot be trusted any more; all on a thread of this one's.
   init(
     store: SnapshotStore, finished: @escaping @Sendable (SnapshotResult) -> Void,
-    failed: @escaping @Sendable (StorageError) -> Void
+    isSlow: @escaping @Sendable (String) -> Void, failed: @escaping @Sendable (StorageError) -> Void
   ) {
     self.store = store
     self.finished = finished
+    self.isSlow = isSlow
     self.failed = failed
   }
 
   func start() {
-    let thread = Thread { self.run() }
-    thread.name = "lockstep-snapshot"
-    thread.stackSize = 1 << 20
-    thread.start()
+    Self.thread {
+      ThreadSchedule.withoutPreempting()
+      self.run()
+    }
   }
 
   /// Gives up what is under way, and returns when nothing is written any more.
@@ -58,8 +58,14 @@ final class SnapshotThread: SnapshotQueue, Sendable {
 
   private var isStopping: Bool { state.withLock { $0.isStopping } }
 
+  private static func thread(_ body: @escaping @Sendable () -> Void) {
+    let thread = Thread(block: body)
+    thread.name = "lockstep-snapshot"
+    thread.stackSize = 1 << 20
+    thread.start()
+  }
+
   private func run() {
-    ThreadSchedule.behindAllOthers()
     while true {
       wake.wait()
       let job = state.withLock { state -> SnapshotJob? in
@@ -71,55 +77,63 @@ final class SnapshotThread: SnapshotQueue, Sendable {
     ended.signal()
   }
 
-  private func carryOut(_ job: SnapshotJob) {
+  /// What a job's threads hand to each other; one of them at a time has it.
+  private final class Progress: @unchecked Sendable {
+    // Unchecked: whoever starts a thread for it waits until that has ended, and only then touches it.
+    let work: SnapshotWork
     let start = NIODeadline.now()
-    do throws(StorageError) {
-      guard let outcome = try write(job.header, job.content) else { return }
-      finished(SnapshotResult(job.header, outcome, nanoseconds: UInt64(max(0, (.now() - start).nanoseconds))))
-    } catch {
-      // "A failed sync is fatal": what it has left unwritten may be the log's.
-      failed(error)
-    }
+    var pace = SnapshotPace(now: NIODeadline.now().uptimeNanoseconds)
+    var isOver = false
+    init(_ work: SnapshotWork) { self.work = work }
   }
 
-  /// Nil: it was given up, because the node stops.
-  private func write(
-    _ header: SnapshotHeader, _ content: any Snapshot
-  ) throws(StorageError) -> SnapshotResult.Outcome? {
-    do throws(StorageError) {
-      let writer = try store.begin(header)
-      do throws(StorageError) {
-        guard let problem = try fill(writer, content) else {
-          let snapshot = try writer.finish()
-          try store.prune(header.group)
-          return .written(snapshot)
-        }
-        writer.abandon()
-        return isStopping ? nil : .failed(problem)
-      } catch {
-        writer.abandon()
-        throw error
+  /// Only who may change priorities gets ahead of where it was, so each step ahead is another thread's, begun by this one,
+  /// which is like all others.
+  private func carryOut(_ job: SnapshotJob) {
+    let progress = Progress(SnapshotWork(job, in: store))
+    while !progress.isOver {
+      let done = DispatchSemaphore(value: 0)
+      Self.thread {
+        ThreadSchedule.behindOthers(niceness: progress.pace.niceness)
+        self.advance(progress)
+        done.signal()
       }
-    } catch {
-      guard case .outOfSpace = error else { throw error }
-      return .failed(Status(.resourceExhausted, "\(error)"))
+      done.wait()
     }
   }
 
-  /// Returns why there is no snapshot, if there is none.
-  private func fill(_ writer: SnapshotWriter, _ content: any Snapshot) throws(StorageError) -> Status? {
-    var content = content
+  /// Until it is over, or is to go on with another priority.
+  private func advance(_ progress: Progress) {
     while !isStopping {
       let start = NIODeadline.now()
-      let piece: [UInt8]?
-      do throws(Status) { piece = try content.next(maximumBytes: Self.chunkBytes) } catch {
-        return Status(error.code, "the machine cannot be written down: \(error.message)")
+      let went: Int
+      do throws(StorageError) {
+        switch try progress.work.step(maximumBytes: Self.chunkBytes) {
+        case .went(let bytes): went = bytes
+        case .finished(var result):
+          progress.isOver = true
+          result.nanoseconds = UInt64(max(0, (.now() - progress.start).nanoseconds))
+          return finished(result)
+        }
+      } catch {
+        progress.isOver = true
+        // "A failed sync is fatal": what it has left unwritten may be the log's.
+        return failed(error)
       }
-      guard let piece else { return nil }
-      try writer.append(piece)
-      let worked = NIODeadline.now() - start
-      Thread.sleep(forTimeInterval: Double(worked.nanoseconds) / 1e9)
+      let (rest, tooSlow) = progress.pace.worked(
+        went, from: start.uptimeNanoseconds, to: NIODeadline.now().uptimeNanoseconds)
+      if let tooSlow { return tell(tooSlow, progress.pace) }
+      if rest > 0 { Thread.sleep(forTimeInterval: Double(rest) / 1e9) }
     }
-    return Status(.unavailable, "the node stops")
+    progress.work.abandon()
+    progress.isOver = true
+  }
+
+  private func tell(_ rate: UInt64, _ pace: SnapshotPace) {
+    isSlow(
+      """
+      a snapshot gets on with \(rate >> 10) KiB a second, as the machine has too much else to do: it takes more of the \
+      processors and of the disk now, and the log behind it grows until it is done
+      """)
   }
 }

@@ -1,0 +1,111 @@
+package import LockstepConsensus
+package import LockstepExecution
+package import LockstepStorage
+import LockstepWire
+
+/// One snapshot on its way from the frozen state to its result, a step at a time. Not Sendable; each step blocks.
+///
+/// When the new one is durable, the one before it is read again, whole, as it is now on the disk: the log is about to begin
+/// behind that, and then nothing but that file holds what was before. One that does not hold is not counted on any more.
+package final class SnapshotWork {
+  package enum Step {
+    /// So many bytes were written, or read.
+    case went(bytes: Int)
+    case finished(SnapshotResult)
+  }
+
+  private enum Phase {
+    case begin
+    case write(SnapshotWriter)
+    /// Nil: it is to be opened.
+    case check(StoredSnapshot, SnapshotFile?)
+    case over
+  }
+
+  private let job: SnapshotJob
+  private let store: SnapshotStore
+  private var content: any Snapshot
+  private var phase = Phase.begin
+
+  package init(_ job: SnapshotJob, in store: SnapshotStore) {
+    self.job = job
+    self.store = store
+    content = job.content
+  }
+
+  /// Throws when the disk cannot be trusted any more, and not after it has finished.
+  package func step(maximumBytes: Int) throws(StorageError) -> Step {
+    do throws(StorageError) {
+      switch phase {
+      case .begin: return try begin()
+      case .write(let writer): return try write(writer, maximumBytes)
+      case .check(let snapshot, let file): return try check(snapshot, file)
+      case .over: return .went(bytes: 0)
+      }
+    } catch {
+      abandon()
+      guard case .outOfSpace = error else { throw error }
+      return finished(.failed(Status(.resourceExhausted, "\(error)")))
+    }
+  }
+
+  /// Nothing is left of it if it is not whole.
+  package func abandon() {
+    if case .write(let writer) = phase { writer.abandon() }
+    phase = .over
+  }
+
+  private func finished(_ outcome: SnapshotResult.Outcome) -> Step {
+    phase = .over
+    return .finished(SnapshotResult(job.header, outcome))
+  }
+
+  private func begin() throws(StorageError) -> Step {
+    do throws(StorageError) { phase = .write(try store.begin(job.header)) } catch {
+      // Nothing was synced, so that nothing is in doubt: what is in the way here is no harm to the log.
+      guard case .disk = error else { throw error }
+      _ = try store.names(of: job.header.group)
+      return finished(.failed(Status(.internal, "\(error)")))
+    }
+    return .went(bytes: 0)
+  }
+
+  private func write(_ writer: SnapshotWriter, _ maximumBytes: Int) throws(StorageError) -> Step {
+    let piece: [UInt8]?
+    do throws(Status) { piece = try content.next(maximumBytes: maximumBytes) } catch {
+      writer.abandon()
+      return finished(.failed(Status(error.code, "the machine cannot be written down: \(error.message)")))
+    }
+    guard let piece else {
+      phase = .check(try writer.finish(), nil)
+      return .went(bytes: 0)
+    }
+    try writer.append(piece)
+    return .went(bytes: piece.count)
+  }
+
+  private func check(_ snapshot: StoredSnapshot, _ file: SnapshotFile?) throws(StorageError) -> Step {
+    guard let before = job.kept.last else { return try settle(snapshot, nil) }
+    do throws(StorageError) {
+      guard let file else {
+        phase = .check(snapshot, try store.open(before.name))
+        return .went(bytes: 0)
+      }
+      if let piece = try file.next() { return .went(bytes: piece.count) }
+    } catch { return try settle(snapshot, error) }
+    return try settle(snapshot, nil)
+  }
+
+  /// `problem`: with the one before.
+  private func settle(_ snapshot: StoredSnapshot, _ problem: StorageError?) throws(StorageError) -> Step {
+    phase = .over
+    var result = SnapshotResult(job.header, .written(snapshot))
+    var kept = job.kept.map(\.name)
+    if let problem, let before = kept.popLast() {
+      result.unsound.append(SnapshotResult.Unsound(index: before.index, reason: "\(problem)"))
+    }
+    kept = (kept + [snapshot.name]).suffix(SnapshotStore.kept)
+    result.left = try store.prune(job.header.group, keeping: kept).map { "\($0)" }
+    return .finished(result)
+  }
+}
