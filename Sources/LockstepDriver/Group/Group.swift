@@ -109,6 +109,7 @@ final class Group {
   }
 
   func stored(_ write: WriteID) { step(.stored(write)) }
+  func diskReplaced(_ disk: MemberDisk) { step(.diskReplaced(disk)) }
   func transferRequested(to peer: NodeID) { step(.transferRequested(peer)) }
   func stopRequested() { step(.stopRequested) }
   /// The lead is about to go to another node.
@@ -244,6 +245,7 @@ final class Group {
     case .readReady(let read, let index): reads.confirmed(read, at: index, applied: lane.applied)
     case .readRefused(let read, let refusal): reads.refused(read, refusal, leader: leader)
     case .roleChanged(let role, let term, let leader): roleChanged(role, term, leader)
+    case .configured(let members): context.observe(.configured(id, members))
     case .diskIsSlow(let ticks): context.observe(.diskIsSlow(id, ticks: ticks))
     case .diskAnswersAgain(let ticks): context.observe(.diskAnswersAgain(id, ticks: ticks))
     case .diverged(let index): context.fail(.diverged(id, index))
@@ -307,7 +309,8 @@ final class Group {
     var evidence = Evidence(node: context.id, leader: leader)
     evidence.acknowledgement = .quorum
     // Who does not lead any more knows for certain of itself alone: that there was a majority, its new leader says.
-    evidence.holders = replica.progress.filter { $0.match >= commit && members.isVoter($0.node) }.map(\.node)
+    evidence.holders =
+      replica.progress.filter { $0.match >= commit && members.isVoter($0.node) && !$0.isReplaced }.map(\.node)
     if replica.log.durable >= commit { evidence.holders.append(context.id) }
     evidence.holders.sort()
     return evidence

@@ -267,6 +267,8 @@ package final class World {
     case .diskIsSlow(_, let ticks): tell("the disk of node \(place + 1) is behind by \(ticks) ticks")
     case .diskAnswersAgain(_, let ticks):
       tell("the disk of node \(place + 1) is no longer behind, after \(ticks) ticks")
+    case .configured(_, let members):
+      tell("node \(place + 1) has voters \(members.voters) and learners \(members.learners)")
     case .caughtUp, .snapshotTaken: break
     case .snapshotFailed(_, let index, let reason):
       tell("node \(place + 1) has no snapshot up to entry \(index): \(reason)")
