@@ -119,6 +119,8 @@ extension Replica {
       guard !reply.isPreVote, reply.term == term else { return }
     case .follower, .leader: return  // decided already
     }
+    // Nobody's word counts for that of another disk.
+    if reply.isGranted, unnamedDisks.contains(peer) { return }
     tally.record(peer, isGranted: reply.isGranted)
     countVotes(&effects)
   }

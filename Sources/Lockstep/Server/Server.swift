@@ -148,10 +148,13 @@ public final class Server: Sendable {
         }), maximumReplyBytes: configuration.driver.replyBytes)
     do throws(WireError) {
       let node = try Node(
-        configuration.node(cluster: stored.identity.cluster, incarnation: stored.identity.incarnation),
+        configuration.node(stored.identity),
         recovered: stored.groups, appliers: [ImmediateApplier(stored.executor)],
         stored: stored.snapshot.map { [$0] } ?? [], links: peers, disk: disk, snapshots: snapshots,
-        observe: { log.log($0, tickMilliseconds: configuration.tickMilliseconds) },
+        observe: { event in
+          log.log(event, tickMilliseconds: configuration.tickMilliseconds)
+          if case .configured = event { later.value?.server.peers.disksAreNamed() }
+        },
         clock: { NIODeadline.now().uptimeNanoseconds })
       let running = Running(
         ServerLoop(

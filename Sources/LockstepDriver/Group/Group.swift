@@ -46,7 +46,7 @@ final class Group {
   // What the replica's own computed properties say, from what it stores: those are asked of a copy of all of it.
   private var term: Term { replica.hardState.term }
   private var commit: LogIndex { replica.hardState.commit }
-  private var members: Members { replica.configurations[replica.configurations.count - 1].members }
+  var members: Members { replica.configurations[replica.configurations.count - 1].members }
   var isLeading: Bool { replica.role == .leader }
   var areWritesDue: Bool { tail.areWritesDue }
   var leader: NodeID? {
@@ -322,7 +322,7 @@ final class Group {
   var inspection: GroupInspection {
     let last = replica.log.last
     return GroupInspection(
-      hardState: replica.hardState, isLeader: isLeading, leader: leader,
+      hardState: replica.hardState, members: members, isLeader: isLeading, leader: leader,
       last: EntryID(term: replica.log.runs.last?.term ?? .zero, index: last), lastChain: tail.lastChain,
       base: replica.log.base.index, durable: replica.log.durable, applied: lane.applied)
   }

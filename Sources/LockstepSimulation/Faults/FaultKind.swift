@@ -48,6 +48,10 @@ public enum FaultKind: String, CaseIterable, Sendable {
   /// A process begins with other limits than other nodes, and than it had before.
   case limitsDiffered
   case wipedDisk
+  /// A node has lost its disk for good, and starts with an empty one and the word of its operator.
+  case diskReplaced
+  /// Nothing that goes wrong: such a node votes again.
+  case replacementAdmitted
   case machineFailed
   // Disks
   case unsyncedWriteLost
@@ -122,7 +126,7 @@ public struct FaultCounts: Sendable, Equatable {
 
 extension FaultKind {
   /// Nothing has gone wrong where this is counted: it is what must be right whatever does.
-  var isOrderly: Bool { [.snapshotTaken, .snapshotRestored, .logCompacted].contains(self) }
+  var isOrderly: Bool { [.snapshotTaken, .snapshotRestored, .logCompacted, .replacementAdmitted].contains(self) }
 
   /// Its place in `allCases`.
   fileprivate var place: Int { FaultKind.places[self] ?? 0 }

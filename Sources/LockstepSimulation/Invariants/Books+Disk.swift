@@ -57,7 +57,8 @@ extension Books {
     check(
       .compactedIsKept, snapshots.contains(base) && snapshots.contains { $0 > base },
       "the log of \(Self.name(place)) begins behind entry \(base), and its snapshots are of \(snapshots)")
-    for other in nodes.indices where !unreliable[other] {
+    // A disk that came in place of another gets what it lacks as a snapshot.
+    for other in nodes.indices where !unreliable[other] && nodes[other].formerDisks.isEmpty {
       check(
         .compactedIsKept, nodes[other].stored.last >= base,
         "\(Self.name(place)) has dropped entry \(base), which \(Self.name(other)) does not have")
@@ -67,6 +68,7 @@ extension Books {
   /// It has started again, with this on its disk.
   func recovered(_ place: Int, _ node: Node, entries: () -> [Entry]) {
     guard let state = node.inspect(group) else { return }
+    if let disk = node.configuration.disk { began(place, disk: disk) }
     let found = Entry(term: state.last.term, chain: state.lastChain)
     var candidates = [(log: nodes[place].stored, state: nodes[place].storedState)]
     if let writing = nodes[place].writing {

@@ -37,6 +37,10 @@ final class Books {
     var base: LogIndex = .zero
     var applied: LogIndex = .zero
     var leads: (term: Term, last: LogIndex)?
+    /// Of those that it has lost, what was on each; the present one is the next.
+    var formerDisks: [Indexed<Entry>] = []
+    /// By what each is known to the others, as far as it was started with.
+    var diskIDs: [[UInt8]] = []
 
     init(base: LogIndex) {
       log = Indexed(base: base)
@@ -52,6 +56,8 @@ final class Books {
 
   struct Ballot: Hashable {
     let node: Int
+    /// Another disk has promised nothing yet.
+    let disk: Int
     let term: Term
   }
 
@@ -70,7 +76,12 @@ final class Books {
   let base: Base
   private(set) var committed: Indexed<Committed>
   private(set) var replay: Replay
-  private let quorum: Int
+  /// The configuration by all that is committed; nil: that of the beginning.
+  private(set) var members: Members?
+  /// Of the smallest configuration that any node has had.
+  var leastQuorum: Int
+  /// A node whose disk was replaced votes again.
+  var isAdmittedAgain: () -> Void = {}
   /// Of which entries a node's disk has the state.
   var durableSnapshots: (Int) -> [LogIndex] = { _ in [] }
   var now: UInt64 = 0
@@ -83,7 +94,7 @@ final class Books {
     promised = Array(repeating: [], count: count)
     self.group = group
     self.replay = replay
-    quorum = count / 2 + 1
+    leastQuorum = count / 2 + 1
   }
 
   func fail(_ invariant: Invariant, _ message: @autoclosure () -> String) {
@@ -108,6 +119,7 @@ final class Books {
       followLog(place, node, state)
     }
     lookAtLeader(place, state)
+    leastQuorum = min(leastQuorum, state.members.voters.count / 2 + 1)
     if state.base != book.base { compacted(place, to: state.base, snapshots: durableSnapshots(place)) }
     if state.hardState.commit != book.commit { followCommit(place, state) }
     if state.applied != book.applied { followApplied(place, node, state) }
@@ -217,13 +229,23 @@ final class Books {
   private func commit(_ place: Int, _ index: LogIndex, _ entry: Entry, _ state: GroupInspection) {
     // A disk that was allowed to lose what it had counts with what it has promised.
     let id = EntryID(term: entry.term, index: index)
-    let holders = nodes.indices.filter { nodes[$0].stored[index] == entry || promised[$0].contains(id) }
+    let isStored = state.members.quorum.isSatisfied { voter in
+      let other = Int(voter.rawValue) - 1
+      return disk(of: other, meantBy: state.members)?[index] == entry || promised[other].contains(id)
+    }
     check(
-      .commitStored, holders.count >= quorum,
-      "\(Self.name(place)) calls entry \(index) committed, which is on \(holders.count) of \(nodes.count) disks")
+      .commitStored, isStored,
+      "\(Self.name(place)) calls entry \(index) committed, which is not on the disks of a majority of its voters")
     committed.append(Committed(entry: entry, inTerm: state.hardState.term))
     guard let bytes = seen[id]?.bytes else { return fail(.stateMachineSafety, "entry \(id.index) was never seen") }
     if let problem = replay.apply(bytes, id) { fail(problem.invariant, problem.message) }
+    if let next = replay.configurations[index] { configure(next) }
+  }
+
+  private func configure(_ next: Members) {
+    let before = nodes.indices.filter { votes($0) }
+    members = next
+    for place in nodes.indices where votes(place) && !before.contains(place) { isAdmittedAgain() }
   }
 
   private func followApplied(_ place: Int, _ node: Node, _ state: GroupInspection) {

@@ -146,6 +146,13 @@ struct Swarm {
     // Mostly so small that a seed has several of each node.
     options.driver.snapshotLogBytes = pick([500, 5_000, 20_000, 64 << 20])
     options.driver.snapshotAge = pick([1_000_000_000, 5_000_000_000, 3_600_000_000_000])
+    // Of an even number of nodes one may have a disk that takes back what it has promised, which is enough.
+    if !options.nodes.isMultiple(of: 2), options.nodes > 1, random.oneIn(4), !disabled.contains(.diskReplaced) {
+      events.append(.diskReplaced)
+      // An empty disk gets the log from its beginning.
+      options.driver.snapshotLogBytes = 64 << 20
+      options.driver.snapshotAge = 3_600_000_000_000
+    }
     self.events = events
     self.padding = padding
     self.options = options

@@ -97,6 +97,7 @@ package final class World {
       faults.count(.logCompacted)
       return nodes[place].snapshots
     }
+    books.isAdmittedAgain = { [unowned self] in faults.count(.replacementAdmitted) }
     guard options.hasFavorites else { return }
     for reader in readers { reader.favorite = clientRandom.below(options.nodes) }
   }
