@@ -55,6 +55,12 @@ struct UpCommand: AsyncParsableCommand {
   @Flag(help: "The directory is a copy, as one is that was moved to another disk; for the first start of each node.")
   var movedDirectory = false
 
+  @Option(
+    help: ArgumentHelp(
+      "This node begins with an empty directory, in place of one that is lost for good; may be repeated.",
+      valueName: "id"))
+  var replaceDisk: [Int] = []
+
   @Flag(help: "Leave a node that ends where it is.")
   var noRestart = false
 
@@ -95,12 +101,16 @@ struct UpCommand: AsyncParsableCommand {
     if let leader, !(1...nodes).contains(leader) {
       throw .usage("--leader \(leader) is none of the nodes 1 to \(nodes)")
     }
+    if let node = replaceDisk.first(where: { !(1...nodes).contains($0) }) {
+      throw .usage("--replace-disk \(node) is none of the nodes 1 to \(nodes)")
+    }
   }
 
   private func launcher(_ program: String, _ directory: ClusterDirectory) -> Launcher {
     let plan = LaunchPlan(
       nodes: directory.nodes, basePort: basePort, program: program, isOwnProgram: binary == nil,
       directory: directory.path, cluster: directory.name, leader: leader, isDirectoryMoved: movedDirectory,
+      replacedDisks: replaceDisk,
       nodeFlags: [snapshotLogBytes.map { "--snapshot-log-bytes=\($0)" }, snapshotAge.map { "--snapshot-age=\($0)" }]
         .compactMap { $0 })
     let json = json
