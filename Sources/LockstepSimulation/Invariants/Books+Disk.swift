@@ -43,6 +43,8 @@ extension Books {
     nodes[place].commit = .zero
     nodes[place].applied = .zero
     nodes[place].leads = nil
+    nodes[place].members = nil
+    nodes[place].configured = []
   }
 
   /// The committed entries up to here, as every log has them that still has them.

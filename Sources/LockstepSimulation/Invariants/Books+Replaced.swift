@@ -24,6 +24,34 @@ extension Books {
     node.diskIDs.append(disk)
   }
 
+  /// There are none without a disk that was replaced.
+  func lookForConfigurations(_ place: Int, _ block: EntryBlock, _ slice: LogSlice, _ state: GroupInspection) {
+    guard nodes.contains(where: { !$0.formerDisks.isEmpty }) else { return }
+    var index = slice.first
+    while index <= slice.last {
+      if block.header(at: index)?.kind == .configuration { configurationAppended(place, index, state) }
+      index = index.next
+    }
+  }
+
+  private func configurationAppended(_ place: Int, _ index: LogIndex, _ state: GroupInspection) {
+    let (book, term, commit) = (nodes[place], state.hardState.term, state.hardState.commit)
+    if state.isLeader, book.log[index]?.term == term {
+      check(
+        .oneChangeAtATime, book.configured.last ?? .zero <= commit && book.log[commit]?.term == term,
+        "\(Self.name(place)) appends a configuration as entry \(index), and has committed entry \(commit) alone")
+    }
+    book.configured.append(index)
+  }
+
+  /// Its vote leaves it.
+  func checkAdmitted(_ place: Int) {
+    let (node, number) = (nodes[place], NodeID(UInt64(place + 1)))
+    guard !node.formerDisks.isEmpty else { return }
+    let isNamed = node.members.map { $0.isVoter(number) && $0.disk(of: number) == node.diskIDs.last } ?? false
+    check(.admittedBeforeItVotes, isNamed, "\(Self.name(place)) votes before its log says that its disk is a voter's")
+  }
+
   /// What is on the disk that a configuration means by this node; nil: on one that nobody has seen.
   func disk(of place: Int, meantBy members: Members) -> Indexed<Entry>? {
     let node = nodes[place]

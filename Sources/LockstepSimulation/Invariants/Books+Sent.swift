@@ -23,6 +23,7 @@ extension Books {
   }
 
   private func cast(_ place: Int, _ term: Term, for candidate: NodeID) {
+    checkAdmitted(place)
     let ballot = Ballot(node: place, disk: nodes[place].formerDisks.count, term: term)
     let before = ballots[ballot] ?? candidate
     check(

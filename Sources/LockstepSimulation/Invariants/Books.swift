@@ -41,6 +41,9 @@ final class Books {
     var formerDisks: [Indexed<Entry>] = []
     /// By what each is known to the others, as far as it was started with.
     var diskIDs: [[UInt8]] = []
+    /// Its configuration as the process has it, and where the entries of the last ones are, since it began.
+    var members: Members?
+    var configured: [LogIndex] = []
 
     init(base: LogIndex) {
       log = Indexed(base: base)
@@ -119,6 +122,7 @@ final class Books {
       followLog(place, node, state)
     }
     lookAtLeader(place, state)
+    book.members = state.members
     leastQuorum = min(leastQuorum, state.members.voters.count / 2 + 1)
     if state.base != book.base { compacted(place, to: state.base, snapshots: durableSnapshots(place)) }
     if state.hardState.commit != book.commit { followCommit(place, state) }
@@ -138,6 +142,7 @@ final class Books {
       check(.leaderAppendOnly, common >= leads.last, "\(Self.name(place)) leads and has dropped entry \(common.next)")
     }
     nodes[place].log.removeAll(after: common)
+    nodes[place].configured.removeAll { $0 > common }
     var index = common.next
     while index <= state.last.index {
       guard let block = node.block(of: group, containing: index) else {
@@ -146,6 +151,7 @@ final class Books {
       }
       let through = min(block.last, state.last.index)
       take(place, block, LogSlice(first: index, last: through))
+      lookForConfigurations(place, block, LogSlice(first: index, last: through), state)
       index = through.next
     }
   }
