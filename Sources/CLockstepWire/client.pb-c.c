@@ -592,6 +592,51 @@ void   lockstep__wire__v1__status_reply__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__status_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   lockstep__wire__v1__refusal_status__init
+                     (Lockstep__Wire__V1__RefusalStatus         *message)
+{
+  static const Lockstep__Wire__V1__RefusalStatus init_value = LOCKSTEP__WIRE__V1__REFUSAL_STATUS__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__refusal_status__get_packed_size
+                     (const Lockstep__Wire__V1__RefusalStatus *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__refusal_status__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__refusal_status__pack
+                     (const Lockstep__Wire__V1__RefusalStatus *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__refusal_status__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__refusal_status__pack_to_buffer
+                     (const Lockstep__Wire__V1__RefusalStatus *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__refusal_status__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__RefusalStatus *
+       lockstep__wire__v1__refusal_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__RefusalStatus *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__refusal_status__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__refusal_status__free_unpacked
+                     (Lockstep__Wire__V1__RefusalStatus *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__refusal_status__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   lockstep__wire__v1__stage_status__init
                      (Lockstep__Wire__V1__StageStatus         *message)
 {
@@ -2039,7 +2084,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__status_request__descriptor 
   (ProtobufCMessageInit) lockstep__wire__v1__status_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__status_reply__field_descriptors[11] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__status_reply__field_descriptors[13] =
 {
   {
     "id",
@@ -2173,6 +2218,30 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__status_reply__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "refused",
+    20,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Lockstep__Wire__V1__StatusReply, n_refused),
+    offsetof(Lockstep__Wire__V1__StatusReply, refused),
+    &lockstep__wire__v1__refusal_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "refused_by",
+    21,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Lockstep__Wire__V1__StatusReply, n_refused_by),
+    offsetof(Lockstep__Wire__V1__StatusReply, refused_by),
+    &lockstep__wire__v1__refusal_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__status_reply__field_indices_by_name[] = {
   2,   /* field[2] = cluster */
@@ -2182,15 +2251,18 @@ static const unsigned lockstep__wire__v1__status_reply__field_indices_by_name[] 
   0,   /* field[0] = id */
   3,   /* field[3] = incarnation */
   1,   /* field[1] = node */
+  11,   /* field[11] = refused */
+  12,   /* field[12] = refused_by */
   8,   /* field[8] = resident_bytes */
   9,   /* field[9] = stages */
   5,   /* field[5] = uptime_milliseconds */
   4,   /* field[4] = version */
 };
-static const ProtobufCIntRange lockstep__wire__v1__status_reply__number_ranges[1 + 1] =
+static const ProtobufCIntRange lockstep__wire__v1__status_reply__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 20, 11 },
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__status_reply__descriptor =
 {
@@ -2200,11 +2272,62 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__status_reply__descriptor =
   "Lockstep__Wire__V1__StatusReply",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__StatusReply),
-  11,
+  13,
   lockstep__wire__v1__status_reply__field_descriptors,
   lockstep__wire__v1__status_reply__field_indices_by_name,
-  1,  lockstep__wire__v1__status_reply__number_ranges,
+  2,  lockstep__wire__v1__status_reply__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__status_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__refusal_status__field_descriptors[2] =
+{
+  {
+    "node",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__RefusalStatus, node),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__RefusalStatus, reason),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__refusal_status__field_indices_by_name[] = {
+  0,   /* field[0] = node */
+  1,   /* field[1] = reason */
+};
+static const ProtobufCIntRange lockstep__wire__v1__refusal_status__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__refusal_status__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.RefusalStatus",
+  "RefusalStatus",
+  "Lockstep__Wire__V1__RefusalStatus",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__RefusalStatus),
+  2,
+  lockstep__wire__v1__refusal_status__field_descriptors,
+  lockstep__wire__v1__refusal_status__field_indices_by_name,
+  1,  lockstep__wire__v1__refusal_status__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__refusal_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor lockstep__wire__v1__stage_status__field_descriptors[5] =
@@ -2348,7 +2471,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__counter_status__descriptor 
   (ProtobufCMessageInit) lockstep__wire__v1__counter_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_descriptors[17] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_descriptors[20] =
 {
   {
     "group",
@@ -2554,10 +2677,47 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "learners",
+    20,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Lockstep__Wire__V1__GroupStatus, n_learners),
+    offsetof(Lockstep__Wire__V1__GroupStatus, learners),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "waiting",
+    21,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Lockstep__Wire__V1__GroupStatus, n_waiting),
+    offsetof(Lockstep__Wire__V1__GroupStatus, waiting),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "awaiting_admission",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__GroupStatus, awaiting_admission),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__group_status__field_indices_by_name[] = {
   7,   /* field[7] = applied_index */
   10,   /* field[10] = applied_timestamp */
+  19,   /* field[19] = awaiting_admission */
   6,   /* field[6] = commit_index */
   11,   /* field[11] = digest */
   5,   /* field[5] = durable_index */
@@ -2567,17 +2727,20 @@ static const unsigned lockstep__wire__v1__group_status__field_indices_by_name[] 
   4,   /* field[4] = last_index */
   8,   /* field[8] = last_timestamp */
   3,   /* field[3] = leader */
+  17,   /* field[17] = learners */
   13,   /* field[13] = peers */
   1,   /* field[1] = role */
   14,   /* field[14] = snapshot */
   15,   /* field[15] = snapshot_under_way */
   2,   /* field[2] = term */
   12,   /* field[12] = voters */
+  18,   /* field[18] = waiting */
 };
-static const ProtobufCIntRange lockstep__wire__v1__group_status__number_ranges[1 + 1] =
+static const ProtobufCIntRange lockstep__wire__v1__group_status__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 17 }
+  { 20, 17 },
+  { 0, 20 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__group_status__descriptor =
 {
@@ -2587,10 +2750,10 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__group_status__descriptor =
   "Lockstep__Wire__V1__GroupStatus",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__GroupStatus),
-  17,
+  20,
   lockstep__wire__v1__group_status__field_descriptors,
   lockstep__wire__v1__group_status__field_indices_by_name,
-  1,  lockstep__wire__v1__group_status__number_ranges,
+  2,  lockstep__wire__v1__group_status__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__group_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -941,7 +941,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__log_batch__descriptor =
   (ProtobufCMessageInit) lockstep__wire__v1__log_batch__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__identity__field_descriptors[10] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__identity__field_descriptors[11] =
 {
   {
     "format",
@@ -1063,12 +1063,25 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__identity__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "disk_replaced",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__Identity, disk_replaced),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__identity__field_indices_by_name[] = {
   8,   /* field[8] = birth */
   9,   /* field[9] = clean_stop */
   1,   /* field[1] = cluster */
   3,   /* field[3] = disk */
+  10,   /* field[10] = disk_replaced */
   0,   /* field[0] = format */
   4,   /* field[4] = incarnation */
   5,   /* field[5] = initial_members */
@@ -1076,10 +1089,11 @@ static const unsigned lockstep__wire__v1__identity__field_indices_by_name[] = {
   6,   /* field[6] = peers */
   7,   /* field[7] = start */
 };
-static const ProtobufCIntRange lockstep__wire__v1__identity__number_ranges[1 + 1] =
+static const ProtobufCIntRange lockstep__wire__v1__identity__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 20, 10 },
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__identity__descriptor =
 {
@@ -1089,10 +1103,10 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__identity__descriptor =
   "Lockstep__Wire__V1__Identity",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__Identity),
-  10,
+  11,
   lockstep__wire__v1__identity__field_descriptors,
   lockstep__wire__v1__identity__field_indices_by_name,
-  1,  lockstep__wire__v1__identity__number_ranges,
+  2,  lockstep__wire__v1__identity__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__identity__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -1173,7 +1187,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__clean_stop__descriptor =
   (ProtobufCMessageInit) lockstep__wire__v1__clean_stop__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__known_peer__field_descriptors[4] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__known_peer__field_descriptors[5] =
 {
   {
     "node",
@@ -1223,17 +1237,31 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__known_peer__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "former_disks",
+    20,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Lockstep__Wire__V1__KnownPeer, n_former_disks),
+    offsetof(Lockstep__Wire__V1__KnownPeer, former_disks),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__known_peer__field_indices_by_name[] = {
   1,   /* field[1] = disk */
+  4,   /* field[4] = former_disks */
   2,   /* field[2] = incarnation */
   0,   /* field[0] = node */
   3,   /* field[3] = start */
 };
-static const ProtobufCIntRange lockstep__wire__v1__known_peer__number_ranges[1 + 1] =
+static const ProtobufCIntRange lockstep__wire__v1__known_peer__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 20, 4 },
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__known_peer__descriptor =
 {
@@ -1243,10 +1271,10 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__known_peer__descriptor =
   "Lockstep__Wire__V1__KnownPeer",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__KnownPeer),
-  4,
+  5,
   lockstep__wire__v1__known_peer__field_descriptors,
   lockstep__wire__v1__known_peer__field_indices_by_name,
-  1,  lockstep__wire__v1__known_peer__number_ranges,
+  2,  lockstep__wire__v1__known_peer__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__known_peer__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -1288,7 +1316,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__acknowledgements__descripto
   (ProtobufCMessageInit) lockstep__wire__v1__acknowledgements__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__acknowledged__field_descriptors[4] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__acknowledged__field_descriptors[5] =
 {
   {
     "node",
@@ -1338,17 +1366,31 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__acknowledged__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "disk",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__Acknowledged, disk),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__acknowledged__field_indices_by_name[] = {
+  4,   /* field[4] = disk */
   1,   /* field[1] = group */
   3,   /* field[3] = index */
   0,   /* field[0] = node */
   2,   /* field[2] = term */
 };
-static const ProtobufCIntRange lockstep__wire__v1__acknowledged__number_ranges[1 + 1] =
+static const ProtobufCIntRange lockstep__wire__v1__acknowledged__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 20, 4 },
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__acknowledged__descriptor =
 {
@@ -1358,10 +1400,10 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__acknowledged__descriptor =
   "Lockstep__Wire__V1__Acknowledged",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__Acknowledged),
-  4,
+  5,
   lockstep__wire__v1__acknowledged__field_descriptors,
   lockstep__wire__v1__acknowledged__field_indices_by_name,
-  1,  lockstep__wire__v1__acknowledged__number_ranges,
+  2,  lockstep__wire__v1__acknowledged__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__acknowledged__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -142,6 +142,51 @@ void   lockstep__wire__v1__configuration__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__configuration__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   lockstep__wire__v1__member_disk__init
+                     (Lockstep__Wire__V1__MemberDisk         *message)
+{
+  static const Lockstep__Wire__V1__MemberDisk init_value = LOCKSTEP__WIRE__V1__MEMBER_DISK__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__member_disk__get_packed_size
+                     (const Lockstep__Wire__V1__MemberDisk *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__member_disk__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__member_disk__pack
+                     (const Lockstep__Wire__V1__MemberDisk *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__member_disk__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__member_disk__pack_to_buffer
+                     (const Lockstep__Wire__V1__MemberDisk *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__member_disk__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__MemberDisk *
+       lockstep__wire__v1__member_disk__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__MemberDisk *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__member_disk__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__member_disk__free_unpacked
+                     (Lockstep__Wire__V1__MemberDisk *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__member_disk__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor lockstep__wire__v1__entry__field_descriptors[10] =
 {
   {
@@ -349,7 +394,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__member__descriptor =
   (ProtobufCMessageInit) lockstep__wire__v1__member__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__configuration__field_descriptors[5] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__configuration__field_descriptors[6] =
 {
   {
     "members",
@@ -411,18 +456,32 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__configuration__field_d
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "disks",
+    20,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Lockstep__Wire__V1__Configuration, n_disks),
+    offsetof(Lockstep__Wire__V1__Configuration, disks),
+    &lockstep__wire__v1__member_disk__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__configuration__field_indices_by_name[] = {
+  5,   /* field[5] = disks */
   2,   /* field[2] = learners */
   0,   /* field[0] = members */
   4,   /* field[4] = outgoing_voters */
   1,   /* field[1] = voters */
   3,   /* field[3] = witnesses */
 };
-static const ProtobufCIntRange lockstep__wire__v1__configuration__number_ranges[1 + 1] =
+static const ProtobufCIntRange lockstep__wire__v1__configuration__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 20, 5 },
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__configuration__descriptor =
 {
@@ -432,11 +491,62 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__configuration__descriptor =
   "Lockstep__Wire__V1__Configuration",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__Configuration),
-  5,
+  6,
   lockstep__wire__v1__configuration__field_descriptors,
   lockstep__wire__v1__configuration__field_indices_by_name,
-  1,  lockstep__wire__v1__configuration__number_ranges,
+  2,  lockstep__wire__v1__configuration__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__configuration__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__member_disk__field_descriptors[2] =
+{
+  {
+    "node",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__MemberDisk, node),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "disk",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__MemberDisk, disk),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__member_disk__field_indices_by_name[] = {
+  1,   /* field[1] = disk */
+  0,   /* field[0] = node */
+};
+static const ProtobufCIntRange lockstep__wire__v1__member_disk__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__member_disk__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.MemberDisk",
+  "MemberDisk",
+  "Lockstep__Wire__V1__MemberDisk",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__MemberDisk),
+  2,
+  lockstep__wire__v1__member_disk__field_descriptors,
+  lockstep__wire__v1__member_disk__field_indices_by_name,
+  1,  lockstep__wire__v1__member_disk__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__member_disk__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue lockstep__wire__v1__entry_kind__enum_values_by_number[4] =

@@ -727,7 +727,7 @@ void   lockstep__wire__v1__snapshot_part__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__snapshot_part__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_hello__field_descriptors[12] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_hello__field_descriptors[13] =
 {
   {
     "minimum_version",
@@ -873,10 +873,23 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_hello__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "disk_replaced",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__PeerHello, disk_replaced),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__peer_hello__field_indices_by_name[] = {
   2,   /* field[2] = cluster */
   4,   /* field[4] = disk */
+  12,   /* field[12] = disk_replaced */
   7,   /* field[7] = fingerprint */
   11,   /* field[11] = for_snapshots */
   5,   /* field[5] = incarnation */
@@ -888,10 +901,11 @@ static const unsigned lockstep__wire__v1__peer_hello__field_indices_by_name[] = 
   8,   /* field[8] = start */
   6,   /* field[6] = target */
 };
-static const ProtobufCIntRange lockstep__wire__v1__peer_hello__number_ranges[1 + 1] =
+static const ProtobufCIntRange lockstep__wire__v1__peer_hello__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 20, 12 },
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__peer_hello__descriptor =
 {
@@ -901,14 +915,14 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__peer_hello__descriptor =
   "Lockstep__Wire__V1__PeerHello",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__PeerHello),
-  12,
+  13,
   lockstep__wire__v1__peer_hello__field_descriptors,
   lockstep__wire__v1__peer_hello__field_indices_by_name,
-  1,  lockstep__wire__v1__peer_hello__number_ranges,
+  2,  lockstep__wire__v1__peer_hello__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__peer_hello__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_welcome__field_descriptors[9] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_welcome__field_descriptors[10] =
 {
   {
     "version",
@@ -1018,10 +1032,23 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_welcome__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "disk_replaced",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__PeerWelcome, disk_replaced),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__peer_welcome__field_indices_by_name[] = {
   1,   /* field[1] = cluster */
   3,   /* field[3] = disk */
+  9,   /* field[9] = disk_replaced */
   5,   /* field[5] = fingerprint */
   4,   /* field[4] = incarnation */
   7,   /* field[7] = members */
@@ -1030,10 +1057,11 @@ static const unsigned lockstep__wire__v1__peer_welcome__field_indices_by_name[] 
   6,   /* field[6] = start */
   0,   /* field[0] = version */
 };
-static const ProtobufCIntRange lockstep__wire__v1__peer_welcome__number_ranges[1 + 1] =
+static const ProtobufCIntRange lockstep__wire__v1__peer_welcome__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 20, 9 },
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__peer_welcome__descriptor =
 {
@@ -1043,10 +1071,10 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__peer_welcome__descriptor =
   "Lockstep__Wire__V1__PeerWelcome",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__PeerWelcome),
-  9,
+  10,
   lockstep__wire__v1__peer_welcome__field_descriptors,
   lockstep__wire__v1__peer_welcome__field_indices_by_name,
-  1,  lockstep__wire__v1__peer_welcome__number_ranges,
+  2,  lockstep__wire__v1__peer_welcome__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__peer_welcome__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

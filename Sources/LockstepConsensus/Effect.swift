@@ -23,6 +23,8 @@ package enum Effect: Hashable, Sendable {
   case readReady(ReadID, LogIndex)
   case readRefused(ReadID, ReadRefusal)
   case roleChanged(RoleKind, term: Term, leader: NodeID?)
+  /// From now on this is the configuration of the group here, committed or not.
+  case configured(Members)
   /// This node's own disk has not answered a write for so many ticks; said once until it is no longer behind.
   case diskIsSlow(ticks: Int)
   /// It was called slow, and is not any more; it was behind for so many ticks.

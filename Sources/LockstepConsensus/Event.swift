@@ -28,6 +28,8 @@ package enum LocalEvent: Sendable {
   case linkLost(NodeID)
   /// The link to this peer is up.
   case linkRestored(NodeID)
+  /// This member has shown itself with a disk that was put in place of the one that it had.
+  case diskReplaced(MemberDisk)
   /// An operator asks this leader to hand over.
   case transferRequested(NodeID)
   /// This node is about to be stopped: it hands the lead over if it has it, and does not take it again.

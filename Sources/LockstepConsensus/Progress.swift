@@ -29,6 +29,8 @@ package struct Progress: Sendable {
   package var commitSent: LogIndex = .zero
   /// It said so itself: it is not to be given the lead yet.
   package var isReplaying = false
+  /// It has another disk than the configuration means: what it says counts for nothing (see Replica+Replacement).
+  package var isReplaced = false
   /// The latest read round that this follower has confirmed.
   package var readRound: UInt64 = 0
 
@@ -40,6 +42,12 @@ package struct Progress: Sendable {
     self.node = node
     self.next = next
     self.isLinkUp = isLinkUp
+  }
+
+  /// Another disk under the number: what the former one has acknowledged, this one need not have.
+  package mutating func beginAnew(at index: LogIndex) {
+    (match, readRound, isActive, isReplaying) = (.zero, 0, false, false)
+    probe(from: index)
   }
 
   /// Nothing before this index can be sent.

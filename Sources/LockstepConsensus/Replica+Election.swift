@@ -83,8 +83,8 @@ extension Replica {
     // "Raft determines which of two logs is more up-to-date by comparing the index and term of the last entries in the
     // logs" (section 5.4.1).
     let isUpToDate = request.last >= log.lastID
-    // A vote that cannot be stored is not given, nor held out.
-    let canVote = !disk.isSlow
+    // A vote that cannot be stored is not given, nor held out; nor one that the disk before this one may have given.
+    let canVote = !disk.isSlow && !isAwaitingAdmission
     if request.isPreVote {
       let isGranted = request.term > term && isUpToDate && canVote
       let reply = VoteReply(term: isGranted ? request.term : term, isGranted: isGranted, isPreVote: true)
@@ -119,6 +119,8 @@ extension Replica {
       guard !reply.isPreVote, reply.term == term else { return }
     case .follower, .leader: return  // decided already
     }
+    // Nobody's word counts for that of another disk.
+    if reply.isGranted, unnamedDisks.contains(peer) { return }
     tally.record(peer, isGranted: reply.isGranted)
     countVotes(&effects)
   }
@@ -138,6 +140,7 @@ extension Replica {
       entry.isActive = true
       return entry
     }
+    noteReplacedDisks()
     effects.append(.roleChanged(.leader, term: term, leader: id))
     // "each leader commit a blank no-op entry into the log at the start of its term" (Raft section 8).
     termStart = log.last.next
@@ -150,6 +153,7 @@ extension Replica {
 
   mutating func leaveLeadership(_ effects: inout [Effect]) {
     progress = []
+    catchUp = nil
     // Whether the other one will get the lead is not known: if it comes back here, it is not offered again at once.
     if transferee != nil, isTimeoutNowSent { transferPause = limits.transferPauseTicks }
     transferee = nil
@@ -159,7 +163,7 @@ extension Replica {
 
   func voteOfQuorumIsActive() -> Bool {
     members.quorum.isSatisfied { node in
-      node == id || progress.contains { $0.node == node && $0.isActive }
+      node == id || progress.contains { $0.node == node && $0.isActive && !$0.isReplaced }
     }
   }
 }

@@ -24,6 +24,8 @@ extension Replica {
     configurations = [(id.index, members)]
     unstoredFrom = nil
     effects.append(.reset(id))
+    noteReplacedDisks()
+    effects.append(.configured(members))
     commit(through: id.index, &effects)
   }
 }

@@ -104,7 +104,7 @@ extension Replica {
   mutating func confirmReads(_ effects: inout [Effect]) {
     guard reads.isUnderWay else { return }
     let isConfirmed = members.quorum.isSatisfied { node in
-      node == id || progress.contains { $0.node == node && $0.readRound >= reads.current }
+      node == id || progress.contains { $0.node == node && $0.readRound >= reads.current && !$0.isReplaced }
     }
     guard isConfirmed else { return }
     reads.isUnderWay = false

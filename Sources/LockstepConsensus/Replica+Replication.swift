@@ -29,8 +29,11 @@ extension Replica {
     let first = log.last.next
     log.append(term: term, sizes: sizes.lazy.map { $0 + Self.entryOverheadBytes })
     markUnstored(from: first)
-    if case .configuration(let members) = content { configurations.append((first, members)) }
     effects.append(.append(first: EntryID(term: term, index: first), count: sizes.count, content: content))
+    guard case .configuration(let members) = content else { return }
+    configurations.append((first, members))
+    noteReplacedDisks()
+    effects.append(.configured(members))
   }
 
   mutating func tickLeader(_ effects: inout [Effect]) {
@@ -50,6 +53,7 @@ extension Replica {
     }
     noteStoredByAll()
     tickTransfer(&effects)
+    tickReplacement(&effects)
     guard elapsed >= limits.electionTicks else { return }
     // "a leader steps down if an election timeout elapses without a successful round of heartbeats to a majority of
     // its cluster" (thesis section 6.2).
@@ -69,7 +73,7 @@ extension Replica {
     guard role == .leader else { return }
     let reached = members.quorum.reached { node in
       if node == id { return log.durable }
-      return progress.first { $0.node == node }?.match ?? .zero
+      return progress.first { $0.node == node && !$0.isReplaced }?.match ?? .zero
     }
     let index = min(reached, log.last)
     // "only log entries from the leader's current term are committed by counting replicas" (Raft section 5.4.2).
@@ -301,6 +305,8 @@ extension Replica {
     }
     guard known < entries.terms.count else { return true }
     let first = entries.first.advanced(by: known)
+    let before = configurations.count
+    var isConfigured = entries.configurations.contains { $0.index >= first }
     if first <= log.last {
       // What is committed is no more in question here, see `contradiction`. Nor can a leader take back what it has sent
       // in its own term: it "never overwrites or deletes entries".
@@ -312,6 +318,7 @@ extension Replica {
       while configurations.count > 1, configurations[configurations.count - 1].index >= first {
         configurations.removeLast()
       }
+      isConfigured = isConfigured || configurations.count < before
     }
     var start = known
     while start < entries.terms.count {
@@ -327,6 +334,7 @@ extension Replica {
     }
     markUnstored(from: first)
     effects.append(.accept(LogSlice(first: first, last: log.last)))
+    if isConfigured { effects.append(.configured(members)) }
     return true
   }
 

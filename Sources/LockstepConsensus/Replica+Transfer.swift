@@ -3,7 +3,7 @@
 extension Replica {
   mutating func beginTransfer(to node: NodeID) {
     guard role == .leader, node != id, members.isVoter(node), transferee == nil,
-      progress.contains(where: { $0.node == node })
+      progress.contains(where: { $0.node == node && !$0.isReplaced })
     else { return }
     transferee = node
     transferElapsed = 0
@@ -46,9 +46,9 @@ extension Replica {
   /// "This request has the same effect as the target server's election timer firing": but it asks for votes at once,
   /// for the leader's own consent stands in for the pre-vote.
   mutating func handleTimeoutNow(_ term: Term, from peer: NodeID, _ effects: inout [Effect]) {
-    guard term == self.term, leader == peer, role != .leader, members.isVoter(id), !disk.isSlow, !isStopping else {
-      return
-    }
+    guard term == self.term, leader == peer, role != .leader, members.isVoter(id), !isAwaitingAdmission, !disk.isSlow,
+      !isStopping
+    else { return }
     startElection(isTransfer: true, &effects)
   }
 }
@@ -67,14 +67,14 @@ extension Replica {
   /// It votes, is reached, keeps up with what it is sent, and would answer as a leader. One that has acknowledged nothing
   /// for an election time-out, though there is something, may have a disk that hangs: it would not even store its term.
   func canLead(_ peer: Progress) -> Bool {
-    members.isVoter(peer.node) && !members.witnesses.contains(peer.node) && peer.isLinkUp
+    members.isVoter(peer.node) && !members.witnesses.contains(peer.node) && peer.isLinkUp && !peer.isReplaced
       && peer.state == .replicating && !peer.isReplaying && peer.ticksBehind < limits.electionTicks
   }
 
   /// A majority has been heard of late without this node's own vote.
   var canOthersElect: Bool {
     members.quorum.isSatisfied { node in
-      node != id && progress.contains { $0.node == node && $0.isActive && $0.isLinkUp }
+      node != id && progress.contains { $0.node == node && $0.isActive && $0.isLinkUp && !$0.isReplaced }
     }
   }
 }

@@ -12,9 +12,15 @@ package struct Replica: Sendable {
     package var preferredLeader: NodeID?
     package var limits: Limits
     package var seed: UInt64
+    /// This node's disk, and whether it was put in place of another one that this node had. Nil: nobody asks.
+    package var disk: [UInt8]?
+    package var isDiskReplaced: Bool
     package init(
-      id: NodeID, members: Members, preferredLeader: NodeID? = nil, limits: Limits = Limits(), seed: UInt64
+      id: NodeID, members: Members, preferredLeader: NodeID? = nil, limits: Limits = Limits(), seed: UInt64,
+      disk: [UInt8]? = nil, isDiskReplaced: Bool = false
     ) {
+      self.disk = disk
+      self.isDiskReplaced = isDiskReplaced
       self.id = id
       self.members = members
       self.preferredLeader = preferredLeader
@@ -112,6 +118,11 @@ package struct Replica: Sendable {
   /// The lead was offered to another because this node's disk is slow: once until it no longer is.
   var isLeadOffered = false
   var reads = ReadRounds()
+  /// The learner that is to vote again, and how far it has got.
+  var catchUp: CatchUpRound?
+
+  /// Members with other disks than before, as they have shown themselves to this node. Each node once.
+  var replacedDisks: [MemberDisk] = []
 
   /// It is about to be stopped: the lead goes to another, and is not taken again. Never unset.
   var isStopping = false
@@ -150,6 +161,7 @@ package struct Replica: Sendable {
     case .loaded(let node, let slice, let bytes): loaded(node, slice, bytes, &effects)
     case .linkLost(let node): linkChanged(node, isUp: false)
     case .linkRestored(let node): linkChanged(node, isUp: true)
+    case .diskReplaced(let disk): diskReplaced(disk)
     case .transferRequested(let node): beginTransfer(to: node)
     case .stopRequested: stopLeading()
     case .compacted(let id): compact(through: id)
@@ -192,29 +204,12 @@ package struct Replica: Sendable {
     case .follower, .preCandidate, .candidate:
       retryForwardedReads(&effects)
       guard elapsed >= timeout else { return }
-      if members.isVoter(id), !disk.isSlow, !isStopping { startPreVote(&effects) } else { loseLeader(&effects) }
+      if members.isVoter(id), !isAwaitingAdmission, !disk.isSlow, !isStopping {
+        startPreVote(&effects)
+      } else {
+        loseLeader(&effects)
+      }
     }
-  }
-
-  /// A node that may not campaign waits for another to, and meanwhile does not send anybody to a leader that is silent.
-  private mutating func loseLeader(_ effects: inout [Effect]) {
-    elapsed = 0
-    resetTimeout()
-    becomeFollower(term: term, leader: nil, &effects)
-    // Of a candidacy that is given up.
-    unstoredMessages.removeAll { if case .vote = $0.message { true } else { false } }
-  }
-
-  private mutating func linkChanged(_ node: NodeID, isUp: Bool) {
-    linksUp.removeAll { $0 == node }
-    if isUp { linksUp.append(node) }
-    guard let follower = progress.firstIndex(where: { $0.node == node }) else { return }
-    progress[follower].isLinkUp = isUp
-    // TCP loses only with the connection: whatever was under way has to be found out again. Before the first
-    // acknowledgement of the term the guess stands: to begin at match + 1 then would be to send the whole log.
-    let peer = progress[follower]
-    probe(follower, from: peer.match > .zero ? peer.match.next : peer.next)
-    progress[follower].isMessageDue = true
   }
 
   // MARK: Term and role

@@ -164,6 +164,12 @@ package final class Node {
   /// What this node remembers beside its log could not be stored.
   package func diskFailed(_ error: StorageError) { context.fail(.storage(error)) }
 
+  /// A member has shown itself with a disk in place of the one that it had. To be told before anything else that it says.
+  package func diskReplaced(_ disk: MemberDisk) {
+    guard !context.hasFailed else { return }
+    touchAll { $0.diskReplaced(disk) }
+  }
+
   /// An operator asks for the lead to be handed over.
   package func transferLeadership(of id: GroupID, to node: NodeID) {
     guard !context.hasFailed, let position = position(of: id) else { return }
@@ -245,6 +251,9 @@ package final class Node {
 
   /// The node that leads the first group, which calls go to that name none.
   package var leader: NodeID? { groups.first?.leader }
+
+  /// The disks that the groups' configurations name, of members that came back with another one.
+  package var namedDisks: [MemberDisk] { groups.flatMap { $0.members.disks } }
 
   /// The descriptor sets of what is served here.
   package var schemas: [(name: String, descriptorSet: [UInt8])] {

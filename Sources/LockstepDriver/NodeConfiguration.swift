@@ -12,6 +12,9 @@ extension Node {
     package var limits: Limits
     package var driver: DriverLimits
     package var seed: UInt64
+    /// This node's disk, and whether it was put in place of another one that the node had; nil: nobody asks.
+    package var disk: [UInt8]?
+    package var isDiskReplaced = false
     package init(
       id: NodeID, members: Members, addresses: [DiskIdentity.Member] = [], preferredLeader: NodeID?, cluster: [UInt8],
       limits: Limits,

@@ -152,6 +152,8 @@ package typealias SnapshotAnswer = (Result<SnapshotDone, Status>) -> Void
 /// What an operator may want to know, or must.
 package enum NodeEvent: Sendable {
   case roleChanged(GroupID, RoleKind, term: Term, leader: NodeID?)
+  /// From now on this is the configuration of the group here, committed or not.
+  case configured(GroupID, Members)
   case protocolViolation(GroupID, NodeID, String)
   case caughtUp(GroupID, applied: LogIndex)
   /// The disk has had a write before it for so many ticks, and has not answered; said once until it does.

@@ -14,6 +14,10 @@ package enum PeerRefusal: Error, Sendable, Equatable {
   case malformed(NodeID, String)
   /// Another disk under the old number: what the old one has promised is lost.
   case otherDisk(NodeID)
+  /// The disk that it had before another one was put in its place.
+  case formerDisk(NodeID)
+  /// A disk in place of one that is at work.
+  case stillConnected(NodeID)
   /// A start before one that was seen: an old copy of the directory.
   case olderIncarnation(NodeID, UInt64, seen: UInt64)
   /// The start that was seen, by somebody else: there are two copies of the directory.
@@ -43,7 +47,11 @@ extension PeerRefusal: CustomStringConvertible {
     case .noMember(let node, let members): "node \(node) is no member, these are: \(list(members))"
     case .malformed(let node, let what): "node \(node) says nonsense: \(what)"
     case .otherDisk(let node):
-      "node \(node) comes with another disk than it had: what its old disk has promised is lost, so it must not take part under its old number; start it with the directory it had"
+      "node \(node) comes with another disk than it had: what its old disk has promised is lost, so it must not take part under its old number; start it with the directory it had, or, if that is lost for good, with --replace-disk on an empty directory"
+    case .formerDisk(let node):
+      "node \(node) comes with a disk that was replaced: another one is known under its number since, or a configuration names it; start it with the directory of that one, or with --replace-disk on an empty directory"
+    case .stillConnected(let node):
+      "node \(node) comes with a disk in place of one that is still connected: two nodes run under number \(node), or the end of the former one is not known here yet; stop the other one, and this one is let in"
     case .olderIncarnation(let node, let incarnation, let seen):
       "node \(node) comes with an older copy of its disk (start \(incarnation), start \(seen) was seen already), or two processes run under the number of node \(node): what the later one has promised may be missing here; stop the other one, and start the node with its latest directory"
     case .otherStart(let node, let incarnation):
@@ -59,5 +67,19 @@ extension PeerRefusal: CustomStringConvertible {
 
   private func hex(_ bytes: [UInt8]) -> String {
     bytes.prefix(16).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+  }
+}
+
+extension PeerRefusal {
+  /// The node that is refused for its disk, if it is that.
+  package var disk: NodeID? {
+    switch self {
+    case .otherDisk(let node), .formerDisk(let node), .stillConnected(let node), .olderIncarnation(let node, _, _),
+      .otherStart(let node, _), .lostEntries(let node, _, _), .lostTerm(let node, _, _):
+      node
+    case .versions, .unexpected, .otherTarget, .otherNode, .otherCluster, .ownNumber, .otherMembers, .noMember,
+      .malformed:
+      nil
+    }
   }
 }

@@ -13,8 +13,20 @@ package struct NodeReport: Sendable, Equatable {
   package var groups: [GroupReport] = []
   package var stages: [StageFigures] = []
   package var counters: [CounterFigure] = []
+  /// Nodes that this one does not let take part, and nodes that do not let this one.
+  package var refused: [RefusalReport] = []
+  package var refusedBy: [RefusalReport] = []
 
   package init() {}
+}
+
+package struct RefusalReport: Sendable, Equatable {
+  package var node: UInt64
+  package var reason: String
+  package init(node: UInt64, reason: String) {
+    self.node = node
+    self.reason = reason
+  }
 }
 
 package struct GroupReport: Sendable, Equatable {
@@ -34,6 +46,12 @@ package struct GroupReport: Sendable, Equatable {
   package var appliedTimestamp: UInt64 = 0
   package var digest: UInt64 = 0
   package var voters: [UInt64] = []
+  /// They receive the log and do not vote.
+  package var learners: [UInt64] = []
+  /// Members with a replaced disk that the configuration does not name yet: nothing that they say counts.
+  package var waiting: [UInt64] = []
+  /// This node's own disk was replaced, and it does not vote yet.
+  package var isAwaitingAdmission = false
   package var peers: [PeerReport] = []
   /// The last one that is durable.
   package var snapshot: SnapshotReport?

@@ -41,6 +41,8 @@ package final class NodeDirectory {
   /// Another one at each start, drawn at random.
   package var start: UInt64 { identity.start }
   package var peers: [DiskIdentity.Peer] { identity.peers }
+  /// It was made in place of another one that the node had.
+  package var isDiskReplaced: Bool { identity.isDiskReplaced }
 
   var files: LogFiles { LogFiles(disk: disk, directory: path, identity: identity) }
 
@@ -52,10 +54,12 @@ package final class NodeDirectory {
   ///   - members: those that the cluster began with. Their addresses may change from start to start, their ids not.
   ///   - newDiskID: 16 random bytes. Those of a new directory tell the peers, under an old node id, of a lost disk; by
   ///     those of each start the peers tell two copies of one directory apart, which count their starts alike.
+  ///   - replacesDisk: a new directory comes in place of another one that the node had, and that is lost: it says so for
+  ///     good. Refused for one that is there, unless it was made so.
   ///   - isMoved: a copy of a directory is taken, this once: whoever says so knows that it is the latest.
   package static func open(
     disk: any Disk, path: String, cluster: [UInt8]?, node: NodeID, members: [DiskIdentity.Member],
-    newDiskID: () -> [UInt8], isMoved: Bool = false, options: LogOptions = LogOptions()
+    newDiskID: () -> [UInt8], replacesDisk: Bool = false, isMoved: Bool = false, options: LogOptions = LogOptions()
   ) throws(StorageError) -> NodeDirectory {
     let members = members.sorted { $0.node < $1.node }
     if try onDisk({ () throws(DiskError) in try disk.list(path) }) == nil {
@@ -72,6 +76,13 @@ package final class NodeDirectory {
       if names.contains(IdentityFile.name) {
         identity = try file.read()
         try admit(identity, path: path, cluster: cluster, node: node, members: members, names: names)
+        if replacesDisk, !identity.isDiskReplaced {
+          throw .refused(
+            path: "\(path)/\(IdentityFile.name)",
+            reason:
+              "--replace-disk is for an empty directory, and this is one in which node \(node) has worked: start it without --replace-disk, or, if what it has promised is to be given up, remove the directory first"
+          )
+        }
         if !isMoved, try file.isCopy(identity) {
           throw .refused(
             path: "\(path)/\(IdentityFile.name)",
@@ -83,7 +94,7 @@ package final class NodeDirectory {
         try clear(disk: disk, path: path, names: names)
         identity = DiskIdentity(
           cluster: cluster ?? Self.cluster(of: members), node: node, disk: newDiskID(), incarnation: 0,
-          initialMembers: members, peers: [])
+          initialMembers: members, peers: [], isDiskReplaced: replacesDisk)
         guard identity.cluster.count == 16, identity.disk.count == 16, node.rawValue > 0 else {
           throw .refused(path: path, reason: "a cluster and a disk have 16 bytes, a node a number above 0")
         }

@@ -10,8 +10,11 @@ package struct Acknowledged: Sendable, Equatable {
   package var term: Term
   /// It has stored all up to this entry, and this entry is committed: no leader will ever replace it.
   package var index: LogIndex
+  /// On this disk; empty: on the one that it began with.
+  package var disk: [UInt8]
 
-  package init(node: NodeID, group: GroupID, term: Term, index: LogIndex) {
+  package init(node: NodeID, group: GroupID, term: Term, index: LogIndex, disk: [UInt8] = []) {
+    self.disk = disk
     self.node = node
     self.group = group
     self.term = term
@@ -22,6 +25,8 @@ package struct Acknowledged: Sendable, Equatable {
     let codec = Codec(maximumMessage: 0)
     var message = Lockstep__Wire__V1__Acknowledgements()
     lockstep__wire__v1__acknowledgements__init(&message)
+    let memory = PackMemory()
+    defer { memory.free() }
     let messages = list.map { one in
       var message = Lockstep__Wire__V1__Acknowledged()
       lockstep__wire__v1__acknowledged__init(&message)
@@ -29,6 +34,7 @@ package struct Acknowledged: Sendable, Equatable {
       message.group = one.group.rawValue
       message.term = one.term.rawValue
       message.index = one.index.rawValue
+      message.disk = memory.bytes(one.disk)
       return message
     }
     withPointers(to: messages) { pointers in
@@ -45,7 +51,8 @@ package struct Acknowledged: Sendable, Equatable {
     ) { message throws(WireError) in
       elements(message.acknowledged, message.n_acknowledged).map {
         Acknowledged(
-          node: NodeID($0.node), group: GroupID($0.group), term: Term($0.term), index: LogIndex($0.index))
+          node: NodeID($0.node), group: GroupID($0.group), term: Term($0.term), index: LogIndex($0.index),
+          disk: $0.disk.array)
       }
     }
   }

@@ -60,8 +60,12 @@ package struct DiskIdentity: Sendable, Equatable {
     package var incarnation: UInt64
     /// The random id of the start with this incarnation; 0: not known.
     package var start: UInt64
+    /// Those that it had before, the latest first; the oldest of many are forgotten.
+    package var formerDisks: [[UInt8]]
+    package static let formerDisksKept = 16
 
-    package init(node: NodeID, disk: [UInt8], incarnation: UInt64, start: UInt64 = 0) {
+    package init(node: NodeID, disk: [UInt8], incarnation: UInt64, start: UInt64 = 0, formerDisks: [[UInt8]] = []) {
+      self.formerDisks = formerDisks
       self.node = node
       self.disk = disk
       self.incarnation = incarnation
@@ -98,11 +102,14 @@ package struct DiskIdentity: Sendable, Equatable {
   /// Made of when, and as which inode, the file that this is in was made; nil: not known.
   package var birth: UInt64?
   package var cleanStop: CleanStop?
+  /// It was made in place of another disk that the node had.
+  package var isDiskReplaced: Bool
 
   package init(
     cluster: [UInt8], node: NodeID, disk: [UInt8], incarnation: UInt64, initialMembers: [Member], peers: [Peer],
-    start: UInt64 = 0, birth: UInt64? = nil, cleanStop: CleanStop? = nil
+    start: UInt64 = 0, birth: UInt64? = nil, cleanStop: CleanStop? = nil, isDiskReplaced: Bool = false
   ) {
+    self.isDiskReplaced = isDiskReplaced
     self.cluster = cluster
     self.node = node
     self.disk = disk
@@ -184,20 +191,21 @@ extension DiskIdentity {
     message.incarnation = incarnation
     message.start = start
     message.birth = birth ?? 0
+    message.disk_replaced = isDiskReplaced ? 1 : 0
+    let memory = PackMemory()
+    defer { memory.free() }
+    message.n_peers = peers.count
+    message.peers = memory.pointers(peers.map { $0.message(in: memory) })
     withMembers(initialMembers) { members in
       message.n_initial_members = members.count
       message.initial_members = members.baseAddress
-      withPeers(peers) { peers in
-        message.n_peers = peers.count
-        message.peers = peers.baseAddress
-        withProtobufBytes(cluster) { cluster in
-          withProtobufBytes(disk) { disk in
-            message.cluster = cluster
-            message.disk = disk
-            withCleanStop(cleanStop) { stop in
-              message.clean_stop = stop
-              codec.pack(&message)
-            }
+      withProtobufBytes(cluster) { cluster in
+        withProtobufBytes(disk) { disk in
+          message.cluster = cluster
+          message.disk = disk
+          withCleanStop(cleanStop) { stop in
+            message.clean_stop = stop
+            codec.pack(&message)
           }
         }
       }
@@ -227,8 +235,11 @@ extension DiskIdentity {
           Member(node: NodeID($0.id), address: $0.address.map { String(cString: $0) } ?? "")
         },
         peers: elements(message.peers, message.n_peers).map {
-          Peer(node: NodeID($0.node), disk: $0.disk.array, incarnation: $0.incarnation, start: $0.start)
-        }, start: message.start, birth: message.birth == 0 ? nil : message.birth, cleanStop: cleanStop)
+          Peer(
+            node: NodeID($0.node), disk: $0.disk.array, incarnation: $0.incarnation, start: $0.start,
+            formerDisks: UnsafeBufferPointer(start: $0.former_disks, count: $0.n_former_disks).map(\.array))
+        }, start: message.start, birth: message.birth == 0 ? nil : message.birth, cleanStop: cleanStop,
+        isDiskReplaced: message.disk_replaced != 0)
     }
   }
 }
@@ -256,19 +267,17 @@ private func withMembers(
   }
 }
 
-private func withPeers(
-  _ peers: [DiskIdentity.Peer], done: [CPeer] = [],
-  _ body: (UnsafeMutableBufferPointer<UnsafeMutablePointer<CPeer>?>) -> Void
-) {
-  guard let next = peers.first else { return withPointers(to: done, body) }
-  withProtobufBytes(next.disk) { disk in
+extension DiskIdentity.Peer {
+  fileprivate func message(in memory: PackMemory) -> CPeer {
     var message = CPeer()
     lockstep__wire__v1__known_peer__init(&message)
-    message.node = next.node.rawValue
-    message.incarnation = next.incarnation
-    message.start = next.start
-    message.disk = disk
-    withPeers(Array(peers.dropFirst()), done: done + [message], body)
+    message.node = node.rawValue
+    message.incarnation = incarnation
+    message.start = start
+    message.disk = memory.bytes(disk)
+    message.n_former_disks = formerDisks.count
+    message.former_disks = memory.array(formerDisks.map { memory.bytes($0) })
+    return message
   }
 }
 

@@ -27,11 +27,14 @@ package struct PeerIdentity: Sendable, Equatable {
   /// The members that it was started with, in ascending order.
   package var members: [NodeID]
   package var standings: [Standing]
+  /// Its disk was put in place of another one that it had.
+  package var isDiskReplaced: Bool
 
   package init(
     cluster: [UInt8], node: NodeID, disk: [UInt8], incarnation: UInt64, fingerprint: String, start: UInt64 = 0,
-    members: [NodeID] = [], standings: [Standing] = []
+    members: [NodeID] = [], standings: [Standing] = [], isDiskReplaced: Bool = false
   ) {
+    self.isDiskReplaced = isDiskReplaced
     self.cluster = cluster
     self.node = node
     self.disk = disk
@@ -71,6 +74,7 @@ extension Codec {
     message.target = hello.target.rawValue
     message.start = hello.identity.start
     message.for_snapshots = hello.isForSnapshots ? 1 : 0
+    message.disk_replaced = hello.identity.isDiskReplaced ? 1 : 0
     message.n_members = hello.identity.members.count
     message.members = memory.array(hello.identity.members.map(\.rawValue))
     withParts(of: hello.identity) { cluster, disk, fingerprint, standings in
@@ -97,7 +101,8 @@ extension Codec {
           cluster: message.cluster.array, node: NodeID(message.node), disk: message.disk.array,
           incarnation: message.incarnation, fingerprint: text(message.fingerprint), start: message.start,
           members: nodes(message.members, message.n_members),
-          standings: elements(message.standings, message.n_standings).map(Standing.init)),
+          standings: elements(message.standings, message.n_standings).map(Standing.init),
+          isDiskReplaced: message.disk_replaced != 0),
         target: NodeID(message.target), isForSnapshots: message.for_snapshots != 0)
     }
   }
@@ -110,6 +115,7 @@ extension Codec {
     message.node = identity.node.rawValue
     message.incarnation = identity.incarnation
     message.start = identity.start
+    message.disk_replaced = identity.isDiskReplaced ? 1 : 0
     message.n_members = identity.members.count
     message.members = memory.array(identity.members.map(\.rawValue))
     withParts(of: identity) { cluster, disk, fingerprint, standings in
@@ -135,7 +141,8 @@ extension Codec {
           cluster: message.cluster.array, node: NodeID(message.node), disk: message.disk.array,
           incarnation: message.incarnation, fingerprint: text(message.fingerprint), start: message.start,
           members: nodes(message.members, message.n_members),
-          standings: elements(message.standings, message.n_standings).map(Standing.init))
+          standings: elements(message.standings, message.n_standings).map(Standing.init),
+          isDiskReplaced: message.disk_replaced != 0)
       )
     }
   }

@@ -31,6 +31,15 @@ extension Codec {
     message.learners = memory.array(members.learners.map(\.rawValue))
     message.n_witnesses = members.witnesses.count
     message.witnesses = memory.array(members.witnesses.map(\.rawValue))
+    message.n_disks = members.disks.count
+    message.disks = memory.pointers(
+      members.disks.map { disk in
+        var packed = Lockstep__Wire__V1__MemberDisk()
+        lockstep__wire__v1__member_disk__init(&packed)
+        packed.node = disk.node.rawValue
+        packed.disk = memory.bytes(disk.disk)
+        return packed
+      })
     pack(&message)
     memory.free()
   }
@@ -46,9 +55,13 @@ extension Codec {
         voters: nodes(message.voters, message.n_voters),
         outgoingVoters: nodes(message.outgoing_voters, message.n_outgoing_voters),
         learners: nodes(message.learners, message.n_learners),
-        witnesses: nodes(message.witnesses, message.n_witnesses))
+        witnesses: nodes(message.witnesses, message.n_witnesses),
+        disks: elements(message.disks, message.n_disks).map { MemberDisk(node: NodeID($0.node), disk: $0.disk.array) })
       guard !members.voters.isEmpty, members.all.count <= 64, members.all.allSatisfy({ $0.rawValue > 0 }) else {
         throw WireError("a configuration without voters, with more than 64 members, or with a member 0")
+      }
+      guard members.disks.allSatisfy({ members.all.contains($0.node) && $0.disk.count == 16 }) else {
+        throw WireError("a configuration with a disk of no member, or one that has not 16 bytes")
       }
       return members
     }

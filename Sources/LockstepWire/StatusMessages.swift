@@ -36,6 +36,10 @@ extension Codec {
     message.stages = memory.pointers(status.stages.map { $0.packed(memory) })
     message.n_counters = status.counters.count
     message.counters = memory.pointers(status.counters.map { $0.packed(memory) })
+    message.n_refused = status.refused.count
+    message.refused = memory.pointers(status.refused.map { $0.packed(memory) })
+    message.n_refused_by = status.refusedBy.count
+    message.refused_by = memory.pointers(status.refusedBy.map { $0.packed(memory) })
     pack(&message)
     memory.free()
   }
@@ -58,6 +62,11 @@ extension Codec {
     message.digest = group.digest
     message.n_voters = group.voters.count
     message.voters = memory.array(group.voters)
+    message.n_learners = group.learners.count
+    message.learners = memory.array(group.learners)
+    message.n_waiting = group.waiting.count
+    message.waiting = memory.array(group.waiting)
+    message.awaiting_admission = group.isAwaitingAdmission ? 1 : 0
     message.n_peers = group.peers.count
     message.peers = memory.pointers(
       group.peers.map { peer in
@@ -93,6 +102,8 @@ extension Codec {
         .compactMap { $0?.pointee }.map { StageFigures($0) }
       status.counters = UnsafeBufferPointer(start: message.counters, count: message.n_counters)
         .compactMap { $0?.pointee }.map { CounterFigure($0) }
+      status.refused = elements(message.refused, message.n_refused).map(RefusalReport.init)
+      status.refusedBy = elements(message.refused_by, message.n_refused_by).map(RefusalReport.init)
       return status
     }
   }
@@ -113,6 +124,9 @@ extension Codec {
     group.appliedTimestamp = packed.applied_timestamp
     group.digest = packed.digest
     group.voters = Array(UnsafeBufferPointer(start: packed.voters, count: packed.n_voters))
+    group.learners = Array(UnsafeBufferPointer(start: packed.learners, count: packed.n_learners))
+    group.waiting = Array(UnsafeBufferPointer(start: packed.waiting, count: packed.n_waiting))
+    group.isAwaitingAdmission = packed.awaiting_admission != 0
     group.peers = UnsafeBufferPointer(start: packed.peers, count: packed.n_peers).compactMap { $0?.pointee }.map {
       PeerReport(
         node: $0.node, matchIndex: $0.match_index,
@@ -122,6 +136,20 @@ extension Codec {
     group.snapshot = packed.snapshot.map { SnapshotReport($0.pointee) }
     group.snapshotUnderWay = packed.snapshot_under_way
     return group
+  }
+}
+
+extension RefusalReport {
+  fileprivate func packed(_ memory: PackMemory) -> Lockstep__Wire__V1__RefusalStatus {
+    var message = Lockstep__Wire__V1__RefusalStatus()
+    lockstep__wire__v1__refusal_status__init(&message)
+    message.node = node
+    message.reason = memory.bytes(Array(reason.utf8))
+    return message
+  }
+
+  fileprivate init(_ message: Lockstep__Wire__V1__RefusalStatus) {
+    self.init(node: message.node, reason: String(decoding: message.reason.array, as: UTF8.self))
   }
 }
 

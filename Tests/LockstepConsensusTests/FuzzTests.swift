@@ -23,11 +23,13 @@ import Testing
       total.elections += outcome.elections
       total.committed += outcome.committed
       total.reads += outcome.reads
+      total.replaced += outcome.replaced
     }
     guard Self.seeds.count > 1 else { return }
     // The runs were about something.
     #expect(total.elections > Self.seeds.count)
     #expect(total.committed > 20 * Self.seeds.count)
     #expect(total.reads > 5 * Self.seeds.count)
+    #expect(total.replaced > Self.seeds.count / 2)
   }
 }

@@ -143,6 +143,9 @@ struct HandshakeTests {
     let codec = Codec(maximumMessage: 4096)
     let words: [Handshake.Word] = [
       .hello(PeerHello(versions: 2...3, identity: node(1, term: 4, last: 9), target: NodeID(2))),
+      .hello(
+        PeerHello(versions: 2...3, identity: node(1, isDiskReplaced: true), target: NodeID(2))),
+      .welcome(node(2, isDiskReplaced: true), version: 2),
       .welcome(node(2, term: .max, last: .max), version: 2), .confirm(start: .max), .refusal("no"),
     ]
     for word in words {

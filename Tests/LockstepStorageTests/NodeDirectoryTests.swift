@@ -8,13 +8,14 @@ import Testing
 struct NodeDirectoryTests {
   private func open(
     _ disk: MemoryDisk, cluster: [UInt8]? = Fixture.cluster, node: UInt64 = 1,
-    members: [DiskIdentity.Member] = Fixture.members, isMoved: Bool = false
+    members: [DiskIdentity.Member] = Fixture.members, isMoved: Bool = false,
+    replacesDisk: Bool = false
   ) throws -> NodeDirectory {
     var options = LogOptions()
     options.firstSegmentBytes = 1024
     return try NodeDirectory.open(
       disk: disk, path: Fixture.path, cluster: cluster, node: NodeID(node), members: members,
-      newDiskID: { [UInt8](repeating: 9, count: 16) }, isMoved: isMoved, options: options)
+      newDiskID: { [UInt8](repeating: 9, count: 16) }, replacesDisk: replacesDisk, isMoved: isMoved, options: options)
   }
 
   private func refusal(_ disk: MemoryDisk, _ body: () throws -> NodeDirectory) -> String {
@@ -37,6 +38,21 @@ struct NodeDirectoryTests {
       #expect(directory.incarnation == incarnation && directory.node == NodeID(1))
       #expect(directory.diskID == [UInt8](repeating: 9, count: 16))
       disk.powerCut(.lost)
+    }
+  }
+
+  @Test("in place of a lost one: an empty directory alone, which says so for good, and minds no second time")
+  func replacement() throws {
+    let (used, fresh) = (MemoryDisk(), MemoryDisk())
+    let first = try open(used)
+    #expect(!first.isDiskReplaced)
+    first.close()
+    #expect(refusal(used) { try open(used, replacesDisk: true) }.contains("--replace-disk is for an empty directory"))
+    for isSaid in [true, true, false, true] {
+      let directory = try open(fresh, replacesDisk: isSaid)
+      #expect(directory.isDiskReplaced)
+      directory.close()
+      fresh.powerCut(.lost)
     }
   }
 

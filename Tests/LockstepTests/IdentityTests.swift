@@ -51,6 +51,41 @@ extension Servers {
       }
     }
 
+    @Test("a wiped disk with its operator's word: a learner, then a voter, that makes a majority with one other")
+    func replaced() async throws {
+      try await Cluster.patient(3) { cluster in
+        for number in 1...20 { try await cluster.client().put("k", "\(number)") }
+        let leader = try await cluster.waitForLeader()
+        let (wiped, other) = (leader % 3 + 1, (leader + 1) % 3 + 1)
+        try await cluster.stop(wiped)
+        let failed = try await startFailure { try await cluster.start(wiped) { $0.replacesDisk = true } }
+        #expect(failed.exitCode == .identity && failed.message.contains("--replace-disk is for an empty directory"))
+        try FileManager.default.removeItem(atPath: cluster.directory(wiped))
+        try await cluster.start(wiped)
+        try await eventually("the remedy is logged: \(cluster.logs.text)") {
+          cluster.logs.contains("with --replace-disk on an empty directory")
+        }
+        try await cluster.stop(wiped)
+        try FileManager.default.removeItem(atPath: cluster.directory(wiped))
+        try await cluster.start(wiped) { $0.replacesDisk = true }
+        try await eventually("it votes again: \(cluster.logs.text)") {
+          guard let status = await cluster.status(wiped) else { return false }
+          return !status.isAwaitingAdmission && status.voters == [1, 2, 3]
+        }
+        #expect(cluster.logs.contains("\(wiped) is a learner"))
+        // A second start, with the word or without it.
+        try await cluster.stop(wiped)
+        try await cluster.start(wiped) { $0.replacesDisk = true }
+        try await cluster.stop(wiped)
+        try await cluster.start(wiped)
+        try await cluster.stop(other)
+        try await eventually("the two go on") {
+          try await cluster.client(wiped).put("k", "after", timeout: .seconds(1))
+          return try await cluster.client(wiped).get("k", .linearizable) == "after"
+        }
+      }
+    }
+
     @Test("an older copy of a directory is refused, with the reason")
     func olderCopy() async throws {
       try await Cluster.with(3) { cluster in

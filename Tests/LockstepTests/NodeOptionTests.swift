@@ -39,8 +39,9 @@ struct NodeOptionTests {
       try withFile(Self.full) { path in
         let config = written.hasSuffix("=") ? [written + path] : [written, path]
         let options = try NodeOptions.parse(
-          try NodeConfigurationFile.expand(["--dir", "/tmp/other"] + config + ["--leader=3"]))
+          try NodeConfigurationFile.expand(["--dir", "/tmp/other", "--replace-disk"] + config + ["--leader=3"]))
         let configuration = try options.configuration()
+        #expect(configuration.replacesDisk && !configuration.isDirectoryMoved)
         #expect(configuration.id == 2 && configuration.directory == "/tmp/other" && configuration.preferredLeader == 3)
         #expect(configuration.listen.port == 7402 && configuration.peerListen.port == 7502)
         #expect(configuration.members.map(\.id) == [1, 2, 3] && configuration.cluster == "blue = green")
@@ -54,7 +55,7 @@ struct NodeOptionTests {
   func names() {
     let help = NodeOptions.helpMessage()
     let listed = help.matches(of: #/--([a-z-]+)/#).map { String($0.1) }
-    let onlyThere = ["config", "stop-on-stdin-close", "help", "moved-directory"]
+    let onlyThere = ["config", "stop-on-stdin-close", "help", "moved-directory", "replace-disk"]
     #expect(Set(listed).subtracting(onlyThere) == Set(NodeConfigurationFile.names))
   }
 

@@ -178,6 +178,10 @@ struct LaunchPlanTests {
     moved.isDirectoryMoved = true
     #expect(moved.arguments(of: 2, isFirstStart: true).contains("--moved-directory"))
     #expect(moved.arguments(of: 2) == plan().arguments(of: 2))
+    var replaced = plan()
+    replaced.replacedDisks = [2]
+    #expect(replaced.arguments(of: 2).contains("--replace-disk"))
+    #expect(replaced.arguments(of: 1) == plan().arguments(of: 1))
   }
 
   @Test("a user's program gets the flags alone")

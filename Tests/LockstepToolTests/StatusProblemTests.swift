@@ -44,6 +44,29 @@ struct StatusProblemTests {
     #expect(StatusReport([silent]).problems == [])
   }
 
+  @Test("a node that is refused for its disk, with the remedy; one whose replaced disk waits, until it is a learner")
+  func disks() {
+    func said(_ answer: StatusSurvey.Answer, _ change: (inout NodeReport) -> Void) -> StatusSurvey.Answer {
+      var status = answer.status ?? NodeReport()
+      change(&status)
+      return StatusSurvey.Answer(endpoint: answer.endpoint, result: .success(status))
+    }
+    let refusal = RefusalReport(node: 2, reason: "start it with --replace-disk on an empty directory")
+    let (text, hasLags) = problem(
+      said(answer(1, "leader")) { $0.refused = [refusal] }, said(answer(3, "follower")) { $0.refused = [refusal] },
+      said(answer(2, "follower", leader: 0)) { $0.refusedBy = [RefusalReport(node: 1, reason: "no")] })
+    #expect(
+      text == "node 2 is refused for its disk by node 1 and node 3: start it with --replace-disk on an empty directory")
+    #expect(hasLags)
+    let waiting = said(answer(2, "follower", leader: 0, applied: 0)) { $0.groups[0].isAwaitingAdmission = true }
+    #expect(problem(answer(1, "candidate", leader: 0), waiting).text.hasPrefix("node 2 at h:2 waits with a replaced"))
+    let leader = said(answer(1, "leader", voters: [1, 3])) { $0.groups[0].learners = [2] }
+    let learner = StatusReport([leader, answer(3, "follower"), waiting])
+    #expect(learner.problems == [])
+    #expect(learner.json["nodes"]?[2]?["kind"] == "waiting" && learner.json["nodes"]?[0]?["learners"] == [2])
+    #expect(StatusTable(learner, isColoured: false).text.contains("follower (waiting)"))
+  }
+
   @Test("two leaders of one term: lags are unknown, not 0")
   func twoLeadersOfATerm() {
     let found = StatusReport([answer(1, "leader"), answer(2, "leader", leader: 2)])

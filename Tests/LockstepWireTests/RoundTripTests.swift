@@ -160,13 +160,20 @@ struct RoundTripTests {
     #expect(try reading(codec.packed, codec.unpackStatusRequest) == .max)
   }
 
-  @Test("members come back sorted and once each; none, 65, and a member 0 are refused")
+  @Test("members come back sorted and once each; none, 65, a member 0, and a disk of nobody are refused")
   func members() throws {
     let members = Members(
       voters: [3, 1, 2, 3].map { NodeID($0) }, outgoingVoters: [NodeID(.max)], learners: [NodeID(5)],
-      witnesses: [NodeID(1)])
+      witnesses: [NodeID(1)],
+      disks: [(5, 6), (1, 7)].map { MemberDisk(node: NodeID($0), disk: [UInt8](repeating: $1, count: 16)) })
     codec.pack(members)
     #expect(try reading(codec.packed, codec.unpackMembers) == members)
+    #expect(members.disks.map(\.node) == [1, 5].map { NodeID($0) })
+    for (node, bytes) in [(4, 16), (1, 15)] as [(UInt64, Int)] {
+      let disk = MemberDisk(node: NodeID(node), disk: [UInt8](repeating: 1, count: bytes))
+      codec.pack(Members(voters: [NodeID(1)], disks: [disk]))
+      #expect(throws: WireError.self) { try reading(codec.packed, codec.unpackMembers) }
+    }
     for wrong in [[], Array(1...65), [0, 1]] as [[UInt64]] {
       codec.pack(Members(voters: wrong.map { NodeID($0) }))
       #expect(throws: WireError.self) { try reading(codec.packed, codec.unpackMembers) }

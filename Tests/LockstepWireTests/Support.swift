@@ -132,7 +132,9 @@ struct Sample: Sendable, CustomTestStringConvertible {
       Standing(group: GroupID(.max), term: .zero, last: .zero),
     ])
   static let acknowledged = [2, 3].map {
-    Acknowledged(node: NodeID($0), group: .first, term: Term(7), index: LogIndex(1 << 40))
+    Acknowledged(
+      node: NodeID($0), group: .first, term: Term(7), index: LogIndex(1 << 40),
+      disk: [UInt8](repeating: UInt8($0 % 100), count: 16))
   }
 
   static func block(_ count: Int, first: UInt64 = 8, chain: UInt64 = 99) -> EntryBlock {
@@ -189,6 +191,8 @@ struct Sample: Sendable, CustomTestStringConvertible {
       StageFigures(name: "", peer: 2, count: 0, totalNanoseconds: 0, maximumNanoseconds: 0),
     ]
     status.counters = [CounterFigure(name: "turns", value: .max), CounterFigure(name: "", value: 0)]
+    status.refused = [RefusalReport(node: 2, reason: "for its disk")]
+    status.refusedBy = [RefusalReport(node: .max, reason: ""), RefusalReport(node: 1, reason: "\u{1F4BE}")]
     return status
   }
 
@@ -203,7 +207,11 @@ struct Sample: Sendable, CustomTestStringConvertible {
   static let disk = DiskIdentity(
     cluster: Array(0..<16), node: NodeID(1), disk: Array(1..<17), incarnation: 9,
     initialMembers: [DiskIdentity.Member(node: NodeID(1), address: "127.0.0.1:7501")],
-    peers: [DiskIdentity.Peer(node: NodeID(2), disk: Array(2..<18), incarnation: 8, start: 77)], start: .max)
+    peers: [
+      DiskIdentity.Peer(
+        node: NodeID(2), disk: Array(2..<18), incarnation: 8, start: 77, formerDisks: [Array(3..<19), []])
+    ],
+    start: .max, isDiskReplaced: true)
 
   static var batch: [UInt8] {
     let header = LogBatchHeader(

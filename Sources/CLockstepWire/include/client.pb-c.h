@@ -28,6 +28,7 @@ typedef struct Lockstep__Wire__V1__ServiceDescription Lockstep__Wire__V1__Servic
 typedef struct Lockstep__Wire__V1__DescribeReply Lockstep__Wire__V1__DescribeReply;
 typedef struct Lockstep__Wire__V1__StatusRequest Lockstep__Wire__V1__StatusRequest;
 typedef struct Lockstep__Wire__V1__StatusReply Lockstep__Wire__V1__StatusReply;
+typedef struct Lockstep__Wire__V1__RefusalStatus Lockstep__Wire__V1__RefusalStatus;
 typedef struct Lockstep__Wire__V1__StageStatus Lockstep__Wire__V1__StageStatus;
 typedef struct Lockstep__Wire__V1__CounterStatus Lockstep__Wire__V1__CounterStatus;
 typedef struct Lockstep__Wire__V1__GroupStatus Lockstep__Wire__V1__GroupStatus;
@@ -373,10 +374,34 @@ struct  Lockstep__Wire__V1__StatusReply
   Lockstep__Wire__V1__StageStatus **stages;
   size_t n_counters;
   Lockstep__Wire__V1__CounterStatus **counters;
+  /*
+   * nodes that this one does not let take part
+   */
+  size_t n_refused;
+  Lockstep__Wire__V1__RefusalStatus **refused;
+  /*
+   * nodes that do not let this one take part
+   */
+  size_t n_refused_by;
+  Lockstep__Wire__V1__RefusalStatus **refused_by;
 };
 #define LOCKSTEP__WIRE__V1__STATUS_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__status_reply__descriptor) \
-    , 0, 0, {0,NULL}, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0, 0, 0,NULL, 0,NULL }
+    , 0, 0, {0,NULL}, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
+
+
+struct  Lockstep__Wire__V1__RefusalStatus
+{
+  ProtobufCMessage base;
+  uint64_t node;
+  /*
+   * UTF-8
+   */
+  ProtobufCBinaryData reason;
+};
+#define LOCKSTEP__WIRE__V1__REFUSAL_STATUS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__refusal_status__descriptor) \
+    , 0, {0,NULL} }
 
 
 /*
@@ -455,6 +480,17 @@ struct  Lockstep__Wire__V1__GroupStatus
    * the log begins with this entry; 0: not said
    */
   uint64_t first_index;
+  size_t n_learners;
+  uint64_t *learners;
+  /*
+   * members with a replaced disk that is not in the configuration yet
+   */
+  size_t n_waiting;
+  uint64_t *waiting;
+  /*
+   * of this node itself: its disk was replaced, and it does not vote yet
+   */
+  protobuf_c_boolean awaiting_admission;
   /*
    * the last entry of the one that is being written; 0: none is
    */
@@ -462,7 +498,7 @@ struct  Lockstep__Wire__V1__GroupStatus
 };
 #define LOCKSTEP__WIRE__V1__GROUP_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__group_status__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, NULL, 0, 0 }
+    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, NULL, 0, 0,NULL, 0,NULL, 0, 0 }
 
 
 struct  Lockstep__Wire__V1__SnapshotStatus
@@ -784,6 +820,25 @@ Lockstep__Wire__V1__StatusReply *
 void   lockstep__wire__v1__status_reply__free_unpacked
                      (Lockstep__Wire__V1__StatusReply *message,
                       ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__RefusalStatus methods */
+void   lockstep__wire__v1__refusal_status__init
+                     (Lockstep__Wire__V1__RefusalStatus         *message);
+size_t lockstep__wire__v1__refusal_status__get_packed_size
+                     (const Lockstep__Wire__V1__RefusalStatus   *message);
+size_t lockstep__wire__v1__refusal_status__pack
+                     (const Lockstep__Wire__V1__RefusalStatus   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__refusal_status__pack_to_buffer
+                     (const Lockstep__Wire__V1__RefusalStatus   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__RefusalStatus *
+       lockstep__wire__v1__refusal_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__refusal_status__free_unpacked
+                     (Lockstep__Wire__V1__RefusalStatus *message,
+                      ProtobufCAllocator *allocator);
 /* Lockstep__Wire__V1__StageStatus methods */
 void   lockstep__wire__v1__stage_status__init
                      (Lockstep__Wire__V1__StageStatus         *message);
@@ -958,6 +1013,9 @@ typedef void (*Lockstep__Wire__V1__StatusRequest_Closure)
 typedef void (*Lockstep__Wire__V1__StatusReply_Closure)
                  (const Lockstep__Wire__V1__StatusReply *message,
                   void *closure_data);
+typedef void (*Lockstep__Wire__V1__RefusalStatus_Closure)
+                 (const Lockstep__Wire__V1__RefusalStatus *message,
+                  void *closure_data);
 typedef void (*Lockstep__Wire__V1__StageStatus_Closure)
                  (const Lockstep__Wire__V1__StageStatus *message,
                   void *closure_data);
@@ -1001,6 +1059,7 @@ extern const ProtobufCMessageDescriptor lockstep__wire__v1__service_description_
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__describe_reply__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__status_request__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__status_reply__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__refusal_status__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__stage_status__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__counter_status__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__group_status__descriptor;

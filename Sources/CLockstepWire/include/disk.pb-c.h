@@ -175,10 +175,14 @@ struct  Lockstep__Wire__V1__Identity
    * the last one; none before the first, and in directories of versions that wrote none
    */
   Lockstep__Wire__V1__CleanStop *clean_stop;
+  /*
+   * it was made in place of another one that the node had
+   */
+  protobuf_c_boolean disk_replaced;
 };
 #define LOCKSTEP__WIRE__V1__IDENTITY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__identity__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, 0,NULL, 0,NULL, 0, 0, NULL }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, 0,NULL, 0,NULL, 0, 0, NULL, 0 }
 
 
 /*
@@ -220,10 +224,15 @@ struct  Lockstep__Wire__V1__KnownPeer
    * 0: not known
    */
   uint64_t start;
+  /*
+   * those that it had before, the latest first: they are refused
+   */
+  size_t n_former_disks;
+  ProtobufCBinaryData *former_disks;
 };
 #define LOCKSTEP__WIRE__V1__KNOWN_PEER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__known_peer__descriptor) \
-    , 0, {0,NULL}, 0, 0 }
+    , 0, {0,NULL}, 0, 0, 0,NULL }
 
 
 /*
@@ -253,10 +262,14 @@ struct  Lockstep__Wire__V1__Acknowledged
    * it has stored all up to this entry, which is committed
    */
   uint64_t index;
+  /*
+   * on this disk; none: on the one that it began with
+   */
+  ProtobufCBinaryData disk;
 };
 #define LOCKSTEP__WIRE__V1__ACKNOWLEDGED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__acknowledged__descriptor) \
-    , 0, 0, 0, 0 }
+    , 0, 0, 0, 0, {0,NULL} }
 
 
 /*

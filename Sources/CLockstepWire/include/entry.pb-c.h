@@ -18,6 +18,7 @@ PROTOBUF_C__BEGIN_DECLS
 typedef struct Lockstep__Wire__V1__Entry Lockstep__Wire__V1__Entry;
 typedef struct Lockstep__Wire__V1__Member Lockstep__Wire__V1__Member;
 typedef struct Lockstep__Wire__V1__Configuration Lockstep__Wire__V1__Configuration;
+typedef struct Lockstep__Wire__V1__MemberDisk Lockstep__Wire__V1__MemberDisk;
 
 
 /* --- enums --- */
@@ -111,10 +112,29 @@ struct  Lockstep__Wire__V1__Configuration
    */
   size_t n_outgoing_voters;
   uint64_t *outgoing_voters;
+  /*
+   * of members that came back with another disk than they had: this one is meant
+   */
+  size_t n_disks;
+  Lockstep__Wire__V1__MemberDisk **disks;
 };
 #define LOCKSTEP__WIRE__V1__CONFIGURATION__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__configuration__descriptor) \
-    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
+    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
+
+
+struct  Lockstep__Wire__V1__MemberDisk
+{
+  ProtobufCMessage base;
+  uint64_t node;
+  /*
+   * 16 bytes
+   */
+  ProtobufCBinaryData disk;
+};
+#define LOCKSTEP__WIRE__V1__MEMBER_DISK__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__member_disk__descriptor) \
+    , 0, {0,NULL} }
 
 
 /* Lockstep__Wire__V1__Entry methods */
@@ -174,6 +194,25 @@ Lockstep__Wire__V1__Configuration *
 void   lockstep__wire__v1__configuration__free_unpacked
                      (Lockstep__Wire__V1__Configuration *message,
                       ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__MemberDisk methods */
+void   lockstep__wire__v1__member_disk__init
+                     (Lockstep__Wire__V1__MemberDisk         *message);
+size_t lockstep__wire__v1__member_disk__get_packed_size
+                     (const Lockstep__Wire__V1__MemberDisk   *message);
+size_t lockstep__wire__v1__member_disk__pack
+                     (const Lockstep__Wire__V1__MemberDisk   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__member_disk__pack_to_buffer
+                     (const Lockstep__Wire__V1__MemberDisk   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__MemberDisk *
+       lockstep__wire__v1__member_disk__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__member_disk__free_unpacked
+                     (Lockstep__Wire__V1__MemberDisk *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Lockstep__Wire__V1__Entry_Closure)
@@ -185,6 +224,9 @@ typedef void (*Lockstep__Wire__V1__Member_Closure)
 typedef void (*Lockstep__Wire__V1__Configuration_Closure)
                  (const Lockstep__Wire__V1__Configuration *message,
                   void *closure_data);
+typedef void (*Lockstep__Wire__V1__MemberDisk_Closure)
+                 (const Lockstep__Wire__V1__MemberDisk *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -195,6 +237,7 @@ extern const ProtobufCEnumDescriptor    lockstep__wire__v1__entry_kind__descript
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__entry__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__member__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__configuration__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__member_disk__descriptor;
 
 PROTOBUF_C__END_DECLS
 

@@ -71,10 +71,14 @@ struct  Lockstep__Wire__V1__PeerHello
    * the connection carries SnapshotRead to the one that accepts, SnapshotPart back, nothing else
    */
   protobuf_c_boolean for_snapshots;
+  /*
+   * its disk was put in place of another one that it had, with that word of its operator
+   */
+  protobuf_c_boolean disk_replaced;
 };
 #define LOCKSTEP__WIRE__V1__PEER_HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__peer_hello__descriptor) \
-    , 0, 0, {0,NULL}, 0, {0,NULL}, 0, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0,NULL, 0 }
+    , 0, 0, {0,NULL}, 0, {0,NULL}, 0, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0,NULL, 0, 0 }
 
 
 /*
@@ -94,10 +98,11 @@ struct  Lockstep__Wire__V1__PeerWelcome
   uint64_t *members;
   size_t n_standings;
   Lockstep__Wire__V1__Standing **standings;
+  protobuf_c_boolean disk_replaced;
 };
 #define LOCKSTEP__WIRE__V1__PEER_WELCOME__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__peer_welcome__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0,NULL }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0,NULL, 0 }
 
 
 /*

@@ -15,6 +15,8 @@ extension RepeatingLog {
       log(
         .error, "violations of node \(node) in group \(group)", explanation, "dropped from node \(node): \(explanation)"
       )
+    case .configured(let group, let members):
+      log(.notice, "configuration of group \(group)", "\(members)", "configuration of group \(group): \(members.words)")
     case .caughtUp(let group, let applied):
       log(.notice, "caught up in group \(group)", "", "applied all that was stored, up to entry \(applied)")
     case .diskIsSlow(let group, let ticks):
@@ -58,5 +60,16 @@ extension RepeatingLog {
         "no snapshot up to entry \(index): \(reason); the log is kept, and the next snapshot is tried when its time comes"
       )
     }
+  }
+}
+
+extension Members {
+  /// Who does what, in words.
+  fileprivate var words: String {
+    func list(_ nodes: [NodeID]) -> String { nodes.map(\.description).joined(separator: ", ") }
+    let voters = "\(list(voters)) vote" + (outgoingVoters.isEmpty ? "" : " after \(list(outgoingVoters))")
+    guard !learners.isEmpty else { return voters }
+    return voters + "; \(list(learners)) \(learners.count == 1 ? "is a learner, and votes" : "are learners, and vote") "
+      + "when caught up"
   }
 }

@@ -67,6 +67,17 @@ public struct NodeOptions: ParsableArguments {
         """))
   public var movedDirectory = false
 
+  @Flag(
+    help: ArgumentHelp(
+      "Begin with an empty directory in place of one that is lost for good.",
+      discussion: """
+        The others refuse a node that comes with an empty directory: what it has promised before is not in it. With this \
+        word they take it as a learner; it gets the log, and votes again when it has all that the lost directory may have \
+        promised. The lost one is refused from then on. Refused for a directory in which the node has worked; harmless \
+        at later starts of one that was begun with it.
+        """))
+  public var replaceDisk = false
+
   @Flag(help: "Stop when standard input ends: a launcher that dies takes its nodes along.")
   public var stopOnStdinClose = false
 
@@ -89,6 +100,7 @@ public struct NodeOptions: ParsableArguments {
     configuration.retainedBytes = try Self.bytes(retain, "--retain")
     configuration.snapshotBytesPerSecond = try Self.bytes(snapshotRate, "--snapshot-rate")
     configuration.isDirectoryMoved = movedDirectory
+    configuration.replacesDisk = replaceDisk
     if let problem = configuration.problem { throw ValidationFailure(problem) }
     return configuration
   }

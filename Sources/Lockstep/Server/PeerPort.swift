@@ -20,8 +20,14 @@ final class PeerPort {
     let acknowledged: ([Acknowledged], _ failed: @escaping @Sendable (StorageError) -> Void) -> Void
   }
 
-  private final class Context {
+  final class Context {
     var handshake: Handshake
+    /// Established: who it is.
+    var other: PeerIdentity?
+    /// Another disk is meant by its number now: nothing that still comes from it is taken in.
+    var isFormer = false
+    /// Frames that came from it.
+    var heard = 0
     /// Why the handshake came to nothing; it was logged.
     var isRefused = false
     /// Accepted and established: where answers go to the calls that it passes on.
@@ -43,11 +49,14 @@ final class PeerPort {
   /// Of the answer to a call that was passed on.
   private let maximumReplyBytes: Int
   /// Authoritative: what the disk has of it follows.
-  private var memory: PeerMemory
-  /// Nodes that refuse this one, and have not accepted it since.
-  private var refusing: [NodeID] = []
-  private var links: [(id: NodeID, link: Link, connection: Connection?)] = []
-  private var accepted: [(id: NodeID, connection: Connection)] = []
+  var memory: PeerMemory
+  /// Nodes that refuse this one, and that this one refuses, and that have not been accepted since; why.
+  private var refusing: [(node: NodeID, reason: String)] = []
+  private var refused: [(node: NodeID, reason: String)] = []
+  var links: [(id: NodeID, link: Link, connection: Connection?)] = []
+  var accepted: [(id: NodeID, connection: Connection)] = []
+  /// Nodes that have come in place of one that seemed to be there, and how much had been heard of that one then.
+  var silence: [(node: NodeID, heard: Int)] = []
   private var listener: Listener?
   /// To the node whose snapshot is fetched.
   private var snapshotLink: (id: NodeID, link: Link)?
@@ -160,6 +169,8 @@ final class PeerPort {
   private func remember(_ other: PeerIdentity, _ connection: Connection) {
     // What arrives meanwhile waits until it is known, durably, whom it is from.
     connection.pauseReading()
+    // Before anything that it says, and before what its former disk has said is forgotten.
+    tellOfDisk(other)
     memory.remember(other)
     let box = NIOLoopBound((port: self, connection: connection), eventLoop: eventLoop)
     let eventLoop = eventLoop
@@ -190,6 +201,7 @@ final class PeerPort {
   private func received(_ word: Handshake.Word, _ connection: Connection, _ context: Context) {
     // A leader counts on what it was told a moment ago.
     noteAcknowledged()
+    memory.present = present
     carryOut(context.handshake.received(word, memory), connection, context)
   }
 
@@ -207,6 +219,7 @@ final class PeerPort {
   private func establish(_ other: PeerIdentity, _ connection: Connection, _ context: Context) {
     let peer = other.node
     connection.established()
+    context.other = other
     if context.handshake.isForSnapshots {
       if connection.role == .accepted {
         sender?.established(connection, with: peer)
@@ -215,7 +228,9 @@ final class PeerPort {
       }
       return
     }
-    refusing.removeAll { $0 == peer }
+    refusing.removeAll { $0.node == peer }
+    refused.removeAll { $0.node == peer }
+    silence.removeAll { $0.node == peer }
     if connection.role == .accepted {
       context.replies = FramedReplies(
         PeerReplies(self, peer: peer, maximumReplyBytes: maximumReplyBytes), codec: frames, form: .forwarded)
@@ -248,6 +263,11 @@ final class PeerPort {
     case .refused(let refusal):
       log.log(.warning, "refused here", "\(refusal)", "\(name) is refused: \(refusal)")
       connection.close(reason: .local("refused: \(refusal)"))
+      if let peer = refusal.disk {
+        refused.removeAll { $0.node == peer }
+        refused.append((peer, "\(refusal)"))
+      }
+      if case .stillConnected(let peer) = refusal { doubt(peer) }
     case .refusedByOther(let reason):
       log.log(.error, "refused by \(name)", reason, "\(name) refuses this node: \(reason)")
       connection.close(reason: .local("refused by \(name): \(reason)"))
@@ -256,14 +276,25 @@ final class PeerPort {
   }
 
   private func noteRefused(by peer: NodeID, _ reason: String) {
-    if !refusing.contains(peer) { refusing.append(peer) }
+    refusing.removeAll { $0.node == peer }
+    refusing.append((peer, reason))
     let others = addresses.nodes.count - 1
     guard others - refusing.count < (others + 1) / 2 else { return }
-    let names = refusing.sorted().map(\.description).joined(separator: ", ")
+    let names = refusing.map(\.node).sorted().map(\.description).joined(separator: ", ")
     log.log(
       .error, "refused by so many", names,
       "this node is refused by \(names) of \(others) other nodes and takes part in nothing until that is mended: \(reason)"
     )
+  }
+}
+
+extension PeerPort {
+  /// For the status: whom this node does not let take part, and who does not let this one.
+  var refusals: (here: [RefusalReport], byOthers: [RefusalReport]) {
+    func reports(_ list: [(node: NodeID, reason: String)]) -> [RefusalReport] {
+      list.sorted { $0.node < $1.node }.map { RefusalReport(node: $0.node.rawValue, reason: $0.reason) }
+    }
+    return (reports(refused), reports(refusing))
   }
 }
 
@@ -364,7 +395,8 @@ extension PeerPort: ConnectionDelegate {
       guard connection.role == .accepted, let peer = context.handshake.peer else {
         throw WireError("a frame of kind \(kind.rawValue) on a connection that carries none this way")
       }
-      guard let node = server?.node, let replies = context.replies else { return }
+      guard let node = server?.node, let replies = context.replies, !context.isFormer else { return }
+      context.heard &+= 1
       try frames.deliver(kind, payload, from: peer, replies: replies, to: node)
     } catch {
       let name = context.handshake.peer.map { "node \($0)" } ?? connection.remoteAddress

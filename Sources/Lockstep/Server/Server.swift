@@ -164,11 +164,14 @@ public final class Server: Sendable {
     (peers.receiver, peers.sender) = (receiver, sender)
     do throws(WireError) {
       let node = try Node(
-        configuration.node(cluster: stored.identity.cluster, incarnation: stored.identity.incarnation),
+        configuration.node(stored.identity),
         recovered: stored.groups, appliers: [ImmediateApplier(stored.executor)],
         stored: stored.snapshot.map { [$0] } ?? [], links: peers, disk: disk, snapshots: snapshots,
         installs: receiver,
-        observe: { log.log($0, tickMilliseconds: configuration.tickMilliseconds) },
+        observe: { event in
+          log.log(event, tickMilliseconds: configuration.tickMilliseconds)
+          if case .configured = event { later.value?.server.peers.disksAreNamed() }
+        },
         clock: { NIODeadline.now().uptimeNanoseconds })
       let running = Running(
         ServerLoop(

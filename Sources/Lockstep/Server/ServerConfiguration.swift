@@ -37,6 +37,10 @@ public struct ServerConfiguration: Sendable {
   /// The directory is a copy of the node's latest one, and replaces it; without this word a copy is refused, as it may be
   /// an older one. For one start.
   public var isDirectoryMoved = false
+  /// The directory is a new one, in place of one that is lost for good: the node takes part as a learner until it has all
+  /// that the lost one may have promised, and votes after that. Refused for a directory in which the node has worked,
+  /// unless it was made so; then it changes nothing more.
+  public var replacesDisk = false
 
   package var limits = Limits()
   package var driver: DriverLimits {

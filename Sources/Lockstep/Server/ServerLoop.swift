@@ -155,6 +155,7 @@ final class ServerLoop {
     status.version = LockstepVersion.current
     status.uptimeMilliseconds = UInt64(max(0, (NIODeadline.now() - started).nanoseconds / 1_000_000))
     status.connections = UInt64(clients.connectionCount)
+    (status.refused, status.refusedBy) = peers.refusals
     status.residentBytes = ProcessMemory.residentBytes()
     return status
   }

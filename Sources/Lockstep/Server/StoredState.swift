@@ -37,7 +37,7 @@ struct StoredState {
         newDiskID: {
           var generator = SystemRandomNumberGenerator()
           return (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
-        }, isMoved: configuration.isDirectoryMoved, options: options)
+        }, replacesDisk: configuration.replacesDisk, isMoved: configuration.isDirectoryMoved, options: options)
       let (opened, found, report) = try DurableLog.open(directory, options: options)
       // Unsafe: read here for the state, and after that by the disk's worker alone.
       nonisolated(unsafe) let log = opened
@@ -61,7 +61,8 @@ struct StoredState {
       let identity = PeerIdentity(
         cluster: directory.cluster, node: directory.node, disk: directory.diskID, incarnation: directory.incarnation,
         fingerprint: LockstepVersion.fingerprint(serving: services), start: directory.start, members: addresses.nodes,
-        standings: groups.map { Standing(group: $0.group, term: $0.hardState.term, last: $0.last) })
+        standings: groups.map { Standing(group: $0.group, term: $0.hardState.term, last: $0.last) },
+        isDiskReplaced: directory.isDiskReplaced)
       return StoredState(
         identity: identity, addresses: addresses,
         memory: PeerMemory(peers: directory.peers, acknowledged: try directory.acknowledged()),
@@ -88,15 +89,19 @@ final class PeerStore: @unchecked Sendable {
 }
 
 extension ServerConfiguration {
-  func node(cluster: [UInt8], incarnation: UInt64) -> Node.Configuration {
-    Node.Configuration(
+  func node(_ identity: PeerIdentity) -> Node.Configuration {
+    var configuration = Node.Configuration(
       id: NodeID(id), members: Members(voters: members.map { NodeID($0.id) }),
       addresses: members.map {
         DiskIdentity.Member(node: NodeID($0.id), address: $0.peerEndpoint.description)
       }.sorted { $0.node < $1.node },
-      preferredLeader: preferredLeader.map { NodeID($0) }, cluster: cluster, limits: limits, driver: driver,
+      preferredLeader: preferredLeader.map { NodeID($0) }, cluster: identity.cluster, limits: limits,
+      driver: driver,
       // Another one at each start, and on each node: only the time-outs depend on it.
-      seed: id << 32 ^ incarnation ^ WallClock.now())
+      seed: id << 32 ^ identity.incarnation ^ WallClock.now())
+    configuration.disk = identity.disk
+    configuration.isDiskReplaced = identity.isDiskReplaced
+    return configuration
   }
 
   /// 16 bytes that stand for the cluster's name; nil: whatever the directory says.

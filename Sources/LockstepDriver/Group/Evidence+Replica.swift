@@ -10,7 +10,7 @@ extension Evidence {
     let commit = replica.hardState.commit
     let members = replica.configurations[replica.configurations.count - 1].members
     // Who does not lead any more knows for certain of itself alone: that there was a majority, its new leader says.
-    holders = replica.progress.filter { $0.match >= commit && members.isVoter($0.node) }.map(\.node)
+    holders = replica.progress.filter { $0.match >= commit && members.isVoter($0.node) && !$0.isReplaced }.map(\.node)
     if replica.log.durable >= commit { holders.append(replica.configuration.id) }
     holders.sort()
   }

@@ -52,6 +52,7 @@ final class Group {
   // What the replica's own computed properties say, from what it stores: those are asked of a copy of all of it.
   private var term: Term { replica.hardState.term }
   private var commit: LogIndex { replica.hardState.commit }
+  var members: Members { replica.configurations[replica.configurations.count - 1].members }
   var isLeading: Bool { replica.role == .leader }
   var areWritesDue: Bool { tail.areWritesDue }
   var leader: NodeID? {
@@ -117,6 +118,7 @@ final class Group {
   func stored(_ write: WriteID) { step(.stored(write)) }
   /// The disk has heard where the log begins.
   func baseIsStored(_ base: LogIndex) { installs.baseIsStored(base) }
+  func diskReplaced(_ disk: MemberDisk) { step(.diskReplaced(disk)) }
   func transferRequested(to peer: NodeID) { step(.transferRequested(peer)) }
   func stopRequested() { step(.stopRequested) }
   /// The lead is about to go to another node.
@@ -285,6 +287,7 @@ final class Group {
     case .readReady(let read, let index): reads.confirmed(read, at: index, applied: lane.applied)
     case .readRefused(let read, let refusal): reads.refused(read, refusal, leader: leader)
     case .roleChanged(let role, let term, let leader): roleChanged(role, term, leader)
+    case .configured(let members): context.observe(.configured(id, members))
     case .diskIsSlow(let ticks): context.observe(.diskIsSlow(id, ticks: ticks))
     case .diskAnswersAgain(let ticks): context.observe(.diskAnswersAgain(id, ticks: ticks))
     case .diverged(let index): context.fail(.diverged(id, index))

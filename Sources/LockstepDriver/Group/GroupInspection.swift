@@ -7,6 +7,7 @@ import LockstepWire
 /// What a check from outside may look at: one group's state, without a copy of it.
 package struct GroupInspection: Sendable {
   package let hardState: HardState
+  package let members: Members
   package let isLeader: Bool
   package let leader: NodeID?
   package let last: EntryID
@@ -18,6 +19,7 @@ package struct GroupInspection: Sendable {
 
   init(of replica: Replica, leader: NodeID?, lastChain: UInt64, applied: LogIndex) {
     hardState = replica.hardState
+    members = replica.configurations[replica.configurations.count - 1].members
     isLeader = replica.role == .leader
     self.leader = leader
     last = EntryID(term: replica.log.runs.last?.term ?? replica.log.base.term, index: replica.log.last)
@@ -62,6 +64,9 @@ extension Group {
     status.appliedTimestamp = progress.time
     status.digest = machine.digest
     status.voters = replica.members.voters.map(\.rawValue)
+    status.learners = replica.members.learners.map(\.rawValue)
+    status.waiting = replica.unnamedDisks.map(\.rawValue)
+    status.isAwaitingAdmission = replica.isAwaitingAdmission
     status.peers = replica.progress.map {
       PeerReport(
         node: $0.node.rawValue, matchIndex: $0.match.rawValue, state: $0.state, isConnected: $0.isLinkUp)

@@ -18,7 +18,8 @@ extension Replica {
     self.init(
       Replica.Configuration(
         id: configuration.id, members: members, preferredLeader: configuration.preferredLeader,
-        limits: configuration.limits, seed: configuration.seed ^ group.rawValue),
+        limits: configuration.limits, seed: configuration.seed ^ group.rawValue, disk: configuration.disk,
+        isDiskReplaced: configuration.isDiskReplaced),
       hardState: hardState,
       log: Log(base: recovered?.base.id ?? .zero, runs: recovered?.terms ?? [], last: recovered?.last.index ?? .zero),
       configurations: configurations)

@@ -48,6 +48,10 @@ public enum FaultKind: String, CaseIterable, Sendable {
   /// A process begins with other limits than other nodes, and than it had before.
   case limitsDiffered
   case wipedDisk
+  /// A node has lost its disk for good, and starts with an empty one and the word of its operator.
+  case diskReplaced
+  /// Nothing that goes wrong: such a node votes again.
+  case replacementAdmitted
   case machineFailed
   // Disks
   case unsyncedWriteLost
@@ -136,7 +140,7 @@ extension FaultKind {
   var isOrderly: Bool {
     [
       .snapshotTaken, .snapshotRestored, .logCompacted, .installBegun, .installResumed, .installSuperseded,
-      .installArrived, .snapshotInstalled, .installCompleted,
+      .installArrived, .snapshotInstalled, .installCompleted, .replacementAdmitted,
     ].contains(self)
   }
 

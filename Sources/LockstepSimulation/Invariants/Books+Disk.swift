@@ -48,6 +48,8 @@ extension Books {
     nodes[place].commit = .zero
     nodes[place].applied = .zero
     nodes[place].leads = nil
+    nodes[place].members = nil
+    nodes[place].configured = []
   }
 
   /// The committed entries up to here, as every log has them that still has them.
@@ -103,6 +105,7 @@ extension Books {
   /// It has started again, with this on its disk.
   func recovered(_ place: Int, _ node: Node, entries: () -> [Entry]) {
     guard let state = node.inspect(group) else { return }
+    if let disk = node.configuration.disk { began(place, disk: disk) }
     let found = Entry(term: state.last.term, chain: state.lastChain)
     var candidates = [(log: nodes[place].stored, state: nodes[place].storedState)]
     if let writing = nodes[place].writing {

@@ -23,7 +23,8 @@ extension Books {
   }
 
   private func cast(_ place: Int, _ term: Term, for candidate: NodeID) {
-    let ballot = Ballot(node: place, term: term)
+    checkAdmitted(place)
+    let ballot = Ballot(node: place, disk: nodes[place].formerDisks.count, term: term)
     let before = ballots[ballot] ?? candidate
     check(
       .oneVote, before == candidate || unreliable[place],

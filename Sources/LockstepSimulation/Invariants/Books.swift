@@ -41,6 +41,13 @@ final class Books {
     /// The log begins anew, and the disk has not begun to write that: what it still writes before is of the former log.
     var isResetUnwritten = false
     var leads: (term: Term, last: LogIndex)?
+    /// Of those that it has lost, what was on each; the present one is the next.
+    var formerDisks: [Indexed<Entry>] = []
+    /// By what each is known to the others, as far as it was started with.
+    var diskIDs: [[UInt8]] = []
+    /// Its configuration as the process has it, and where the entries of the last ones are, since it began.
+    var members: Members?
+    var configured: [LogIndex] = []
 
     init(base: LogIndex) {
       log = Indexed(base: base)
@@ -56,6 +63,8 @@ final class Books {
 
   struct Ballot: Hashable {
     let node: Int
+    /// Another disk has promised nothing yet.
+    let disk: Int
     let term: Term
   }
 
@@ -74,7 +83,12 @@ final class Books {
   let base: Base
   private(set) var committed: Indexed<Committed>
   private(set) var replay: Replay
-  private let quorum: Int
+  /// The configuration by all that is committed; nil: that of the beginning.
+  private(set) var members: Members?
+  /// Of the smallest configuration that any node has had.
+  var leastQuorum: Int
+  /// A node whose disk was replaced votes again.
+  var isAdmittedAgain: () -> Void = {}
   /// Of which entries a node's disk has the state.
   var durableSnapshots: (Int) -> [LogIndex] = { _ in [] }
   /// The same, asked because a log begins further on.
@@ -89,7 +103,7 @@ final class Books {
     promised = Array(repeating: [], count: count)
     self.group = group
     self.replay = replay
-    quorum = count / 2 + 1
+    leastQuorum = count / 2 + 1
   }
 
   func fail(_ invariant: Invariant, _ message: @autoclosure () -> String) {
@@ -117,6 +131,8 @@ final class Books {
       followLog(place, node, state)
     }
     lookAtLeader(place, state)
+    book.members = state.members
+    leastQuorum = min(leastQuorum, state.members.voters.count / 2 + 1)
     if state.base != book.base { compacted(place, to: state.base, snapshots: compactionSnapshots(place)) }
     if state.hardState.commit != book.commit { followCommit(place, state) }
     if state.applied != book.applied { followApplied(place, node, state) }
@@ -135,6 +151,7 @@ final class Books {
       check(.leaderAppendOnly, common >= leads.last, "\(Self.name(place)) leads and has dropped entry \(common.next)")
     }
     nodes[place].log.removeAll(after: common)
+    nodes[place].configured.removeAll { $0 > common }
     var index = common.next
     while index <= state.last.index {
       guard let block = node.block(of: group, containing: index) else {
@@ -143,6 +160,7 @@ final class Books {
       }
       let through = min(block.last, state.last.index)
       take(place, block, LogSlice(first: index, last: through))
+      lookForConfigurations(place, block, LogSlice(first: index, last: through), state)
       index = through.next
     }
   }
@@ -226,13 +244,23 @@ final class Books {
   private func commit(_ place: Int, _ index: LogIndex, _ entry: Entry, _ state: GroupInspection) {
     // A disk that was allowed to lose what it had counts with what it has promised.
     let id = EntryID(term: entry.term, index: index)
-    let holders = nodes.indices.filter { nodes[$0].stored[index] == entry || promised[$0].contains(id) }
+    let isStored = state.members.quorum.isSatisfied { voter in
+      let other = Int(voter.rawValue) - 1
+      return disk(of: other, meantBy: state.members)?[index] == entry || promised[other].contains(id)
+    }
     check(
-      .commitStored, holders.count >= quorum,
-      "\(Self.name(place)) calls entry \(index) committed, which is on \(holders.count) of \(nodes.count) disks")
+      .commitStored, isStored,
+      "\(Self.name(place)) calls entry \(index) committed, which is not on the disks of a majority of its voters")
     committed.append(Committed(entry: entry, inTerm: state.hardState.term))
     guard let bytes = seen[id]?.bytes else { return fail(.stateMachineSafety, "entry \(id.index) was never seen") }
     if let problem = replay.apply(bytes, id) { fail(problem.invariant, problem.message) }
+    if let next = replay.configurations[index] { configure(next) }
+  }
+
+  private func configure(_ next: Members) {
+    let before = nodes.indices.filter { votes($0) }
+    members = next
+    for place in nodes.indices where votes(place) && !before.contains(place) { isAdmittedAgain() }
   }
 
   private func followApplied(_ place: Int, _ node: Node, _ state: GroupInspection) {

@@ -16,6 +16,10 @@ public enum Invariant: String, Sendable, CaseIterable {
   case storedBeforeSent
   /// One vote in a term, across restarts.
   case oneVote
+  /// A disk that came in place of another votes only where a configuration in its log names it as a voter's.
+  case admittedBeforeItVotes
+  /// A leader changes the configuration only when the one before it is committed, and an entry of its own term.
+  case oneChangeAtATime
   /// A disk that recovers has what was stored, all of it, and nothing else.
   case recovery
   /// An entry that has left a log is in two snapshots there, and on the disk of every other node.

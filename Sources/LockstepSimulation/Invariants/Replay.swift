@@ -17,6 +17,7 @@ struct Replay {
   private(set) var outcomes: Indexed<Outcome>
   /// By the number that a command carries, where it is in the log.
   private(set) var places: [UInt64: LogIndex] = [:]
+  private(set) var configurations: [LogIndex: Members] = [:]
   /// Numbers of the commands that were sent, and those that were said not to be applied.
   private(set) var sent: Set<UInt64> = []
   private var denied: Set<UInt64> = []
@@ -49,6 +50,7 @@ struct Replay {
         let entry = UnsafeRawBufferPointer(rebasing: bytes[try cursor.delimited()])
         let header = try EntryHeader(parsing: entry)
         let payload = UnsafeRawBufferPointer(rebasing: entry[header.payload])
+        if header.kind == .configuration { configurations[id.index] = try Codec.members(from: Array(payload)) }
         if header.kind == .command, let number = workload.number(of: payload) { problem = note(number, id.index) }
         executor.apply(
           [

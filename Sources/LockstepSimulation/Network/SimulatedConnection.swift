@@ -16,6 +16,9 @@ final class SimulatedConnection: FrameSink {
   var dialer: Handshake?
   /// Made when the first frame has arrived.
   var acceptor: Handshake?
+  /// Established: with which disk each end takes part.
+  var dialerDisk: MemberDisk?
+  var acceptorDisk: MemberDisk?
   /// Words on their way back to the one that has dialed.
   var answers: [Handshake.Word] = []
   /// Neither end takes part any more.

@@ -278,6 +278,11 @@ final class FaultDriver {
     case .staleSector: node.disk.faults.staleSector = 50
     case .syncLied: node.disk.faults.syncLied = 20
     case .directoryRolledBack: return rollBack(node)
+    case .diskReplaced:
+      // A node that does not vote yet is as good as lost, and all that are lost may be a minority.
+      let lost = world.nodes.count { $0.place == place || !world.books.votes($0.place) }
+      guard 2 * lost < world.nodes.count else { return false }
+      world.replaceDisk(place + 1)
     case .wipedDisk:
       world.end(place, keepsMachine: false)
       node.disk.wipe()

@@ -25,7 +25,9 @@ struct Healing {
     let sound = able.filter { !world.nodes[$0 - 1].isUnreliable }
     guard sound.count >= majority else { return }
     var random = SimulationRandom(seed: swarm.options.seed).stream("healing")
-    let chosen = Array(sound.shuffled(using: &random).prefix(majority)).sorted()
+    // Nodes with a replaced disk need a majority of the others first.
+    let voting = sound.filter { world.votes($0) }
+    let chosen = Array(voting.shuffled(using: &random).prefix(majority)).sorted()
     let others = (1...world.nodes.count).filter { !chosen.contains($0) }
     for id in others {
       if world.isUp(id) { world.crash(id) }
@@ -90,6 +92,11 @@ struct Healing {
 
   private func catchUp(_ ids: [Int]) {
     world.stopClients()
+    // Under a load that takes all that a link has, a learner never has the last of it.
+    let doAllVote = world.run(within: 60_000_000_000) { ids.allSatisfy { world.votes($0) } }
+    guard world.failure == nil else { return }
+    world.books.check(
+      .liveness, doAllVote, "a node whose disk was replaced does not vote again after healing: \(world.picture)")
     let isEqual = world.run(within: 60_000_000_000) {
       ids.allSatisfy { world.isUp($0) && Int(world.applied(by: $0).rawValue) == world.committed }
     }

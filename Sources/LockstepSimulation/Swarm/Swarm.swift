@@ -147,6 +147,10 @@ struct Swarm {
     options.driver.snapshotLogBytes = pick([500, 5_000, 20_000, 64 << 20])
     options.driver.snapshotAge = pick([1_000_000_000, 5_000_000_000, 3_600_000_000_000])
     options.driver.retainedBytes = pick([0, 0, 2_000, 64 << 20])
+    // Of an even number of nodes one may have a disk that takes back what it has promised, which is enough.
+    if !options.nodes.isMultiple(of: 2), options.nodes > 1, random.oneIn(4), !disabled.contains(.diskReplaced) {
+      events.append(.diskReplaced)
+    }
     self.events = events
     self.padding = padding
     self.options = options

@@ -55,6 +55,8 @@ final class SimulatedNode {
   /// Its disk may lose what was synced.
   var isUnreliable = false
   var mayStart = true
+  /// Its disk came in place of another one: it is started with that word.
+  var isDiskReplaced = false
   /// The end of its log is lost since it stopped in order, and this is what was there: its next start must say so.
   var beforeDamage: SimulatedDisk.Image?
   /// How much slower than it should be it gets to its turns, in nanoseconds.

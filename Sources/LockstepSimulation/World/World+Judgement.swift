@@ -84,12 +84,12 @@ extension Books {
     check(.honestAnswer, isSame, "command \(number), entry \(reply.index), is answered otherwise than a replay does")
     let holders = reply.evidence?.holders ?? []
     check(
-      .honestAnswer, reply.node != reply.leader || holders.count >= nodes.count / 2 + 1,
+      .honestAnswer, reply.node != reply.leader || holders.count >= leastQuorum,
       "command \(number) is acknowledged by its leader with the evidence of \(holders.count) of \(nodes.count) nodes")
     for holder in holders {
-      let stored = nodes[Int(clamping: holder) - 1].stored.last
+      let place = Int(clamping: holder) - 1
       check(
-        .honestAnswer, unreliable[Int(clamping: holder) - 1] || stored >= index,
+        .honestAnswer, unreliable[place] || holds(place, index),
         "command \(number) is acknowledged with the word of node \(holder), which does not have it")
     }
   }

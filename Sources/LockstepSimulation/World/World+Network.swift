@@ -113,7 +113,7 @@ extension World {
         guard remember(other, at: place) else { return close(connection) }
         let next = place == connection.from ? connection.dialer?.remembered() : connection.acceptor?.remembered()
         carryOut(next ?? [], at: place, connection)
-      case .establish: establish(connection, at: place)
+      case .establish(let other): establish(connection, with: other, at: place)
       case .close(let ending):
         if case .refused(let refusal) = ending { refused(refusal, at: place) }
         close(connection)
@@ -121,13 +121,16 @@ extension World {
     }
   }
 
-  private func establish(_ connection: SimulatedConnection, at place: Int) {
+  private func establish(_ connection: SimulatedConnection, with other: PeerIdentity, at place: Int) {
+    let disk = MemberDisk(node: other.node, disk: other.disk)
     if place == connection.to {
+      connection.dialerDisk = disk
       for other in connections
       where other !== connection && other.from == connection.from && other.to == connection.to { close(other) }
       connection.isEstablished = true
       return
     }
+    connection.acceptorDisk = disk
     nodes[place].links.outgoing[connection.to] = connection
     nodes[place].node?.linkChanged(NodeID(UInt64(connection.to + 1)), isUp: true)
     planTurn(place)
@@ -136,7 +139,9 @@ extension World {
   /// Nobody whose disk keeps what it has promised is ever refused.
   private func refused(_ refusal: PeerRefusal, at place: Int) {
     tell("node \(place + 1) refuses: \(refusal)")
-    let isExplained = nodes.contains { $0.isUnreliable }
+    // That the former one is gone is not known everywhere at once.
+    let isInTime = if case .stillConnected = refusal { true } else { false }
+    let isExplained = isInTime || nodes.contains { $0.isUnreliable }
     books.check(.soundIsAdmitted, isExplained, "node \(place + 1) refuses a sound node: \(refusal)")
   }
 
@@ -145,6 +150,7 @@ extension World {
   /// The other end of a connection is who it was, and is remembered durably.
   private func remember(_ other: PeerIdentity, at place: Int) -> Bool {
     let simulated = nodes[place]
+    if other.isDiskReplaced { simulated.node?.diskReplaced(MemberDisk(node: other.node, disk: other.disk)) }
     simulated.memory.remember(other)
     do throws(StorageError) {
       try simulated.directory?.store(peers: simulated.memory.peers)
@@ -158,6 +164,10 @@ extension World {
   /// With what this node knows as a leader of how far others have acknowledged.
   private func freshMemory(_ place: Int) -> PeerMemory {
     noteAcknowledged(place)
+    let outgoing = nodes[place].links.outgoing.compactMap { $0?.acceptorDisk }
+    let accepted = connections.filter { $0.to == place && $0.isEstablished && !$0.isClosed }.compactMap(\.dialerDisk)
+    nodes[place].memory.present = PeerMemory.Present(
+      connected: outgoing + accepted, named: nodes[place].node?.namedDisks ?? [])
     return nodes[place].memory
   }
 

@@ -21,7 +21,8 @@ extension World {
     do throws(StorageError) {
       let directory = try NodeDirectory.open(
         disk: simulated.disk, path: "data", cluster: cluster, node: NodeID(UInt64(place + 1)), members: members,
-        newDiskID: { (0..<16).map { _ in UInt8(truncatingIfNeeded: processRandom.next()) } }, options: options.log)
+        newDiskID: { (0..<16).map { _ in UInt8(truncatingIfNeeded: processRandom.next()) } },
+        replacesDisk: simulated.isDiskReplaced, options: options.log)
       let opened = try DurableLog.open(directory, options: options.log)
       books.check(
         .recovery, simulated.beforeDamage == nil,
@@ -42,7 +43,8 @@ extension World {
       simulated.identity = PeerIdentity(
         cluster: directory.cluster, node: directory.node, disk: directory.diskID, incarnation: directory.incarnation,
         fingerprint: "simulated", start: directory.start, members: members.map(\.node),
-        standings: groups.map { Standing(group: $0.group, term: $0.hardState.term, last: $0.last) })
+        standings: groups.map { Standing(group: $0.group, term: $0.hardState.term, last: $0.last) },
+        isDiskReplaced: directory.isDiskReplaced)
       simulated.memory = PeerMemory(peers: directory.peers, acknowledged: try directory.acknowledged())
       let recovery = StateRecovery(store: store, log: log) { [unowned self] in
         faults.count(.snapshotDamaged)
@@ -65,11 +67,13 @@ extension World {
     guard let installs = simulated.installs else { return }
     let (limits, driver) = limits(ofStart: simulated.starts, at: place)
     simulated.starts += 1
-    let configuration = Node.Configuration(
+    var configuration = Node.Configuration(
       id: NodeID(UInt64(place + 1)), members: Members(voters: (1...UInt64(nodes.count)).map { NodeID($0) }),
       addresses: members,
       preferredLeader: options.preferredLeader, cluster: cluster, limits: limits, driver: driver,
       seed: processRandom.next())
+    configuration.disk = simulated.identity?.disk
+    configuration.isDiskReplaced = simulated.identity?.isDiskReplaced ?? false
     let node: Node
     do throws(WireError) {
       node = try Node(

@@ -78,6 +78,27 @@ extension World {
     }
   }
 
+  /// The disk is lost for good: the node starts with an empty one, and with the word that it comes in its place.
+  package func replaceDisk(_ id: Int) {
+    let (place, simulated) = (id - 1, nodes[id - 1])
+    tell("node \(id) loses its disk, and is given another one")
+    end(place, keepsMachine: false)
+    simulated.disk.wipe()
+    simulated.isDiskReplaced = true
+    simulated.rottenSnapshots = []
+    simulated.beforeDamage = nil
+    books.diskReplaced(place)
+    // A connection ends with the process: what went over one of the former disk's comes over no other.
+    for other in nodes.indices {
+      oldFrames[pair(place, other)] = []
+      oldFrames[pair(other, place)] = []
+    }
+    planStart(place)
+  }
+
+  /// By all that is committed, it votes with the disk that it has.
+  package func votes(_ id: Int) -> Bool { books.votes(id - 1) }
+
   package func restart(_ id: Int) { plan(.start(node: id - 1), in: 1_000) }
 
   package func pause(_ id: Int, for nanoseconds: UInt64? = nil) {

@@ -98,6 +98,7 @@ package final class World {
       faults.count(.logCompacted)
       return nodes[place].snapshots
     }
+    books.isAdmittedAgain = { [unowned self] in faults.count(.replacementAdmitted) }
     guard options.hasFavorites else { return }
     for reader in readers { reader.favorite = clientRandom.below(options.nodes) }
   }
@@ -274,6 +275,8 @@ package final class World {
     case .diskIsSlow(_, let ticks): tell("the disk of node \(place + 1) is behind by \(ticks) ticks")
     case .diskAnswersAgain(_, let ticks):
       tell("the disk of node \(place + 1) is no longer behind, after \(ticks) ticks")
+    case .configured(_, let members):
+      tell("node \(place + 1) has voters \(members.voters) and learners \(members.learners)")
     case .caughtUp, .snapshotTaken: break
     case .installBegins(_, let index, let leader):
       tell("node \(place + 1) needs a snapshot that reaches entry \(index): node \(leader) has no longer what it needs")

@@ -10,6 +10,8 @@ struct ClusterChecks {
 
   private struct Ballot: Hashable {
     let voter: NodeID
+    /// Another disk has promised nothing yet.
+    let disk: Int
     let term: Term
   }
   private struct Made: Hashable {
@@ -57,7 +59,7 @@ struct ClusterChecks {
         continue
       }
       let holds = replica.members.quorum.isSatisfied { voter in
-        let disk = nodes[Int(voter.rawValue) - 1].disk.entries
+        let disk = nodes[Int(voter.rawValue) - 1].disk(meantBy: replica.members).entries
         return disk.count > place && disk[place] == entry
       }
       if !holds { fail("entry \(node.applied) is committed by node \(node.id), and not on the disks of a quorum") }
@@ -96,7 +98,7 @@ struct ClusterChecks {
   }
 
   private mutating func cast(_ node: TestNode, _ term: Term, for candidate: NodeID) {
-    let key = Ballot(voter: node.id, term: term)
+    let key = Ballot(voter: node.id, disk: node.formerDisks.count, term: term)
     if let before = ballots[key], before != candidate {
       fail("node \(node.id) votes in term \(term) for \(before) and for \(candidate)")
     }

@@ -13,6 +13,7 @@ struct Fuzzer {
     var transfer = 0
     var garbage = 0
     var slowDisk = 0
+    var replaceDisk = 0
     /// Impatience: time that passes on one node only.
     var tick = 0
   }
@@ -20,6 +21,7 @@ struct Fuzzer {
   private let cluster: TestCluster
   private var generator: Generator
   private var mood = Mood()
+  private var replaced = 0
 
   private init(seed: UInt64) {
     var generator = Generator(seed: seed)
@@ -43,6 +45,8 @@ struct Fuzzer {
     mood.garbage = rate(20)
     mood.slowDisk = rate(900)
     mood.tick = rate(300)
+    // Drawn last, so that older seeds still draw what they drew.
+    mood.replaceDisk = rate(6)
     self.generator = generator
   }
 
@@ -51,6 +55,7 @@ struct Fuzzer {
     var elections = 0
     var committed = 0
     var reads = 0
+    var replaced = 0
   }
 
   static func run(seed: UInt64, steps: Int) -> Outcome {
@@ -60,7 +65,7 @@ struct Fuzzer {
     let checks = fuzzer.cluster.checks
     return Outcome(
       failures: checks.failures, elections: checks.elections, committed: checks.committed.count,
-      reads: checks.readsAnswered)
+      reads: checks.readsAnswered, replaced: fuzzer.replaced)
   }
 
   private mutating func chance(_ rate: Int) -> Bool { generator.below(1000) < rate }
@@ -125,6 +130,16 @@ struct Fuzzer {
     }
     if chance(mood.transfer) { cluster.step(cluster.leader ?? anyNode(), .transferRequested(anyNode().id)) }
     if chance(mood.garbage) { garbage() }
+    if mood.replaceDisk > 0, chance(mood.replaceDisk) { replaceDisk() }
+  }
+
+  /// What is lost may never be more than a minority: nodes that do not vote yet are as good as lost.
+  private mutating func replaceDisk() {
+    let node = anyNode()
+    let lost = cluster.nodes.count { $0.id == node.id || !cluster.isSound($0) }
+    guard 2 * lost < cluster.nodes.count, node.formerDisks.count < 15 else { return }
+    replaced += 1
+    cluster.replaceDisk(node)
   }
 
   private mutating func crash() {
@@ -195,6 +210,12 @@ struct Fuzzer {
     // The lead may have moved with the last tick.
     for _ in 0..<3 * cluster.limits.electionTicks where !cluster.areLogsEqual { cluster.pass(1) }
     if !cluster.areLogsEqual { cluster.checks.fail("the logs differ after healing: \(cluster.summary)") }
+    for _ in 0..<10 * cluster.limits.electionTicks where !cluster.nodes.allSatisfy({ cluster.isSound($0) }) {
+      cluster.pass(1)
+    }
+    if !cluster.nodes.allSatisfy({ cluster.isSound($0) }) {
+      cluster.checks.fail("a node with a replaced disk does not vote again: \(cluster.summary)")
+    }
     if cluster.checks.openReads > 0 { cluster.checks.fail("\(cluster.checks.openReads) reads are never answered") }
   }
 }

@@ -70,10 +70,17 @@ final class TestCluster {
       node.receivedFirst = request.entries.first
     }
     let before = node.replica?.hardState
+    meet(nodes.first { $0.id == peer }, at: node)
     step(node) { replica, effects in replica.step(envelope.message, entries: entries, from: peer, into: &effects) }
     if case .vote(let request) = envelope.message, request.isPreVote, node.replica?.hardState != before {
       checks.fail("a pre-vote request changed the term or vote of node \(node.id)")
     }
+  }
+
+  /// A handshake comes before all that a node says, and tells of its disk.
+  private func meet(_ peer: TestNode?, at node: TestNode) {
+    guard let peer, peer.isDiskReplaced, node.isUp else { return }
+    step(node, .diskReplaced(peer.memberDisk))
   }
 
   private func step(_ node: TestNode, _ body: (inout Replica, inout [Effect]) -> Void) {
@@ -112,7 +119,7 @@ final class TestCluster {
     case .protocolViolation(let peer, let violation):
       if !areViolationsExpected { checks.fail("node \(node.id) accuses \(peer): \(violation)") }
     case .snapshotNeeded, .reset: checks.fail("node \(node.id) wants a snapshot, and no log here is compacted")
-    case .proposalRefused, .roleChanged, .diskIsSlow, .diskAnswersAgain: break
+    case .proposalRefused, .roleChanged, .diskIsSlow, .diskAnswersAgain, .configured: break
     }
   }
 
@@ -183,8 +190,30 @@ final class TestCluster {
   func start(_ node: TestNode) {
     nextSeed &+= 1
     node.start(
-      .init(id: node.id, members: members, preferredLeader: preferredLeader, limits: limits, seed: nextSeed))
+      .init(
+        id: node.id, members: members, preferredLeader: preferredLeader, limits: limits, seed: nextSeed,
+        disk: node.memberDisk.disk, isDiskReplaced: node.isDiskReplaced))
     checks.restarted(node)
+  }
+
+  /// Its disk is gone, and all that was under way to it and from it; it starts with an empty one in its place.
+  func replaceDisk(_ node: TestNode) {
+    if node.isUp { crash(node) }
+    for peer in nodes {
+      network[node.id, peer.id].queue = []
+      network[peer.id, node.id].queue = []
+      if peer.id != node.id { step(peer, .linkLost(node.id)) }
+    }
+    node.formerDisks.append(node.disk)
+    node.disk = TestDisk()
+    restart(node)
+  }
+
+  /// By all that is committed it votes with the disk that it has.
+  func isSound(_ node: TestNode) -> Bool {
+    guard node.isDiskReplaced else { return true }
+    guard let members = checks.committed.last(where: { $0.entry.members != nil })?.entry.members else { return false }
+    return members.isVoter(node.id) && members.disks.contains(node.memberDisk)
   }
 
   func restart(_ node: TestNode) {
@@ -197,6 +226,8 @@ final class TestCluster {
 
   private func restoreLinks(of node: TestNode) {
     for peer in nodes where peer.id != node.id && peer.isUp {
+      meet(peer, at: node)
+      meet(node, at: peer)
       step(node, .linkRestored(peer.id))
       step(peer, .linkRestored(node.id))
     }

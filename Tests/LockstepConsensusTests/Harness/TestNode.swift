@@ -45,6 +45,8 @@ final class TestNode {
   var replica: Replica?
   var entries: [TestEntry] = []
   var disk = TestDisk()
+  /// Those that were wiped, as they were; the present one is the next.
+  var formerDisks: [TestDisk] = []
   var writes: [TestWrite] = []
   var loads: [(node: NodeID, from: LogIndex, maximumBytes: Int)] = []
   /// Scripts stop the disk to see what must wait for it.
@@ -69,6 +71,17 @@ final class TestNode {
   var isLeader: Bool { role == .leader }
   var term: Term { replica?.term ?? .zero }
   var commit: LogIndex { replica?.commit ?? .zero }
+
+  func diskID(_ number: Int) -> [UInt8] { [UInt8](repeating: UInt8(16 * id.rawValue) + UInt8(number), count: 16) }
+  var memberDisk: MemberDisk { MemberDisk(node: id, disk: diskID(formerDisks.count)) }
+  var isDiskReplaced: Bool { !formerDisks.isEmpty }
+
+  /// The disk that a configuration means by this node.
+  func disk(meantBy members: Members) -> TestDisk {
+    let disks = formerDisks + [disk]
+    let meant = members.disk(of: id)
+    return disks.indices.first { diskID($0) == meant }.map { disks[$0] } ?? disks[0]
+  }
 
   func entry(at index: LogIndex) -> TestEntry? {
     index > .zero && index.rawValue <= entries.count ? entries[Int(index.rawValue) - 1] : nil

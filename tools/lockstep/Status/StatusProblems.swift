@@ -30,6 +30,26 @@ struct StatusProblems: Sendable {
       terms(cluster)
       voters(cluster)
       digests(cluster)
+      disks(cluster)
+    }
+  }
+
+  /// Nodes that come with a directory that was not theirs, and nodes whose new one does not vote yet.
+  private mutating func disks(_ nodes: [Known]) {
+    var told: [UInt64] = []
+    for known in nodes {
+      for refusal in known.node.refused where !told.contains(refusal.node) {
+        told.append(refusal.node)
+        let by = nodes.filter { $0.node.refused.contains { $0.node == refusal.node } }.map { "node \($0.node.node)" }
+        list.append("node \(refusal.node) is refused for its disk by \(Self.list(by)): \(refusal.reason)")
+      }
+    }
+    for known in nodes where known.group.isAwaitingAdmission {
+      let number = known.node.node
+      guard !nodes.contains(where: { $0.group.role == .leader && $0.group.learners.contains(number) }) else { continue }
+      list.append(
+        "\(known.name) waits with a replaced disk: it becomes a learner when a leader is there that a majority of the "
+          + "other voters follows")
     }
   }
 
@@ -83,7 +103,9 @@ struct StatusProblems: Sendable {
   }
 
   private mutating func voters(_ nodes: [Known]) {
-    let voters = Self.grouped(nodes.filter { !$0.group.voters.isEmpty }, by: { $0.group.voters.sorted() })
+    // Who of them votes may change, and not all nodes hear of it at once.
+    let voters = Self.grouped(
+      nodes.filter { !$0.group.voters.isEmpty }, by: { ($0.group.voters + $0.group.learners).sorted() })
     guard voters.count > 1 else { return }
     let parts = voters.map { same in
       "\(Self.list(same.map(\.name))) say \(same[0].group.voters.sorted().map(String.init).joined(separator: ", "))"

@@ -138,6 +138,8 @@ extension StatusReport.Row {
       .init(key: "snapshotUnderWay", value: known(group.snapshotUnderWay)),
       .init(key: "digest", value: .init(hexadecimal(group.digest))),
       .init(key: "voters", value: .array(group.voters.map { JSONValue($0) })),
+      .init(key: "learners", value: .array(group.learners.map { JSONValue($0) })),
+      .init(key: "kind", value: group.kind(of: status?.node ?? 0).map { .init($0) } ?? .null),
       .init(key: "peers", value: .array(group.peers.map(json))),
     ]
   }
@@ -177,4 +179,13 @@ func hexadecimal(_ value: UInt64) -> String {
 
 func hexadecimal(_ bytes: [UInt8]) -> String {
   bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+}
+
+extension GroupReport {
+  /// What this node, who says so itself, is to the group; nil: not said.
+  func kind(of node: UInt64) -> String? {
+    if learners.contains(node) { return "learner" }
+    if isAwaitingAdmission { return "waiting" }
+    return voters.contains(node) ? "voter" : nil
+  }
 }

@@ -1,5 +1,6 @@
 import Lockstep
 import LockstepConsensus
+import LockstepRequests
 import LockstepWire
 
 /// A status report for people: aligned, a line a node.
@@ -45,10 +46,17 @@ struct StatusTable {
       return [node, row.endpoint.description] + Array(repeating: Self.unknown, count: Self.heading.count - 2)
     }
     return [
-      node, row.endpoint.description, group.role?.rawValue ?? Self.unknown, "\(group.term)",
+      node, row.endpoint.description, Self.role(group, of: row.status?.node ?? 0), "\(group.term)",
       "\(group.lastIndex)", "\(group.durableIndex)", "\(group.commitIndex)", "\(group.appliedIndex)",
       Self.text(row.lags.received), Self.text(row.lags.durable), Self.text(row.lags.applied), hexadecimal(group.digest),
     ]
+  }
+
+  /// Nearly all vote: what is said is who does not.
+  private static func role(_ group: GroupReport, of node: UInt64) -> String {
+    let role = group.role?.rawValue ?? unknown
+    guard let kind = group.kind(of: node), kind != "voter" else { return role }
+    return "\(role) (\(kind))"
   }
 
   static func text(_ lag: StatusReport.Lag) -> String {

@@ -12,6 +12,8 @@ struct LaunchPlan: Equatable, Sendable {
   var leader: Int?
   /// The directory was moved, as the first start of each node is told.
   var isDirectoryMoved = false
+  /// Nodes whose directory is an empty one in place of one that is lost; said at each start, as it is harmless later.
+  var replacedDisks: [Int] = []
   /// Further flags of a node, which all get.
   var nodeFlags: [String] = []
 
@@ -31,6 +33,7 @@ struct LaunchPlan: Equatable, Sendable {
     var arguments = ["--id", "\(node)", "--dir", "\(directory)/\(node)", "--listen", "\(endpoint(of: node))"]
     arguments += ["--peer-listen", "\(peerEndpoint(of: node))", "--members", members]
     if let leader { arguments += ["--leader", "\(leader)"] }
+    if replacedDisks.contains(node) { arguments.append("--replace-disk") }
     if isDirectoryMoved, isFirstStart { arguments.append("--moved-directory") }
     return arguments + nodeFlags + ["--cluster", cluster, "--stop-on-stdin-close"]
   }

@@ -62,6 +62,12 @@ struct UpCommand: AsyncParsableCommand {
   @Flag(help: "The directory is a copy, as one is that was moved to another disk; for the first start of each node.")
   var movedDirectory = false
 
+  @Option(
+    help: ArgumentHelp(
+      "This node begins with an empty directory, in place of one that is lost for good; may be repeated.",
+      valueName: "id"))
+  var replaceDisk: [Int] = []
+
   @Flag(help: "Leave a node that ends where it is.")
   var noRestart = false
 
@@ -102,6 +108,9 @@ struct UpCommand: AsyncParsableCommand {
     if let leader, !(1...nodes).contains(leader) {
       throw .usage("--leader \(leader) is none of the nodes 1 to \(nodes)")
     }
+    if let node = replaceDisk.first(where: { !(1...nodes).contains($0) }) {
+      throw .usage("--replace-disk \(node) is none of the nodes 1 to \(nodes)")
+    }
     // What its nodes would refuse, each in its log, is said here, before there are any.
     let plan = plan(nodes, program: "", directory: dir ?? "lockstep-data", cluster: "")
     do {
@@ -114,7 +123,7 @@ struct UpCommand: AsyncParsableCommand {
   private func plan(_ nodes: Int, program: String, directory: String, cluster: String) -> LaunchPlan {
     LaunchPlan(
       nodes: nodes, basePort: basePort, program: program, isOwnProgram: binary == nil, directory: directory,
-      cluster: cluster, leader: leader, isDirectoryMoved: movedDirectory,
+      cluster: cluster, leader: leader, isDirectoryMoved: movedDirectory, replacedDisks: replaceDisk,
       nodeFlags: [
         snapshotLogBytes.map { "--snapshot-log-bytes=\($0)" }, snapshotAge.map { "--snapshot-age=\($0)" },
         retain.map { "--retain=\($0)" }, snapshotRate.map { "--snapshot-rate=\($0)" },
