@@ -10,8 +10,11 @@
 // 1. Nobody counts R' for R. A leader that was told of R' counts nothing that the node says, for no entry and no read,
 //    until the latest configuration in its log names R': with R a leader of a later term may have been elected and have
 //    committed, of which an older leader, R' beside it, would know nothing.
-// 2. R' neither votes nor campaigns unless the latest configuration in its own log says that it is a voter, with R' by
-//    name. That needs no promise but the log itself, and so is the same after every restart.
+// 2. R' does not campaign unless the latest configuration in its own log says that it is a voter, with R' by name. It gives
+//    its vote as soon as it knows a demotion with its name to be committed: the promotion may be committed without it, and
+//    then those who have it may need its vote ("servers process incoming RPC requests without consulting their current
+//    configurations", thesis section 4.1). Who takes it for a learner does not count it. That it is committed goes to the
+//    disk at once, and so is the same after a restart.
 // 3. What R has promised is harmless once the demotion is committed. Whoever counted R, for a vote or an entry, counted
 //    floor(n / 2) of the others besides; the demotion is on floor((n - 1) / 2) + 1 of them. Together these are n: one of
 //    the others, X, is in both (of 3 members: 1 of the 2 others, and both; of 5: 2 of the 4, and 3).
@@ -45,6 +48,12 @@ extension Replica {
   package var isAwaitingAdmission: Bool {
     guard let named = members.disk(of: id) else { return configuration.isDiskReplaced }
     return named != configuration.disk || !members.isVoter(id)
+  }
+
+  /// What the disk before this one has promised is not known to be harmless.
+  var isBoundByItsFormerDisk: Bool {
+    guard isAwaitingAdmission else { return false }
+    return members.disk(of: id) != configuration.disk || configurations[configurations.count - 1].index > commit
   }
 
   /// The members that have shown themselves with a disk that the configuration does not mean.

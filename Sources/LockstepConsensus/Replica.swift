@@ -341,6 +341,9 @@ package struct Replica: Sendable {
 
   mutating func commit(through index: LogIndex, _ effects: inout [Effect]) {
     guard index > hardState.commit else { return }
+    // See Replica+Replacement: a vote may depend on it.
+    let named = configurations[configurations.count - 1].index
+    if configuration.isDiskReplaced, named > hardState.commit, named <= index { isHardStateDirty = true }
     hardState.commit = index
     effects.append(.commit(index))
   }

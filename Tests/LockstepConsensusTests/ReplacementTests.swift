@@ -63,6 +63,30 @@ import Testing
     }
   }
 
+  @Test(
+    "thesis 4.1: a learner whose demotion is committed gives its vote to who has the promotion, and does not campaign")
+  func unaware() {
+    let learner = Members(voters: [1, 3].map { NodeID($0) }, learners: [NodeID(2)], disks: [Self.disk(2)])
+    for commit in [1, 2] as [UInt64] {
+      var replica = comesBack([(LogIndex(2), learner)], log: [1, 1])
+      var effects: [Effect] = []
+      replica.step(
+        .append(
+          AppendRequest(
+            term: Term(1), previous: EntryID(term: Term(1), index: LogIndex(2)),
+            entries: LogSlice(first: LogIndex(3), last: LogIndex(2)), commit: LogIndex(commit), readRound: 0)),
+        from: NodeID(3), into: &effects)
+      replica.step(.turnEnded, into: &effects)
+      let stored = effects.writes.map(\.hardState.commit)
+      #expect(stored == (commit == 2 ? [LogIndex(2)] : []), "it is on the disk before the next vote")
+      for write in effects.writes { replica.step(.stored(write.id), into: &effects) }
+      for _ in 0..<3 * replica.limits.electionTicks { replica.step(.tick, into: &effects) }
+      #expect(replica.role.kind == .follower)
+      replica.step(.ask(3, last: (3, 1)), from: NodeID(3), into: &effects)
+      #expect((replica.hardState.vote == NodeID(3)) == (commit == 2))
+    }
+  }
+
   // MARK: The leader
 
   /// Leads three nodes in term 3, with its own first entry committed by node 3, and node 2 has acknowledged all.
