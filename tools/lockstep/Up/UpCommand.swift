@@ -112,7 +112,7 @@ struct UpCommand: AsyncParsableCommand {
       throw .usage("--replace-disk \(node) is none of the nodes 1 to \(nodes)")
     }
     // What its nodes would refuse, each in its log, is said here, before there are any.
-    let plan = plan(nodes, program: "", directory: dir ?? "lockstep-data", cluster: "")
+    let plan = plan(nodes, program: "", directory: ".", cluster: "")
     do {
       _ = try NodeOptions.parse(plan.flags(of: 1)).configuration()
     } catch let failure as NodeOptions.ValidationFailure {
