@@ -58,6 +58,14 @@ final class NodeContext {
     if let result = disk.submit(job) { finished(result) }
   }
 
+  /// When this call's time is over, of which note is taken.
+  func deadline(of request: Request) -> UInt64 {
+    let asked = request.options.timeoutMilliseconds
+    let deadline = now + min(asked == 0 ? limits.defaultTimeout : asked, limits.maximumTimeout) * 1_000_000
+    deadlines.note(deadline)
+    return deadline
+  }
+
   /// What a call is refused with that is not answered when its time is over, or the node's.
   var lateness: Status.Code { stop.isOver ? .unavailable : .deadlineExceeded }
 

@@ -38,6 +38,14 @@ private final class Alone {
     settle(2, answersDisk: answersDisk)
   }
 
+  /// What became of those that an operator has asked for.
+  private(set) var answers: [Result<SnapshotDone, Status>] = []
+
+  func ask() {
+    node.node.takeSnapshot(of: .first) { self.answers.append($0) }
+    settle()
+  }
+
   /// The snapshot that was asked for last is durable.
   func finish(bytes: Int = 1000, unsound: [LogIndex] = []) throws {
     let job = try #require(node.snapshots.jobs.last)
@@ -122,19 +130,15 @@ struct SnapshotLaneTests {
   func asked() throws {
     let alone = try Alone { _ in }
     try alone.lead()
-    var answers: [Result<SnapshotDone, Status>] = []
-    alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
-    alone.settle()
+    alone.ask()
     try alone.put(bytes: 10)
-    alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
-    alone.settle()
-    #expect(answers.isEmpty && alone.node.snapshots.jobs.count == 1)
+    alone.ask()
+    #expect(alone.answers.isEmpty && alone.node.snapshots.jobs.count == 1)
     try alone.finish()
-    #expect(answers.count == 1 && alone.node.snapshots.jobs.count == 2)
+    #expect(alone.answers.count == 1 && alone.node.snapshots.jobs.count == 2)
     try alone.finish()
-    alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
-    alone.settle()
-    let done = try answers.map { try $0.get() }
+    alone.ask()
+    let done = try alone.answers.map { try $0.get() }
     #expect(done.count == 3 && done[0].last.index < done[1].last.index && done[2].last == done[1].last)
     #expect(done[0].nanoseconds == 5 && done[2].nanoseconds == 0)
   }
@@ -180,24 +184,21 @@ struct SnapshotLaneTests {
   func stopped() throws {
     let alone = try Alone { _ in }
     try alone.lead()
-    var answers: [Result<SnapshotDone, Status>] = []
-    alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
-    alone.settle()
+    alone.ask()
     try alone.put(bytes: 10)
-    alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
-    alone.settle()
-    #expect(answers.isEmpty && alone.node.snapshots.jobs.count == 1)
+    alone.ask()
+    #expect(alone.answers.isEmpty && alone.node.snapshots.jobs.count == 1)
     alone.node.node.stop()
     for _ in 0..<10_000 where !alone.node.node.isStopped { alone.settle() }
     try #require(alone.node.node.isStopped)
-    #expect(answers.count == 2, "the one that is being written, and the one behind it")
-    alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
-    for answer in answers {
+    #expect(alone.answers.count == 2, "the one that is being written, and the one behind it")
+    alone.ask()
+    for answer in alone.answers {
       let status = #expect(throws: Status.self) { try answer.get() }
       #expect(status?.code == .unavailable && status?.message.contains("is being stopped") == true, "\(answer)")
     }
     try alone.finish()
-    #expect(answers.count == 3, "nobody is answered twice")
+    #expect(alone.answers.count == 3, "nobody is answered twice")
   }
 
   @Test("replicas that apply the same log do not begin at the same entry")

@@ -159,7 +159,7 @@ public final class Server: Sendable {
     let receiver = SnapshotReceiver(
       peers: peers, queue: transfers, tickMilliseconds: configuration.tickMilliseconds,
       bytesPerSecond: configuration.snapshotBytesPerSecond,
-      observe: { log.log($0, tickMilliseconds: configuration.tickMilliseconds) })
+      notice: { log.log($0, tickMilliseconds: configuration.tickMilliseconds) })
     let sender = SnapshotSender(queue: transfers, log: log)
     (peers.receiver, peers.sender) = (receiver, sender)
     do throws(WireError) {
@@ -223,11 +223,4 @@ public final class Server: Sendable {
       }
     }
   }
-}
-
-/// Hands a value that nobody else holds to another thread.
-private struct UnsafeTransfer<Value>: @unchecked Sendable {
-  // Unchecked: made in one place, used once in another, and never touched by the maker again.
-  let value: Value
-  init(_ value: Value) { self.value = value }
 }

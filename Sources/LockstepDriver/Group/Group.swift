@@ -16,8 +16,6 @@ final class Group {
   private let lane: ApplyLane
   private let snapshots: SnapshotLane
   private let installs: InstallLane
-  /// What has arrived, for the time of the step that takes it.
-  private var arrived: InstallResult?
   private let stages: GroupStages
   private let sender: MessageSender
   private let admission: Admission
@@ -79,11 +77,7 @@ final class Group {
       context.answers.refuse(target, error, leader: leader)
       return
     }
-    let limits = context.limits
-    let timeout =
-      request.options.timeoutMilliseconds == 0 ? limits.defaultTimeout : request.options.timeoutMilliseconds
-    let deadline = context.now + min(timeout, limits.maximumTimeout) * 1_000_000
-    context.deadlines.note(deadline)
+    let deadline = context.deadline(of: request)
     switch kind {
     case .query: reads.arrive(request, for: target, deadline: deadline)
     case .command: takeCommand(request, target, deadline)
@@ -150,20 +144,17 @@ final class Group {
 
   /// A snapshot of another node is here, durably, and takes the place of the log, unless that has gone on meanwhile.
   func installFinished(_ result: InstallResult) {
-    guard installs.arrived() else { return }
+    guard installs.arrived(result) else { return }
     let base = result.snapshot.header.last
     do throws(WireError) {
-      let members = try Codec.members(from: base.members)
-      arrived = result
-      step(.installed(base.id, members, term: result.term))
-      installs.taken(result.snapshot, isOfUse: arrived == nil)
-      arrived = nil
+      step(.installed(base.id, try Codec.members(from: base.members), term: result.term))
+      installs.ended()
     } catch { context.fail(.corrupted(id, base.id.index, error.description)) }
   }
 
   /// "Discard the entire log", and "reset state machine using snapshot contents" (Raft figure 13, steps 7 and 8).
   private func reset() {
-    guard let result = arrived.take() else { preconditionFailure("a log that begins anew, and nothing has arrived") }
+    let result = installs.take()
     let header = result.snapshot.header
     tail.reset(to: header.last, time: header.time)
     lane.reset(to: result.applier, chain: header.last.chain)

@@ -11,6 +11,8 @@ final class InstallLane {
   /// The one that was asked for has to reach so far.
   private(set) var atLeast: LogIndex?
   private var began: UInt64 = 0
+  /// It has arrived, for the time of the step in which the core decides.
+  private var untaken: InstallResult?
   /// The log begins behind this, and the disk has still to hear of it.
   private(set) var settling: LogIndex?
 
@@ -43,21 +45,27 @@ final class InstallLane {
     context.installs.settle(group, at: commit, isOfUse: false)
   }
 
-  /// It has arrived. Returns whether anybody still waits for it.
-  func arrived() -> Bool {
-    defer { atLeast = nil }
-    return atLeast != nil
+  /// It has arrived, and the core is to be asked. Returns whether anybody still waits for it.
+  func arrived(_ result: InstallResult) -> Bool {
+    guard atLeast != nil else { return false }
+    atLeast = nil
+    untaken = result
+    return true
   }
 
-  /// The log begins behind it, or has gone on without it.
-  func taken(_ snapshot: StoredSnapshot, isOfUse: Bool) {
-    if isOfUse {
-      settling = snapshot.last.index
-      context.observe(
-        .installed(group, snapshot.last, bytes: snapshot.fileBytes, nanoseconds: context.now &- began))
-    } else {
-      context.installs.settle(group, at: snapshot.last.index, isOfUse: false)
-    }
+  /// The log begins behind it.
+  func take() -> InstallResult {
+    guard let result = untaken.take() else { preconditionFailure("a log that begins anew, and nothing has arrived") }
+    let snapshot = result.snapshot
+    settling = snapshot.last.index
+    context.observe(.installed(group, snapshot.last, bytes: snapshot.fileBytes, nanoseconds: context.now &- began))
+    return result
+  }
+
+  /// The core was asked: what it has not taken the log has gone on without.
+  func ended() {
+    guard let result = untaken.take() else { return }
+    context.installs.settle(group, at: result.snapshot.last.index, isOfUse: false)
   }
 
   /// Durably so.

@@ -101,7 +101,8 @@ package final class SnapshotFetch {
     port.run(.restore(term))
   }
 
-  private func giveUpSource(_ why: String, isConnected: Bool) {
+  /// `hasNothing`: it is there, and has not what was asked for.
+  private func giveUpSource(_ why: String, isConnected: Bool, hasNothing: Bool = false) {
     if isConnected { port.disconnect() }
     reason = "node \(source): \(why)"
     place = (place + 1) % job.sources.count
@@ -110,10 +111,8 @@ package final class SnapshotFetch {
     state = .pausing(ticks: inVain.isMultiple(of: job.sources.count) ? options.pauseTicks : 1)
     port.observe(.installWaits(job.group, reason ?? ""))
     // Nobody has this one any more: another has to do.
-    if inVain >= job.sources.count, index != nil, writing == 0, why.hasPrefix(Self.refusal) { startOver() }
+    if inVain >= job.sources.count, index != nil, writing == 0, hasNothing { startOver() }
   }
-
-  private static let refusal = "has nothing to send: "
 
   private func startOver() {
     forget()
@@ -159,7 +158,7 @@ package final class SnapshotFetch {
     silence = 0
     onTheWay -= 1
     switch part.outcome {
-    case .refused(let why): giveUpSource(Self.refusal + why, isConnected: true)
+    case .refused(let why): giveUpSource("has nothing to send: \(why)", isConnected: true, hasNothing: true)
     case .found(let found):
       guard found.offset == received, found.index == index ?? found.index, found.index >= job.atLeast,
         found.fileBytes == fileBytes ?? found.fileBytes, found.data.count <= options.pieceBytes,

@@ -60,6 +60,7 @@ extension Books {
   /// A node's log begins further on: with a snapshot of that, and one behind it, durable here.
   func compacted(_ place: Int, to base: LogIndex, snapshots: [LogIndex]) {
     nodes[place].base = base
+    isCompacted()
     check(
       .compactedIsKept, snapshots.contains(base) && snapshots.contains { $0 > base },
       "the log of \(Self.name(place)) begins behind entry \(base), and its snapshots are of \(snapshots)")

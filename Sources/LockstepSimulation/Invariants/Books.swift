@@ -91,8 +91,8 @@ final class Books {
   var isAdmittedAgain: () -> Void = {}
   /// Of which entries a node's disk has the state.
   var durableSnapshots: (Int) -> [LogIndex] = { _ in [] }
-  /// The same, asked because a log begins further on.
-  var compactionSnapshots: (Int) -> [LogIndex] = { _ in [] }
+  /// A log begins further on.
+  var isCompacted: () -> Void = {}
   var now: UInt64 = 0
 
   init(count: Int, group: GroupID, replay: Replay, base: Base = Base()) {
@@ -133,7 +133,7 @@ final class Books {
     lookAtLeader(place, state)
     book.members = state.members
     leastQuorum = min(leastQuorum, state.members.voters.count / 2 + 1)
-    if state.base != book.base { compacted(place, to: state.base, snapshots: compactionSnapshots(place)) }
+    if state.base != book.base { compacted(place, to: state.base, snapshots: durableSnapshots(place)) }
     if state.hardState.commit != book.commit { followCommit(place, state) }
     if state.applied != book.applied { followApplied(place, node, state) }
     check(

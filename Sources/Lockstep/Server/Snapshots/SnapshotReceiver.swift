@@ -11,7 +11,7 @@ final class SnapshotReceiver {
   private let queue: TransferQueue
   private let tickMilliseconds: Int
   private let options: SnapshotFetch.Options
-  private let observe: (NodeEvent) -> Void
+  private let notice: (NodeEvent) -> Void
   private var fetch: SnapshotFetch?
   /// While it is established.
   private var connection: Connection?
@@ -21,12 +21,12 @@ final class SnapshotReceiver {
   /// `bytesPerSecond`: what is fetched at most.
   init(
     peers: PeerPort, queue: TransferQueue, tickMilliseconds: Int, bytesPerSecond: Int,
-    observe: @escaping (NodeEvent) -> Void
+    notice: @escaping (NodeEvent) -> Void
   ) {
     self.peers = peers
     self.queue = queue
     self.tickMilliseconds = tickMilliseconds
-    self.observe = observe
+    self.notice = notice
     var options = SnapshotFetch.Options()
     options.bytesPerTick = max(options.pieceBytes, bytesPerSecond / 1000 * tickMilliseconds)
     options.patienceTicks = max(1, 10_000 / tickMilliseconds)
@@ -93,7 +93,7 @@ extension SnapshotReceiver: FetchPort {
     server?.scheduleTurn()
   }
 
-  func observe(_ event: NodeEvent) { observe.self(event) }
+  func observe(_ event: NodeEvent) { notice(event) }
 
   func failed(_ error: StorageError) { server?.diskFailed(error) }
 }

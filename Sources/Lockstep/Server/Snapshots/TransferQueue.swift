@@ -53,14 +53,8 @@ final class TransferQueue: @unchecked Sendable {
   ) {
     let box = NIOLoopBound(done, eventLoop: eventLoop)
     queue.async {
-      let result = Handed(value: work(self))
+      let result = UnsafeTransfer(work(self))
       self.eventLoop.execute { box.value(result.value) }
     }
   }
-}
-
-/// What one thread has made and another uses from now on.
-private struct Handed<Value>: @unchecked Sendable {
-  // Unchecked: the maker does not keep it.
-  let value: Value
 }
