@@ -90,6 +90,15 @@ struct NodeOptionTests {
     }
   }
 
+  @Test(
+    "a number of bytes is written with a unit or without",
+    arguments: [
+      ("0", 0), ("1048576", 1 << 20), ("64MiB", 64 << 20), ("1GiB", 1 << 30), ("10GB", 10_000_000_000), ("7B", 7),
+      ("3kB", 3000), ("2TiB", 2 << 40), ("", nil), ("MiB", nil), ("-1", nil), ("1.5GiB", nil), ("1 MiB", nil),
+      ("1mib", nil), ("9223372036854775808", nil), ("8388608TiB", nil), ("٣", nil),
+    ] as [(String, Int?)])
+  func byteCounts(text: String, bytes: Int?) { #expect(ByteCount(text)?.bytes == bytes) }
+
   @Test("--config: a file that is not there, a directory, and two of them")
   func noFile() {
     #expect(refusal { _ = try NodeConfigurationFile.expand(["--config", "/nowhere/x"]) }.contains("No such file"))

@@ -67,6 +67,8 @@ struct OptionTests {
     "up refuses what its nodes would refuse, with the range, before it makes a directory",
     arguments: [
       ("--snapshot-log-bytes=0", "--snapshot-log-bytes 0 is not between 65536 (64 KiB) and"),
+      ("--retain=5 apples", "--retain '5 apples' is no number of bytes; write it like 1048576, 64MiB or 10GB"),
+      ("--snapshot-rate=1kB", "--snapshot-rate 1000 is less than 1048576 (1 MiB) a second"),
       ("--snapshot-log-bytes=-1", "--snapshot-log-bytes -1 is not between"),
       ("--snapshot-log-bytes=\(Int.max)", "and 1099511627776 (1 TiB)"),
       ("--snapshot-age=999999h", "--snapshot-age '999999h' is no time between 1s and 8784h (366 days)"),

@@ -96,9 +96,9 @@ public struct ServerConfiguration: Sendable {
     if segmentBytes < 1024 * 1024 || segmentBytes > 4 * 1024 * 1024 * 1024 {
       return "a segment size of \(segmentBytes) bytes is not between 1 MiB and 4 GiB"
     }
-    if retainedBytes < 0 { return "\(retainedBytes) bytes of log cannot be kept for members that are behind" }
+    if retainedBytes < 0 { return "--retain \(retainedBytes) is less than nothing" }
     if snapshotBytesPerSecond < 1024 * 1024 {
-      return "a snapshot that is fetched at \(snapshotBytesPerSecond) bytes a second comes at less than 1 MiB a second"
+      return "--snapshot-rate \(snapshotBytesPerSecond) is less than 1048576 (1 MiB) a second"
     }
     if !Self.snapshotLogRange.contains(snapshotLogBytes) {
       let (least, most) = (Self.snapshotLogRange.lowerBound, Self.snapshotLogRange.upperBound)

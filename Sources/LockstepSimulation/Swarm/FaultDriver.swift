@@ -295,8 +295,11 @@ final class FaultDriver {
 
   /// The one before it serves, with the log behind that; two that are damaged at a time are one too many.
   private func rotSnapshot(of node: SimulatedNode) -> Bool {
-    let files = node.disk.paths.filter { $0.contains("/snapshot-") && !$0.hasSuffix(".new") }
-    guard files.count > 1, !files.contains(where: { node.rottenSnapshots.contains($0) }), let newest = files.max(),
+    // Of those that are whole; and the one before has to do, which it does not when the newest came from another node.
+    let files = node.disk.paths.filter { $0.contains("/snapshot-") && $0.suffix(20).allSatisfy(\.isNumber) }.sorted()
+    let book = world.books.nodes[node.place]
+    guard files.count > 1, book.arrived == nil, UInt64(files[files.count - 2].suffix(20)) ?? 0 >= book.base.rawValue,
+      !files.contains(where: { node.rottenSnapshots.contains($0) }), let newest = files.max(),
       let size = node.disk.contents(of: newest)?.count, size > 0
     else { return false }
     node.disk.flipBit(random.below(8), at: random.below(size), in: newest)

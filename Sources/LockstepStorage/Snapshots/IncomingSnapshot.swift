@@ -2,12 +2,14 @@ package import LockstepConsensus
 package import LockstepWire
 
 // DIR/snapshot-G-I.part         a snapshot file that is coming from another node, from its beginning on
-// DIR/snapshot-G-I.arrived-T    all of it is there, was checked and is durable, and the log does not begin behind it yet; a
-//                               node whose term was T had it
+// DIR/snapshot-G-I.arrived-T    beside snapshot-G-I, an empty file: that one has come, from a node whose term was T, and the
+//                               log need not begin behind it yet
 //
-// A crash leaves a part, which goes on behind its last whole record: all chunks of one snapshot are linked, and files of
-// one snapshot are equal on all nodes, so that the rest may come from another one. Or it leaves what has arrived; then the
-// next start has the log begin behind it (InstallRecovery), and gives it the name of any other snapshot.
+// When all of it is there, was checked and is durable, the mark is made, and when that is durable the part gets the name of
+// any other snapshot. A crash leaves a part, which goes on behind its last whole record: all chunks of one snapshot are
+// linked, and files of one snapshot are equal on all nodes, so that the rest may come from another one. Or a mark without a
+// snapshot, which means nothing. Or both: then the next start has the log begin behind it (InstallRecovery). The mark goes
+// when the log does: without it a snapshot that is ahead of its log says that the log has lost its end.
 
 /// A snapshot that is coming from another node. Not Sendable, and every call blocks.
 package final class IncomingSnapshot {
@@ -31,7 +33,7 @@ package final class IncomingSnapshot {
     "\(directory)/\(name)\(partSuffix)"
   }
 
-  static func arrivedPath(_ directory: String, _ name: SnapshotName, _ term: Term) -> String {
+  static func markPath(_ directory: String, _ name: SnapshotName, _ term: Term) -> String {
     "\(directory)/\(name)\(arrivedSuffix)\(term)"
   }
 
@@ -115,11 +117,16 @@ package final class IncomingSnapshot {
     return try Self.file(name, disk, path, cluster)
   }
 
-  /// It was read to its end and holds. The name is durable when this returns.
+  /// It was read to its end and holds. It has arrived, durably, when this returns.
   package func arrive(in term: Term) throws(StorageError) {
-    let (path, arrived) = (path, Self.arrivedPath(directory, name, term))
+    let (part, path, mark) = (path, "\(directory)/\(name)", Self.markPath(directory, name, term))
     try onDisk { () throws(DiskError) in
-      try disk.rename(path, to: arrived)
+      for old in try disk.list(directory) ?? [] where Self.arrived(old)?.name == name {
+        try disk.remove("\(directory)/\(old)")
+      }
+      try disk.create(mark).close()
+      try disk.syncDirectory(directory)
+      try disk.rename(part, to: path)
       try disk.syncDirectory(directory)
     }
   }
@@ -154,23 +161,24 @@ extension SnapshotStore {
     try IncomingSnapshot(name, disk: disk, directory: path, cluster: cluster)
   }
 
-  /// Those that are whole, and may not have taken the log's place yet; the last first.
+  /// Those that have come, and may not have taken the log's place yet; the last first. The snapshot itself may be missing.
   func arrived(of group: GroupID) throws(StorageError) -> [(name: SnapshotName, term: Term)] {
     try list().compactMap { IncomingSnapshot.arrived($0) }.filter { $0.name.group == group }
       .sorted { $0.name > $1.name }
   }
 
-  func openArrived(_ name: SnapshotName, _ term: Term) throws(StorageError) -> SnapshotFile {
-    try SnapshotFile(disk: disk, path: IncomingSnapshot.arrivedPath(path, name, term), name: name)
-  }
-
   /// What has arrived is a snapshot like any other: the log begins behind it, or holds its last entry. `isOfUse`: the
-  /// log has gone on without it otherwise.
+  /// log has gone on without it otherwise, and it goes before its mark does.
   package func settle(_ group: GroupID, isOfUse: (LogIndex) -> Bool) throws(StorageError) {
     for (name, term) in try arrived(of: group) {
-      let (from, to) = (IncomingSnapshot.arrivedPath(path, name, term), "\(path)/\(name)")
+      let isThere = try names(of: group).contains(name)
+      if isThere, !isOfUse(name.index) {
+        try remove(name)
+        try onDisk { () throws(DiskError) in try disk.syncDirectory(path) }
+      }
+      let mark = IncomingSnapshot.markPath(path, name, term)
       try onDisk { () throws(DiskError) in
-        if isOfUse(name.index) { try disk.rename(from, to: to) } else { try disk.remove(from) }
+        try disk.remove(mark)
         try disk.syncDirectory(path)
       }
     }

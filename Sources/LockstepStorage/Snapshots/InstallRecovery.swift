@@ -19,7 +19,11 @@ package struct InstallRecovery {
   ) throws(StorageError) -> RecoveredGroup? {
     try store.removeParts(of: group, through: recovered?.last.index ?? .zero)
     guard let (name, term) = try store.arrived(of: group).first else { return recovered }
-    let file = try store.openArrived(name, term)
+    guard try store.names(of: group).contains(name) else {
+      try store.settle(group) { _ in true }
+      return recovered
+    }
+    let file = try store.open(name)
     let base = file.header.last
     var result = recovered
     let known = recovered?.base.id.index ?? .zero

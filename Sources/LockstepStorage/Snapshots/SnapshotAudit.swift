@@ -46,14 +46,18 @@ extension LogInspector {
     let reader = LogReader(files: files)
     for group in Set(names.map(\.group) + replay.book.ledgers.map(\.group)).sorted() {
       let log = SnapshotLog(ledger: replay.book[group], reader: reader, limit: end.position)
-      let found = names.filter { $0.group == group }.map { Self.look($0, store, log) }
+      let arrived = try store.arrived(of: group).map(\.name)
+      let found = names.filter { $0.group == group }.map {
+        Self.look($0, store, arrived.contains($0) ? nil : log)
+      }
       audit.files += found
       audit.starts.append(SnapshotAudit.Start(group: group, from: Self.beginning(group, found, store, log)))
     }
     return (summary(replay, end), audit)
   }
 
-  private static func look(_ name: SnapshotName, _ store: SnapshotStore, _ log: SnapshotLog) -> SnapshotAudit.File {
+  /// Without a log: a start has it begin behind this one, which has just come from another node.
+  private static func look(_ name: SnapshotName, _ store: SnapshotStore, _ log: SnapshotLog?) -> SnapshotAudit.File {
     let path = store.path(of: name)
     var (header, bytes): (SnapshotHeader?, Int) = (nil, 0)
     do throws(StorageError) {
@@ -61,7 +65,7 @@ extension LogInspector {
       (header, bytes) = (file.header, file.fileBytes)
       _ = try file.verify()
       guard !store.isForeign(file) else { throw .refused(path: path, reason: "a snapshot of another cluster") }
-      try log.admit(file)
+      try log?.admit(file)
       return SnapshotAudit.File(name: name, path: path, header: header, bytes: bytes, problem: nil)
     } catch {
       return SnapshotAudit.File(name: name, path: path, header: header, bytes: bytes, problem: error)
