@@ -148,6 +148,8 @@ final class SimulatedInstalls: InstallQueue, FetchPort {
         world.books.arrived(place, snapshot.last.index, term)
         let simulated = world.nodes[place]
         simulated.snapshots = (simulated.snapshots + [snapshot.last.index]).suffix(SnapshotStore.kept)
+        // The moment in which it has arrived, and the log does not begin behind it, is short.
+        if world.crashOdds.write > 0, world.processRandom.oneIn(4) { simulated.doom = .crashAtWrite }
       }
       if case .damaged(let why) = result {
         world.faults.count(.installDamaged)
