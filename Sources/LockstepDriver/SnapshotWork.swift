@@ -63,7 +63,11 @@ package final class SnapshotWork {
   private func begin() throws(StorageError) -> Step {
     do throws(StorageError) { phase = .write(try store.begin(job.header)) } catch {
       // Nothing was synced, so that nothing is in doubt: what is in the way here is no harm to the log.
-      guard case .disk = error else { throw error }
+      switch error {
+      case .refused: return finished(.failed(Status(.failedPrecondition, "\(error)")))
+      case .disk: break
+      default: throw error
+      }
       _ = try store.names(of: job.header.group)
       return finished(.failed(Status(.internal, "\(error)")))
     }

@@ -262,9 +262,9 @@ struct SnapshotFetchTests {
     sources.answerDial()
     sources.answerRead()
     sources.answerRead()
-    sources.fetch?.finished(.noSpace("the disk is full"))
+    sources.fetch?.finished(.noRoom("the disk is full"))
     #expect(sources.fetch?.progress(tickMilliseconds: 10).waitsFor == "the disk is full")
-    sources.fetch?.finished(.noSpace("it was given up"))
+    sources.fetch?.finished(.noRoom("it was given up"))
     #expect(sources.dialed == [2])
     for _ in 0..<6 { sources.fetch?.tick() }
     #expect(sources.dialed.count == 2)

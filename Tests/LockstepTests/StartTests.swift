@@ -102,13 +102,20 @@ extension Servers {
       }
     }
 
-    @Test("another cluster's snapshot is named and left where it is, and the newest of its own serves")
+    @Test("another cluster's snapshot is named and left where it is, also where one is to be written; its own serve")
     func foreign() async throws {
       try await Self.withStopped { cluster in
+        // With one of all that is there, none is due at the start that is looked at.
+        try await cluster.start(1, Self.small)
+        try await cluster.waitForLeader()
+        _ = try await cluster.client().takeSnapshot(timeout: .seconds(10))
+        try await cluster.stop(1)
+        let newest = try #require(Self.files(cluster, "snapshot-").last)
+        // The first is where the node would put its next one: behind the entry of its next term.
         let paths = try [nil, 1_000_000, 1].map { index in
           try Self.forge(cluster, behind: index) { $0.cluster = Array(repeating: 1, count: 16) }
         }
-        let newest = try #require(Self.files(cluster, "snapshot-").dropLast(2).last)
+        let bytes = try Data(contentsOf: URL(fileURLWithPath: paths[0]))
         try await cluster.start(1, Self.small)
         try await cluster.waitForLeader()
         #expect(cluster.logs.contains("restored the state"))
@@ -117,6 +124,12 @@ extension Servers {
         }
         let client = cluster.client()
         #expect(try await client.get("k7")?.hasPrefix("127 ") == true)
+        let failure = await #expect(throws: CallFailure.self) {
+          try await client.takeSnapshot(timeout: .seconds(10))
+        }
+        #expect("\(failure!)".contains(paths[0]) && "\(failure!)".contains("move it away"), "\(failure!)")
+        #expect(try Data(contentsOf: URL(fileURLWithPath: paths[0])) == bytes)
+        try await client.put("k8", "one more")
         let done = try await client.takeSnapshot(timeout: .seconds(10))
         try await eventually("the older of its own is gone") {
           let names = try Self.files(cluster, "snapshot-").filter { name in !paths.contains { $0.hasSuffix(name) } }

@@ -23,7 +23,7 @@ package final class FetchWorker {
         return .prepared(incoming?.name.index, bytes: incoming?.received ?? 0)
       case .write(let group, let part):
         // Given up, with what was on its way to be written.
-        guard incoming != nil || part.offset == 0 else { return .noSpace("it was given up") }
+        guard incoming != nil || part.offset == 0 else { return .noRoom("it was given up") }
         if incoming == nil { incoming = try store.receive(SnapshotName(group: group, index: part.index)) }
         guard let target = incoming else { return .written }
         guard part.offset == target.received, part.index == target.name.index else {
@@ -37,9 +37,12 @@ package final class FetchWorker {
         return .dropped
       }
     } catch {
-      guard case .outOfSpace = error else { return .failed(error) }
+      switch error {
+      case .outOfSpace, .refused: break
+      default: return .failed(error)
+      }
       do throws(StorageError) { try drop() } catch { return .failed(error) }
-      return .noSpace("\(error)")
+      return .noRoom("\(error)")
     }
   }
 

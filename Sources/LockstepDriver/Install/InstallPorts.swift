@@ -79,7 +79,7 @@ package enum FetchResult {
   /// What has come is no snapshot of this group; it is gone.
   case damaged(String)
   /// There is no space for it.
-  case noSpace(String)
+  case noRoom(String)
   case dropped
   case failed(StorageError)
 }

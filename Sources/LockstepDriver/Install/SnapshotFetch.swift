@@ -207,7 +207,7 @@ package final class SnapshotFetch {
     case .damaged(let why):
       forget()
       giveUpSource(why, isConnected: false)
-    case .noSpace(let why):
+    case .noRoom(let why):
       if state == .connecting || state == .reading { port.disconnect() }
       forget()
       writing = max(0, writing - 1)

@@ -158,7 +158,8 @@ extension SnapshotStore {
   }
 
   package func receive(_ name: SnapshotName) throws(StorageError) -> IncomingSnapshot {
-    try IncomingSnapshot(name, disk: disk, directory: path, cluster: cluster)
+    try checkFree(name)
+    return try IncomingSnapshot(name, disk: disk, directory: path, cluster: cluster)
   }
 
   /// Those that have come, and may not have taken the log's place yet; the last first. The snapshot itself may be missing.

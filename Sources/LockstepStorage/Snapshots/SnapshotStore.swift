@@ -51,7 +51,17 @@ package struct SnapshotStore: Sendable {
   func isForeign(_ header: SnapshotHeader) -> Bool { header.cluster != cluster }
 
   package func begin(_ header: SnapshotHeader) throws(StorageError) -> SnapshotWriter {
-    try SnapshotWriter(disk: disk, directory: path, header: header)
+    try checkFree(SnapshotName(group: header.group, index: header.last.id.index))
+    return try SnapshotWriter(disk: disk, directory: path, header: header)
+  }
+
+  /// One of the own cluster's may be replaced by one that is as good, another cluster's may not: it may be all that is left
+  /// of that.
+  func checkFree(_ name: SnapshotName) throws(StorageError) {
+    guard try names().contains(name), isForeign(name) else { return }
+    throw .refused(
+      path: path(of: name),
+      reason: "a snapshot of another cluster stands where one is to be written, and is not replaced: move it away")
   }
 
   package func remove(_ name: SnapshotName) throws(StorageError) {

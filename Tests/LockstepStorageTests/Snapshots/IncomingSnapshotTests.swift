@@ -104,6 +104,30 @@ struct IncomingSnapshotTests {
     #expect(try receiver.store.incoming(of: .first, atLeast: LogIndex(1)) == nil)
   }
 
+  @Test("another cluster's snapshot of the same name is not replaced, and what comes is refused with its path")
+  func inTheWay() throws {
+    let receiver = try Receiver()
+    try receiver.fixture.open()
+    let foreign = SnapshotBench()
+    try foreign.write(SnapshotBench.header(Receiver.index, cluster: 8), [[1]])
+    let path = "\(Fixture.path)/\(receiver.name)"
+    let file = try receiver.fixture.disk.create(path)
+    try file.write(foreign.disk[SnapshotBench.path(Receiver.index)], at: 0)
+    file.close()
+    let refusals: [() throws -> Void] = [
+      { _ = try receiver.store.receive(receiver.name) }, { _ = try receiver.store.begin(receiver.header) },
+    ]
+    for refusal in refusals {
+      let error = #expect(throws: StorageError.self) { try refusal() }
+      guard case .refused(let named, _)? = error else {
+        Issue.record("\(String(describing: error))")
+        continue
+      }
+      #expect(named == path)
+    }
+    #expect(receiver.fixture.disk[path] == foreign.disk[SnapshotBench.path(Receiver.index)])
+  }
+
   @Test("a bit that changed on the way, or on the disk, is found before it arrives", arguments: 0..<40)
   func damaged(place: Int) throws {
     let receiver = try Receiver()
