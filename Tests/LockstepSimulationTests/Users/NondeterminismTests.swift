@@ -1,6 +1,7 @@
 import LockstepExecution
-import LockstepSimulation
 import Testing
+
+@testable import LockstepSimulation
 
 /// Machines that break the one rule: depend on nothing but the commands.
 @Suite("Machines that are not deterministic")
@@ -68,14 +69,16 @@ struct NondeterminismTests {
     var schemas: [Schema] { [] }
   }
 
+  private func call(_ random: inout SimulationRandom) -> SimulatedCall {
+    SimulatedCall("w/Add", Array("word\(random.below(40))".utf8))
+  }
+
   private func run(_ sin: Words.Sin, seeds: ClosedRange<UInt64> = 1...4) throws {
-    try ClusterSimulation(Words(sin: sin), seeds: seeds, nodes: 3).run { random in
-      SimulatedCall("w/Add", Array("word\(random.below(40))".utf8))
-    }
+    try ClusterSimulation(Words(sin: sin), seeds: seeds, nodes: 3).run(call)
   }
 
   @Test("an honest machine passes")
-  func honest() throws { try run(.none) }
+  func honest() throws { try run(.none, seeds: 1...2) }
 
   @Test(
     "the order of a dictionary, a clock and chance are found",
@@ -91,7 +94,12 @@ struct NondeterminismTests {
   }
 
   @Test("a snapshot that is no inverse of its restoring is found")
-  func snapshot() throws {
-    #expect(throws: SimulationFailure.self) { try run(.forgetsInItsSnapshot) }
+  func snapshot() {
+    // Not by way of ClusterSimulation, which looks for the shortest schedule: that takes many runs, and is seen above.
+    let isFound = (1...4).contains { seed in
+      Trial(seed: seed, machine: Words(sin: .forgetsInItsSnapshot), nodes: 3, next: call, invariant: { _ in nil })
+        .run(without: [], quietAfter: nil).report.failure != nil
+    }
+    #expect(isFound)
   }
 }
