@@ -42,6 +42,24 @@ struct LongReplyTests {
     #expect(slow.reply(1)?.payload == Array("1 lines".utf8) && world[1].node.underWay.calls == 0)
   }
 
+  @Test("reads: a client of which a thousand wait is asked once a tick whether it has room")
+  func questions() throws {
+    let world = try World(1)
+    try world.elect(1)
+    let slow = FakeSink()
+    slow.hasRoom = false
+    for id in 1...1000 as ClosedRange<UInt64> { try world[1].call(slow, id, method: "t/Read") }
+    try world.tick()
+    for _ in 0..<5 {
+      let before = slow.questions
+      try world.tick()
+      #expect(slow.questions - before <= 2)
+    }
+    slow.hasRoom = true
+    try world.tick()
+    #expect(slow.replies.map(\.id) == Array(1...1000))
+  }
+
   @Test("long replies: a turn makes as many as its limit allows, and the other commands wait for the next")
   func longReplies() throws {
     let world = try World(1)

@@ -169,8 +169,13 @@ final class FakeSink: ReplyChannel {
   /// Nothing is read: there is room until so many bytes are there.
   var limit = Int.max
   private(set) var bytes = 0
+  /// How often it was asked whether there is room.
+  private(set) var questions = 0
   var hasRoom: Bool {
-    get { isRoomy && bytes <= limit }
+    get {
+      questions += 1
+      return isRoomy && bytes <= limit
+    }
     set { isRoomy = newValue }
   }
   private var isRoomy = true

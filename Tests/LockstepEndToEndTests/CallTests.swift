@@ -27,6 +27,14 @@ extension EndToEndTests {
     }
   }
 
+  @Test("an argument that is no text is refused with its place, and not sent as something else")
+  func argumentBytes() async throws {
+    let command = "'\(Setup.lockstep)' call '\(Line.kv)Put' \"$(printf '{\"key\":\"a\\377b\"}')\""
+    let shell = try Program("/bin/sh", ["-c", command])
+    #expect(try await shell.waitForExit() == 2)
+    #expect(shell.errors.contains("argument 3 is not valid UTF-8: byte 0xff at offset 9"), "\(shell.errors)")
+  }
+
   @Test(.timeLimit(.minutes(2)))
   func `a wrong service, method, field or type in a call is named in one line, and nothing is sent`() async throws {
     let directory = try TemporaryDirectory()

@@ -70,6 +70,33 @@ extension EndToEndTests {
 
 extension EndToEndTests {
   @Test(.timeLimit(.minutes(2)))
+  func `a client that has said all that it has to say still gets its answers, and then the end`() async throws {
+    let directory = try TemporaryDirectory()
+    try await Cluster.with(directory.path) { cluster in
+      let big = try await cluster.calls([Line.put("big", String(repeating: "x", count: 500_000))])
+      #expect(big.first?.isOK == true)
+      for node in 1...3 {
+        let file = try Socket.connect(port: cluster.base + node)
+        defer { close(file) }
+        Socket.send(file, HostileBytes.clientHello)
+        // One to be carried out, by the leader in the end, and four long ones to be read.
+        let key = Array("by \(node)".utf8)
+        let put = [0x0A, UInt8(key.count)] + key + [0x12, 1, 0x62]
+        Socket.send(file, HostileBytes.call(Line.kv + "Put", put, read: 0))
+        for _ in 0..<4 {
+          Socket.send(file, HostileBytes.call(Line.kv + "Get", [0x0A, 3] + Array("big".utf8), read: 1))
+        }
+        #expect(shutdown(file, Int32(SHUT_WR)) == 0)
+        var bytes = 0
+        while case let part = Socket.receive(file), !part.isEmpty { bytes += part.count }
+        #expect(bytes > 4 * 500_000, "node \(node)")
+        let carriedOut = try await cluster.calls([Line.get("by \(node)")])
+        #expect(carriedOut.first?["reply"]?["found"]?.isTrue == true, "\(carriedOut)")
+      }
+    }
+  }
+
+  @Test(.timeLimit(.minutes(2)))
   func `more idle clients than there may be files do not keep a node from its log`() async throws {
     let directory = try TemporaryDirectory()
     let wrapper = directory.path + "/node"

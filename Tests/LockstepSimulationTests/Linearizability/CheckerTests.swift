@@ -20,6 +20,25 @@ struct CheckerTests {
     #expect(Set(LabelledHistories.verdicts.values) == [true, false])
   }
 
+  @Test("linearizability: texts are equal when their bytes are, and not when they only look the same")
+  func canonicalEquivalence() {
+    let (composed, decomposed) = ("\u{E9}", "e\u{301}")
+    for (read, isRight) in [(composed, true), (decomposed, false)] {
+      let histories: [[RegisterModel.Operation]] = [
+        [.put(composed), .get(.value(read))],
+        [.append(composed), .get(.value(read))],
+        [.put(composed), .append("x"), .get(.value(read + "x"))],
+        [.put(composed), .compareAndSet(expected: read, "y", .yes), .get(.value("y"))],
+      ]
+      for history in histories {
+        let timed = history.enumerated().map { place, operation in
+          Timed(operation, called: UInt64(2 * place), returned: UInt64(2 * place + 1))
+        }
+        #expect((Checker(timed).verdict() == .linearizable) == isRight, "\(history)")
+      }
+    }
+  }
+
   /// Every order that respects time, one after the other.
   private func bruteForce(_ operations: [Timed]) -> Bool {
     func extend(_ left: [Timed], _ state: [UInt8]?) -> Bool {
