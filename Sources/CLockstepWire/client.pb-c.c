@@ -772,6 +772,51 @@ void   lockstep__wire__v1__group_status__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__group_status__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   lockstep__wire__v1__install_status__init
+                     (Lockstep__Wire__V1__InstallStatus         *message)
+{
+  static const Lockstep__Wire__V1__InstallStatus init_value = LOCKSTEP__WIRE__V1__INSTALL_STATUS__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__install_status__get_packed_size
+                     (const Lockstep__Wire__V1__InstallStatus *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__install_status__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__install_status__pack
+                     (const Lockstep__Wire__V1__InstallStatus *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__install_status__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__install_status__pack_to_buffer
+                     (const Lockstep__Wire__V1__InstallStatus *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__install_status__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__InstallStatus *
+       lockstep__wire__v1__install_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__InstallStatus *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__install_status__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__install_status__free_unpacked
+                     (Lockstep__Wire__V1__InstallStatus *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__install_status__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   lockstep__wire__v1__snapshot_status__init
                      (Lockstep__Wire__V1__SnapshotStatus         *message)
 {
@@ -2471,7 +2516,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__counter_status__descriptor 
   (ProtobufCMessageInit) lockstep__wire__v1__counter_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_descriptors[20] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_descriptors[21] =
 {
   {
     "group",
@@ -2678,6 +2723,18 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_de
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "install",
+    18,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__GroupStatus, install),
+    &lockstep__wire__v1__install_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "learners",
     20,
     PROTOBUF_C_LABEL_REPEATED,
@@ -2717,30 +2774,31 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__group_status__field_de
 static const unsigned lockstep__wire__v1__group_status__field_indices_by_name[] = {
   7,   /* field[7] = applied_index */
   10,   /* field[10] = applied_timestamp */
-  19,   /* field[19] = awaiting_admission */
+  20,   /* field[20] = awaiting_admission */
   6,   /* field[6] = commit_index */
   11,   /* field[11] = digest */
   5,   /* field[5] = durable_index */
   9,   /* field[9] = durable_timestamp */
   16,   /* field[16] = first_index */
   0,   /* field[0] = group */
+  17,   /* field[17] = install */
   4,   /* field[4] = last_index */
   8,   /* field[8] = last_timestamp */
   3,   /* field[3] = leader */
-  17,   /* field[17] = learners */
+  18,   /* field[18] = learners */
   13,   /* field[13] = peers */
   1,   /* field[1] = role */
   14,   /* field[14] = snapshot */
   15,   /* field[15] = snapshot_under_way */
   2,   /* field[2] = term */
   12,   /* field[12] = voters */
-  18,   /* field[18] = waiting */
+  19,   /* field[19] = waiting */
 };
 static const ProtobufCIntRange lockstep__wire__v1__group_status__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 20, 17 },
-  { 0, 20 }
+  { 20, 18 },
+  { 0, 21 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__group_status__descriptor =
 {
@@ -2750,11 +2808,114 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__group_status__descriptor =
   "Lockstep__Wire__V1__GroupStatus",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__GroupStatus),
-  20,
+  21,
   lockstep__wire__v1__group_status__field_descriptors,
   lockstep__wire__v1__group_status__field_indices_by_name,
   2,  lockstep__wire__v1__group_status__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__group_status__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__install_status__field_descriptors[6] =
+{
+  {
+    "source",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__InstallStatus, source),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "index",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__InstallStatus, index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bytes",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__InstallStatus, bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "total_bytes",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__InstallStatus, total_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bytes_per_second",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__InstallStatus, bytes_per_second),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "waits_for",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__InstallStatus, waits_for),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__install_status__field_indices_by_name[] = {
+  2,   /* field[2] = bytes */
+  4,   /* field[4] = bytes_per_second */
+  1,   /* field[1] = index */
+  0,   /* field[0] = source */
+  3,   /* field[3] = total_bytes */
+  5,   /* field[5] = waits_for */
+};
+static const ProtobufCIntRange lockstep__wire__v1__install_status__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__install_status__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.InstallStatus",
+  "InstallStatus",
+  "Lockstep__Wire__V1__InstallStatus",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__InstallStatus),
+  6,
+  lockstep__wire__v1__install_status__field_descriptors,
+  lockstep__wire__v1__install_status__field_indices_by_name,
+  1,  lockstep__wire__v1__install_status__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__install_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor lockstep__wire__v1__snapshot_status__field_descriptors[3] =

@@ -57,8 +57,36 @@ package struct GroupReport: Sendable, Equatable {
   package var snapshot: SnapshotReport?
   /// The last entry of the one that is being written; 0: none is.
   package var snapshotUnderWay: UInt64 = 0
+  /// One is on its way to this node, which is behind its leader's log.
+  package var install: InstallReport?
 
   package init() {}
+}
+
+/// A snapshot on its way from another node.
+package struct InstallReport: Sendable, Equatable {
+  /// The node that it comes from, or is asked for it.
+  package var source: UInt64
+  /// The last entry that is in it; 0: not known yet.
+  package var index: UInt64 = 0
+  /// That have come.
+  package var bytes: UInt64 = 0
+  /// Of the file; 0: not known yet.
+  package var totalBytes: UInt64 = 0
+  package var bytesPerSecond: UInt64 = 0
+  /// Nil: it goes on.
+  package var waitsFor: String?
+
+  package init(source: UInt64) { self.source = source }
+
+  /// Of the file; nil: not known yet.
+  package var percent: UInt64? { totalBytes == 0 ? nil : min(bytes, totalBytes) * 100 / totalBytes }
+
+  /// At the present rate; nil: nobody knows.
+  package var secondsLeft: UInt64? {
+    guard totalBytes > 0, bytesPerSecond > 0 else { return nil }
+    return (totalBytes - min(bytes, totalBytes) + bytesPerSecond - 1) / bytesPerSecond
+  }
 }
 
 package struct SnapshotReport: Sendable, Equatable {

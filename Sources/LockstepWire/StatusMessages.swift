@@ -80,6 +80,7 @@ extension Codec {
       })
     message.snapshot = group.snapshot.map { memory.array([$0.packed()]) }
     message.snapshot_under_way = group.snapshotUnderWay
+    message.install = group.install.map { memory.array([$0.packed(memory)]) }
     return message
   }
 
@@ -135,7 +136,32 @@ extension Codec {
     }
     group.snapshot = packed.snapshot.map { SnapshotReport($0.pointee) }
     group.snapshotUnderWay = packed.snapshot_under_way
+    group.install = packed.install.map { InstallReport($0.pointee) }
     return group
+  }
+}
+
+extension InstallReport {
+  fileprivate func packed(_ memory: PackMemory) -> Lockstep__Wire__V1__InstallStatus {
+    var message = Lockstep__Wire__V1__InstallStatus()
+    lockstep__wire__v1__install_status__init(&message)
+    message.source = source
+    message.index = index
+    message.bytes = bytes
+    message.total_bytes = totalBytes
+    message.bytes_per_second = bytesPerSecond
+    message.waits_for = memory.bytes(Array((waitsFor ?? "").utf8))
+    return message
+  }
+
+  fileprivate init(_ message: Lockstep__Wire__V1__InstallStatus) {
+    self.init(source: message.source)
+    index = message.index
+    bytes = message.bytes
+    totalBytes = message.total_bytes
+    bytesPerSecond = message.bytes_per_second
+    let reason = String(decoding: message.waits_for.array, as: UTF8.self)
+    waitsFor = reason.isEmpty ? nil : reason
   }
 }
 

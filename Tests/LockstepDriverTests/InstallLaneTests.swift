@@ -53,6 +53,22 @@ struct InstallLaneTests {
       node.installs.jobs == [InstallJob(group: .first, atLeast: LogIndex(20), sources: [NodeID(3), NodeID(2)])])
   }
 
+  @Test("while one is on its way, the status says so, and not before")
+  func told() throws {
+    let node = try follower()
+    node.installs.progress = InstallProgress(
+      source: NodeID(3), index: nil, bytes: 5, totalBytes: 40, bytesPerSecond: 10, waitsFor: "the disk")
+    #expect(node.group.status().install == nil)
+    try hear(node, previous: EntryID(term: Term(3), index: LogIndex(20)), needs: true)
+    settle(node)
+    var expected = InstallReport(source: 3)
+    (expected.bytes, expected.totalBytes, expected.bytesPerSecond, expected.waitsFor) = (5, 40, 10, "the disk")
+    #expect(node.group.status().install == expected && expected.percent == 12 && expected.secondsLeft == 4)
+    node.node.installFinished(result(25))
+    settle(node)
+    #expect(node.group.status().install == nil)
+  }
+
   @Test("what has arrived takes the place of log and state; the disk is told, and then it is a snapshot like any other")
   func installs() throws {
     let node = try follower()

@@ -226,7 +226,8 @@ final class InstallJournal: InstallQueue {
   func begin(_ job: InstallJob) { jobs.append(job) }
   func cancel(_ group: GroupID) { cancelled += 1 }
   func settle(_ group: GroupID, at index: LogIndex, isOfUse: Bool) { settled.append((index, isOfUse)) }
-  func progress(of group: GroupID) -> InstallProgress? { nil }
+  var progress: InstallProgress?
+  func progress(of group: GroupID) -> InstallProgress? { progress }
 }
 
 /// One node with a disk and links that do as they are told.

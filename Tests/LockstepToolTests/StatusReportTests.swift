@@ -113,6 +113,23 @@ struct StatusReportTests {
     #expect(lines[3] == "leader: unknown")
   }
 
+  @Test("a snapshot on its way is told: from whom, how far, how fast, how long yet, or what it waits for")
+  func install() {
+    var install = InstallReport(source: 2)
+    #expect(StatusTable.text(install) == "receives a snapshot from node 2, 0 KiB a second")
+    (install.index, install.bytes, install.totalBytes, install.bytesPerSecond) = (700, 30 << 20, 120 << 20, 20 << 20)
+    var group = group("follower", last: 3, at: 5)
+    group.install = install
+    let report = StatusReport([answer(3, group)])
+    let told = "node 3 receives the snapshot of entry 700 from node 2, 25 % of 120 MiB, 20 MiB a second, 5 s left"
+    #expect(StatusTable(report, isColoured: false).text.split(separator: "\n").contains(Substring(told)))
+    let json = report.json["nodes"]?[0]?["install"]
+    #expect(json?["percent"] == 25 && json?["secondsLeft"] == 5 && json?["waitsFor"] == .null && json?["index"] == 700)
+    install.waitsFor = "a connection to node 2"
+    #expect(StatusTable.text(install).hasSuffix("25 % of 120 MiB, waits for: a connection to node 2"))
+    #expect(StatusReport([answer(3, self.group("leader", last: 3, at: 5))]).json["nodes"]?[0]?["install"] == .null)
+  }
+
   @Test("colours only when asked for")
   func colours() {
     let report = StatusReport([answer(1, group("leader", last: 3, at: 5))])

@@ -185,6 +185,11 @@ struct Sample: Sendable, CustomTestStringConvertible {
     (group.commitIndex, group.appliedIndex, group.lastTimestamp, group.durableTimestamp) = (7, 6, 5, 4)
     (group.appliedTimestamp, group.digest, group.voters) = (3, .max, [1, 2, 300])
     group.peers = [PeerReport(node: 2, matchIndex: 5, state: .replicating, isConnected: true)]
+    var install = InstallReport(source: 2)
+    (install.index, install.bytes, install.totalBytes, install.bytesPerSecond) = (9, 8, .max, 7)
+    install.waitsFor = "the disk \u{1F4BE}"
+    (group.install, group.snapshotUnderWay) = (install, 6)
+    group.snapshot = SnapshotReport(index: 5, term: 4, bytes: 3)
     status.groups = [group, GroupReport()]
     status.stages = [
       StageFigures(name: "sync", count: 3, totalNanoseconds: .max, maximumNanoseconds: 300),

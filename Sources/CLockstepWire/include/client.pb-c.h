@@ -32,6 +32,7 @@ typedef struct Lockstep__Wire__V1__RefusalStatus Lockstep__Wire__V1__RefusalStat
 typedef struct Lockstep__Wire__V1__StageStatus Lockstep__Wire__V1__StageStatus;
 typedef struct Lockstep__Wire__V1__CounterStatus Lockstep__Wire__V1__CounterStatus;
 typedef struct Lockstep__Wire__V1__GroupStatus Lockstep__Wire__V1__GroupStatus;
+typedef struct Lockstep__Wire__V1__InstallStatus Lockstep__Wire__V1__InstallStatus;
 typedef struct Lockstep__Wire__V1__SnapshotStatus Lockstep__Wire__V1__SnapshotStatus;
 typedef struct Lockstep__Wire__V1__SnapshotRequest Lockstep__Wire__V1__SnapshotRequest;
 typedef struct Lockstep__Wire__V1__SnapshotReply Lockstep__Wire__V1__SnapshotReply;
@@ -495,10 +496,44 @@ struct  Lockstep__Wire__V1__GroupStatus
    * the last entry of the one that is being written; 0: none is
    */
   uint64_t snapshot_under_way;
+  /*
+   * a snapshot is on its way to this node
+   */
+  Lockstep__Wire__V1__InstallStatus *install;
 };
 #define LOCKSTEP__WIRE__V1__GROUP_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__group_status__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, NULL, 0, 0,NULL, 0,NULL, 0, 0 }
+    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, NULL, 0, 0,NULL, 0,NULL, 0, 0, NULL }
+
+
+struct  Lockstep__Wire__V1__InstallStatus
+{
+  ProtobufCMessage base;
+  /*
+   * the node that it comes from, or is asked for it
+   */
+  uint64_t source;
+  /*
+   * the last entry that is in it; 0: not known yet
+   */
+  uint64_t index;
+  /*
+   * that have come
+   */
+  uint64_t bytes;
+  /*
+   * of the file; 0: not known yet
+   */
+  uint64_t total_bytes;
+  uint64_t bytes_per_second;
+  /*
+   * UTF-8; empty: it goes on
+   */
+  ProtobufCBinaryData waits_for;
+};
+#define LOCKSTEP__WIRE__V1__INSTALL_STATUS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__install_status__descriptor) \
+    , 0, 0, 0, 0, 0, {0,NULL} }
 
 
 struct  Lockstep__Wire__V1__SnapshotStatus
@@ -896,6 +931,25 @@ Lockstep__Wire__V1__GroupStatus *
 void   lockstep__wire__v1__group_status__free_unpacked
                      (Lockstep__Wire__V1__GroupStatus *message,
                       ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__InstallStatus methods */
+void   lockstep__wire__v1__install_status__init
+                     (Lockstep__Wire__V1__InstallStatus         *message);
+size_t lockstep__wire__v1__install_status__get_packed_size
+                     (const Lockstep__Wire__V1__InstallStatus   *message);
+size_t lockstep__wire__v1__install_status__pack
+                     (const Lockstep__Wire__V1__InstallStatus   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__install_status__pack_to_buffer
+                     (const Lockstep__Wire__V1__InstallStatus   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__InstallStatus *
+       lockstep__wire__v1__install_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__install_status__free_unpacked
+                     (Lockstep__Wire__V1__InstallStatus *message,
+                      ProtobufCAllocator *allocator);
 /* Lockstep__Wire__V1__SnapshotStatus methods */
 void   lockstep__wire__v1__snapshot_status__init
                      (Lockstep__Wire__V1__SnapshotStatus         *message);
@@ -1025,6 +1079,9 @@ typedef void (*Lockstep__Wire__V1__CounterStatus_Closure)
 typedef void (*Lockstep__Wire__V1__GroupStatus_Closure)
                  (const Lockstep__Wire__V1__GroupStatus *message,
                   void *closure_data);
+typedef void (*Lockstep__Wire__V1__InstallStatus_Closure)
+                 (const Lockstep__Wire__V1__InstallStatus *message,
+                  void *closure_data);
 typedef void (*Lockstep__Wire__V1__SnapshotStatus_Closure)
                  (const Lockstep__Wire__V1__SnapshotStatus *message,
                   void *closure_data);
@@ -1063,6 +1120,7 @@ extern const ProtobufCMessageDescriptor lockstep__wire__v1__refusal_status__desc
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__stage_status__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__counter_status__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__group_status__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__install_status__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_status__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_request__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__snapshot_reply__descriptor;

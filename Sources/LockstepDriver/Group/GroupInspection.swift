@@ -75,11 +75,23 @@ extension Group {
       SnapshotReport(index: $0.last.index.rawValue, term: $0.last.term.rawValue, bytes: UInt64($0.fileBytes))
     }
     status.snapshotUnderWay = snapshot.underWay?.rawValue ?? 0
+    status.install = install.progress.map(InstallReport.init)
     return status
   }
 
   private func timestamp(at index: LogIndex) -> UInt64 {
     if index == progress.applied { return progress.time }
     return log.timestamp(at: index) ?? 0
+  }
+}
+
+extension InstallReport {
+  fileprivate init(_ progress: InstallProgress) {
+    self.init(source: progress.source.rawValue)
+    index = progress.index?.rawValue ?? 0
+    bytes = UInt64(progress.bytes)
+    totalBytes = UInt64(progress.totalBytes)
+    bytesPerSecond = UInt64(progress.bytesPerSecond)
+    waitsFor = progress.waitsFor
   }
 }

@@ -136,12 +136,23 @@ extension StatusReport.Row {
           .object(["index": .init($0.index), "term": .init($0.term), "bytes": .init($0.bytes)])
         } ?? .null),
       .init(key: "snapshotUnderWay", value: known(group.snapshotUnderWay)),
+      .init(key: "install", value: group.install.map(json) ?? .null),
       .init(key: "digest", value: .init(hexadecimal(group.digest))),
       .init(key: "voters", value: .array(group.voters.map { JSONValue($0) })),
       .init(key: "learners", value: .array(group.learners.map { JSONValue($0) })),
       .init(key: "kind", value: group.kind(of: status?.node ?? 0).map { .init($0) } ?? .null),
       .init(key: "peers", value: .array(group.peers.map(json))),
     ]
+  }
+
+  private func json(_ install: InstallReport) -> JSONValue {
+    .object([
+      "source": .init(install.source), "index": known(install.index), "bytes": .init(install.bytes),
+      "totalBytes": known(install.totalBytes), "bytesPerSecond": .init(install.bytesPerSecond),
+      "percent": install.percent.map { .init($0) } ?? .null,
+      "secondsLeft": install.secondsLeft.map { .init($0) } ?? .null,
+      "waitsFor": install.waitsFor.map { .init($0) } ?? .null,
+    ])
   }
 
   /// Since the node started; `lockstep bench --explain` sets two of these in relation.

@@ -33,6 +33,10 @@ struct StatusTable {
       while line.last == " " { line.removeLast() }
       result += paint(line, position == 0 ? nil : answered[position - 1]) + "\n"
     }
+    for row in answered {
+      guard let install = row.group?.install else { continue }
+      result += "node \(row.status?.node ?? 0) \(Self.text(install))\n"
+    }
     for row in report.rows where row.status == nil {
       let line = "\(row.endpoint): unreachable: \(row.error ?? "no answer")"
       result += (isColoured ? "\u{1b}[31m\(line)\u{1b}[0m" : line) + "\n"
@@ -62,6 +66,23 @@ struct StatusTable {
   static func text(_ lag: StatusReport.Lag) -> String {
     guard let entries = lag.entries else { return unknown }
     return "\(entries) (\(lag.milliseconds.map { "\($0) ms" } ?? unknown))"
+  }
+
+  static func text(_ install: InstallReport) -> String {
+    let which = install.index == 0 ? "a snapshot" : "the snapshot of entry \(install.index)"
+    var parts = ["receives \(which) from node \(install.source)"]
+    if let percent = install.percent { parts.append("\(percent) % of \(text(mebibytes: install.totalBytes))") }
+    if let reason = install.waitsFor {
+      parts.append("waits for: \(reason)")
+    } else {
+      parts.append("\(text(mebibytes: install.bytesPerSecond)) a second")
+      if let seconds = install.secondsLeft { parts.append("\(seconds) s left") }
+    }
+    return parts.joined(separator: ", ")
+  }
+
+  private static func text(mebibytes bytes: UInt64) -> String {
+    bytes >= 10 << 20 ? "\(bytes >> 20) MiB" : "\(bytes >> 10) KiB"
   }
 
   private func paint(_ line: String, _ row: StatusReport.Row?) -> String {
