@@ -15,6 +15,8 @@ package struct RecoveredGroup: Sendable {
   package let configurations: [RecoveredConfiguration]
   /// The latest entries, without a gap up to the last.
   package let tail: [EntryBlock]
+  /// Committed up to here, at least, by what others acknowledged to this node while it led. Not beyond the last entry.
+  package let acknowledged: LogIndex
 }
 
 extension DurableLog {
@@ -27,6 +29,7 @@ extension DurableLog {
     let end = try replay.run()
     try Repair(files: files, replay: replay, end: end).run()
     let log = try DurableLog(directory, replay: replay, end: end, options: options)
+    let acknowledged = try directory.acknowledged()
     var groups: [RecoveredGroup] = []
     for ledger in replay.book.ledgers {
       groups.append(
@@ -34,7 +37,8 @@ extension DurableLog {
           group: ledger.group, hardState: ledger.tail.hardState, base: ledger.base, last: ledger.tail.last,
           lastChain: ledger.tail.lastChain, terms: ledger.termsBehindBase,
           configurations: replay.configurations.filter { $0.group == ledger.group }.map(\.found),
-          tail: try log.tail(of: ledger, maximumBytes: options.recoveredBytes)))
+          tail: try log.tail(of: ledger, maximumBytes: options.recoveredBytes),
+          acknowledged: ledger.committed(by: acknowledged)))
     }
     return (log, groups, replay.report)
   }
@@ -49,6 +53,22 @@ extension DurableLog {
 }
 
 extension GroupLedger {
+  /// How far what was noted of others shows that this very log is committed.
+  ///
+  /// Noted is only what this node had committed while it led (PeerMemory): entry `index`, in term `term` or before. That
+  /// stays true whatever becomes of the disks by which it was found out: when one of them is replaced, its promise is
+  /// forgotten, and what it helped to commit is committed all the same (Replica+Replacement, 3). A disk of this node that
+  /// was replaced has left nothing here, as the note is read with the disk's id.
+  ///
+  /// Whether this log has those entries, its last one says: if that is of the term of the note, or a later one, its leader
+  /// had them (Leader Completeness, Raft figure 3), and so has this log, as far as it goes (Log Matching). It does not
+  /// matter whether it begins behind a snapshot, as its base is an entry as well. The term beside the log does not say it:
+  /// an older copy of the log takes over later terms with its next vote, and may end with entries that were replaced.
+  func committed(by noted: [Acknowledged]) -> LogIndex {
+    let proven = noted.filter { $0.group == group && $0.term <= tail.last.term }
+    return min(tail.last.index, proven.map(\.index).max() ?? .zero)
+  }
+
   /// The earliest point with at most so much log behind it, as far as one segment's offsets tell.
   func tailStart(maximumBytes: Int) -> LogIndex? {
     guard let final = points.last else { return nil }

@@ -68,6 +68,35 @@ struct RestartTests {
     try #require(node.isLeader)
   }
 
+  @Test("restart: what others had acknowledged to this node is committed, though the log does not say so yet")
+  func acknowledged() throws {
+    let directory = Directory()
+    func open() throws -> (NodeDirectory, DurableLog, [RecoveredGroup]) {
+      let place = try NodeDirectory.open(
+        disk: PosixDisk(), path: directory.path, cluster: testCluster, node: NodeID(1),
+        members: [1, 2, 3].map { DiskIdentity.Member(node: NodeID($0), address: "127.0.0.1:\($0)") },
+        newDiskID: { [UInt8](repeating: 9, count: 16) }, options: options)
+      let opened = try DurableLog.open(place, options: options)
+      return (place, opened.log, opened.groups)
+    }
+    var entries = EntryBlock(
+      first: LogIndex(1), previousChain: Checksum.chainOrigin(cluster: testCluster, group: GroupID.first.rawValue))
+    for time in 1...5 as ClosedRange<UInt64> { entries.append(term: Term(3), kind: .noOperation, timestamp: time) }
+    let (place, log, _) = try open()
+    try log.append([LogWrite(group: .first, hardState: HardState(term: Term(3), vote: NodeID(1)), entries: entries)])
+    try place.store(acknowledged: [Acknowledged(node: NodeID(3), group: .first, term: Term(3), index: LogIndex(4))])
+    try log.close()
+    place.close()
+    let (again, opened, groups) = try open()
+    // Unsafe: all of this test happens on one thread.
+    nonisolated(unsafe) let sent = opened
+    let worker = DiskWorker(log: sent)
+    let node = try TestNode(configuration(1, of: 3), recovered: groups, worker: worker)
+    #expect(node.node.inspect(.first)?.hardState.commit == LogIndex(4))
+    try worker.close()
+    again.close()
+  }
+
   @Test("restart: the machine is made again from the disk, in pieces, once each, and time goes on from there")
   func pieces() throws {
     let directory = Directory()

@@ -62,4 +62,26 @@ struct AcknowledgementFileTests {
       }
     }
   }
+
+  @Test("what was acknowledged is committed as far as the log has it, unless its last entry is of an earlier term")
+  func committed() throws {
+    let cases: [[UInt64]] = [[4, 3, 3], [3, 3, 3], [4, 99, 6], [5, 3, 0], [6, 3, 0]]
+    for values in cases {
+      let (term, index, found) = (values[0], values[1], values[2])
+      let node = Fixture()
+      try node.open()
+      try node.append(6, term: 4)
+      // An older copy of the log that has voted since: it may still have what was replaced in term 5.
+      try node.append([Fixture.write(1, term: 6, vote: 2)])
+      try node.directory?.store(acknowledged: [
+        Acknowledged(node: NodeID(2), group: .first, term: Term(2), index: LogIndex(0)),
+        Acknowledged(node: NodeID(2), group: GroupID(2), term: Term(1), index: LogIndex(5)),
+        Acknowledged(node: NodeID(3), group: .first, term: Term(term), index: LogIndex(index)),
+      ])
+      node.disk.restart()
+      try node.open()
+      #expect(node.recovered.map(\.acknowledged) == [LogIndex(found)], "entry \(index) of term \(term)")
+      #expect(node.recovered.map(\.hardState.commit) == [.zero])
+    }
+  }
 }

@@ -12,9 +12,9 @@ extension Replica {
     for entry in recovered?.configurations ?? [] {
       configurations.append((entry.id.index, try Codec.members(from: entry.payload)))
     }
-    // What is in a snapshot is committed, and the commit index on the disk is a hint.
+    // The commit index beside the log is a hint. What is in a snapshot is committed, and so is what was acknowledged.
     var hardState = recovered?.hardState ?? HardState()
-    hardState.commit = max(hardState.commit, applied)
+    hardState.commit = max(hardState.commit, applied, recovered?.acknowledged ?? .zero)
     self.init(
       Replica.Configuration(
         id: configuration.id, members: members, preferredLeader: configuration.preferredLeader,

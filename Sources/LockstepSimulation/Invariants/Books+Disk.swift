@@ -103,8 +103,8 @@ extension Books {
     return (Indexed(base: base.last.index, committedEntries(through: arrived.index)), state)
   }
 
-  /// It has started again, with this on its disk.
-  func recovered(_ place: Int, _ node: Node, entries: () -> [Entry]) {
+  /// It has started again, with this on its disk. `noted`: what others have acknowledged, as its disk has that.
+  func recovered(_ place: Int, _ node: Node, noted: [Acknowledged], entries: () -> [Entry]) {
     guard let state = node.inspect(group) else { return }
     if let disk = node.configuration.disk { began(place, disk: disk) }
     let found = Entry(term: state.last.term, chain: state.lastChain)
@@ -117,8 +117,11 @@ extension Books {
     candidates += candidates.compactMap { completed($0.log, $0.state, place) }
     let match = candidates.last {
       var expected = $0.state
-      // What a snapshot holds is committed, whatever the hint beside the log says.
+      // What a snapshot holds, or others have acknowledged, is committed, whatever the hint beside the log says.
       expected.commit = max(expected.commit, state.applied)
+      for one in noted where one.group == group && one.term <= ($0.log.lastElement ?? found).term {
+        expected.commit = max(expected.commit, min(one.index, $0.log.last))
+      }
       return $0.log.last == state.last.index && ($0.log.lastElement ?? found) == found && expected == state.hardState
     }
     check(

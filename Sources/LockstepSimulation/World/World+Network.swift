@@ -184,6 +184,8 @@ extension World {
           match.node, group: group, term: known.term, match: match.index, commit: known.commit) || isNews
     }
     guard isNews else { return }
+    // The process may die in this write: who keeps the books learns first what is called committed here.
+    books.look(at: place, node)
     do throws(StorageError) { try simulated.directory?.store(acknowledged: simulated.memory.acknowledged) } catch {
       tell("node \(place + 1) cannot store what others have acknowledged: \(error)")
     }

@@ -29,23 +29,25 @@ package struct InstallRecovery {
     let known = recovered?.base.id.index ?? .zero
     if base.id.index > known, try !log.goesOn(behind: base, of: group) {
       _ = try file.verify()
-      result = try begin(behind: base, of: group, recovered?.hardState ?? HardState(), term: max(term, base.id.term))
+      result = try begin(behind: base, of: group, recovered, term: max(term, base.id.term))
       notice("the log begins behind entry \(base.id.index): a snapshot had arrived when the node ended")
     }
     try store.settle(group) { $0 == base.id.index && $0 >= known }
     return result
   }
 
-  /// In a later term than any that this node knows it has not voted.
+  /// In a later term than any that this node knows it has not voted. What others had acknowledged is committed as before;
+  /// of that, too, this log has nothing behind its base, and all before it is committed anyhow.
   private func begin(
-    behind base: LogBase, of group: GroupID, _ state: HardState, term: Term
+    behind base: LogBase, of group: GroupID, _ recovered: RecoveredGroup?, term: Term
   ) throws(StorageError) -> RecoveredGroup {
+    let state = recovered?.hardState ?? HardState()
     var hardState = state
     if term > state.term { (hardState.term, hardState.vote) = (term, nil) }
     hardState.commit = max(state.commit, base.id.index)
     try log.append([LogWrite(group: group, hardState: hardState, base: base)])
     return RecoveredGroup(
       group: group, hardState: hardState, base: base, last: base.id, lastChain: base.chain, terms: [],
-      configurations: [], tail: [])
+      configurations: [], tail: [], acknowledged: min(recovered?.acknowledged ?? .zero, base.id.index))
   }
 }

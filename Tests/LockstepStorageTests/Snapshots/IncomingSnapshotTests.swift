@@ -128,6 +128,23 @@ struct IncomingSnapshotTests {
     #expect(receiver.fixture.disk[path] == foreign.disk[SnapshotBench.path(Receiver.index)])
   }
 
+  @Test("what others had acknowledged is committed as far as the log reaches, where it begins behind a snapshot too")
+  func acknowledged() throws {
+    for (term, index, found) in [(1, 4, [4, 4]), (1, 99, [5, 20]), (9, 4, [0, 0])] as [(UInt64, UInt64, [UInt64])] {
+      let receiver = try Receiver()
+      try receiver.fixture.open()
+      try receiver.fixture.append(5)
+      try receiver.fixture.directory?.store(acknowledged: [
+        Acknowledged(node: NodeID(2), group: .first, term: Term(term), index: LogIndex(index))
+      ])
+      try receiver.arrive()
+      receiver.fixture.disk.restart()
+      let groups = [try receiver.start().group, try receiver.start().group]
+      #expect(groups.map { $0?.acknowledged } == found.map { LogIndex($0) }, "entry \(index) of term \(term)")
+      #expect(groups.allSatisfy { $0?.hardState.commit == LogIndex(Receiver.index) })
+    }
+  }
+
   @Test("a bit that changed on the way, or on the disk, is found before it arrives", arguments: 0..<40)
   func damaged(place: Int) throws {
     let receiver = try Receiver()
