@@ -43,6 +43,7 @@ package final class DiskWorker {
   /// Called after each batch of jobs: makes room ahead of the log, in step with what it uses.
   package func keepPace() throws(StorageError) {
     let used = noteRoom()
+    if log.isMarkDue { try log.markSynced() }
     // A file that goes becomes the next segment, most of the time: that saves the disk more than it costs.
     if log.hasSurplus { try log.dropOldestSegment() }
     guard !isPrepared, log.room < Self.ampleRoom else { return }
@@ -59,6 +60,7 @@ package final class DiskWorker {
   /// there is more of this to do.
   package func rest() throws(StorageError) -> Bool {
     try log.seal()
+    try log.markSynced()
     _ = noteRoom()
     if log.hasSurplus {
       try log.dropOldestSegment()

@@ -28,6 +28,8 @@ package final class DurableLog {
   private var sequence: UInt64
   private var link: UInt64
   private var isSealed: Bool
+  /// Behind `sequence`, or at it: only what is synced is noted.
+  private var mark: SyncedMark
 
   init(_ directory: NodeDirectory, replay: LogReplay, end: LogEnd, options: LogOptions) throws(StorageError) {
     self.directory = directory
@@ -47,6 +49,7 @@ package final class DurableLog {
     sequence = replay.sequence
     link = replay.link
     isSealed = true
+    mark = replay.mark
     let number = end.position.segment + 1
     if let prepared = end.next {
       next = try SegmentMaker(files: files, number: number, existing: prepared.size)
@@ -91,6 +94,20 @@ package final class DurableLog {
         try buffer.write(RecordHeader.size, to: file, at: position.offset, extent: extent)
       }
       isSealed = true
+    }
+  }
+
+  /// Whether so much was synced since that was last noted that it should not wait for an idle moment.
+  package var isMarkDue: Bool { failure == nil && mark.isDue(at: sequence) }
+
+  /// Notes beside the log how far it is synced, without a sync of its own; see SyncedMark. On a full disk it does not, which
+  /// is no harm to the log: less is known.
+  package func markSynced() throws(StorageError) {
+    if let failure { throw .stopped("\(failure)") }
+    try stopping { () throws(StorageError) in
+      do throws(StorageError) { try mark.note(sequence, link: link) } catch {
+        guard case .outOfSpace = error else { throw error }
+      }
     }
   }
 
@@ -176,6 +193,7 @@ package final class DurableLog {
     defer {
       file.close()
       next.close()
+      mark.close()
       failure = failure ?? .stopped("it was closed")
     }
     guard failure == nil else { return }

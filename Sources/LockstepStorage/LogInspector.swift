@@ -58,7 +58,7 @@ package final class LogInspector {
   }
 
   func replay(_ body: (Record) -> Void) throws(StorageError) -> (LogReplay, LogEnd) {
-    let replay = LogReplay(files: files, spacing: LogOptions().indexSpacing)
+    let replay = try LogReplay(files: files, spacing: LogOptions().indexSpacing)
     let end = try replay.run { reader, header, parts throws(StorageError) in
       var batches: [Batch] = []
       for part in parts { batches.append(try Self.batch(part, reader, header)) }

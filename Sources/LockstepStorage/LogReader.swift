@@ -69,7 +69,7 @@ final class LogReader {
             return goesOn
           }
         case .end: break walk
-        case .seal, .identity, .acknowledgements, .snapshot, .chunk, .snapshotEnd:
+        case .seal, .identity, .acknowledgements, .snapshot, .chunk, .snapshotEnd, .synced:
           throw reader.damaged(at: position.offset, "no record of a log")
         }
         position.offset += header.length

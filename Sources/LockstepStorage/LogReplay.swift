@@ -57,11 +57,14 @@ final class LogReplay {
   /// Of the record read last.
   private(set) var sequence: UInt64 = 0
   private(set) var link: UInt64 = 0
+  /// What another file says of how far the log was synced.
+  private(set) var mark: SyncedMark
   /// No segment was read yet.
   private var isFirstThere = true
 
-  init(files: LogFiles, spacing: Int) {
+  init(files: LogFiles, spacing: Int) throws(StorageError) {
     self.files = files
+    mark = try SyncedMark(files: files)
     self.spacing = spacing
     reader = LogReader(files: files)
     book = LedgerBook(cluster: files.identity.cluster)
@@ -124,6 +127,14 @@ final class LogReplay {
     if let stop = files.identity.cleanStop, stop.sequence == sequence, stop.link != link {
       throw reader.damaged(
         at: header.offset, "record \(sequence) is not the one with which the log ended when its node last stopped")
+    }
+    if let last = mark.last, last.sequence == sequence, last.link != link {
+      throw reader.damaged(
+        at: header.offset,
+        """
+        record \(sequence) is not the one that was synced here, as \(SyncedMark.name) has noted: the log is that of another \
+        time; start the node with its latest directory, or, if that is gone, on an empty one with --replace-disk
+        """)
     }
     report.records += 1
   }

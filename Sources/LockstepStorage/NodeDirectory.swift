@@ -8,6 +8,7 @@ package import LockstepWire
 //   DIR/identity         last, by rename: with it the node exists
 //   DIR/log-…            the further segments of the log
 //   DIR/snapshot-…       the state as of an entry; see SnapshotFormat
+//   DIR/synced           how far the log was synced, once there was something to note; see SyncedMark
 //   DIR/acknowledged     when others have acknowledged something to this node; see AcknowledgementFile
 //
 // A crash before the identity is there leaves a lock, a log without a batch, files that end in .new: they are removed
@@ -239,7 +240,9 @@ package final class NodeDirectory {
     let harmless = [lockName, "lost+found"]
     var remains: [String] = []
     for name in names where !isUnfinished(name) && !harmless.contains(name) {
-      let isNodes = name.hasPrefix("log-") || SnapshotName(name) != nil || name == AcknowledgementFile.name
+      let isNodes =
+        name.hasPrefix("log-") || SnapshotName(name) != nil || name == AcknowledgementFile.name
+        || name == SyncedMark.name
       guard isNodes else {
         throw .refused(
           path: "\(path)/\(name)",

@@ -1,11 +1,11 @@
 internal import LockstepWire
 
-// A record, as it stands in the files of the log, in the identity file and in snapshots. All numbers are little-endian.
+// A record, as it stands in all files of a directory but the lock. All numbers are little-endian.
 //
 //      0  u32  "LKR1"                   the format and its version
 //      4  u8×4 kind, four times         codes that differ in at least four bits each
 //      8  u64  sequence                 of a record: one more than that of the record before, through all segments;
-//                                       of a seal: that of the record before
+//                                       of a seal: that of the record before; of a mark (synced): that of a record
 //     16  u64  offset                   where in its file the record stands: a misdirected write is not believed
 //     24  u32  length of the body
 //     28  u32  0
@@ -31,6 +31,7 @@ package enum RecordKind: UInt8, Sendable {
   case snapshot = 0x33
   case chunk = 0xcc
   case snapshotEnd = 0x55
+  case synced = 0xaa
 }
 
 struct RecordHeader: Equatable {

@@ -25,7 +25,7 @@ extension DurableLog {
     _ directory: NodeDirectory, options: LogOptions = LogOptions()
   ) throws(StorageError) -> (log: DurableLog, groups: [RecoveredGroup], report: RecoveryReport) {
     let files = directory.files
-    let replay = LogReplay(files: files, spacing: options.indexSpacing)
+    let replay = try LogReplay(files: files, spacing: options.indexSpacing)
     let end = try replay.run()
     try Repair(files: files, replay: replay, end: end).run()
     let log = try DurableLog(directory, replay: replay, end: end, options: options)

@@ -31,8 +31,12 @@ internal import LockstepWire
 // there is damage, seal or not, and so is another record in its place. It is not taken back at the next start, which can
 // therefore not crash between the two: records are only added, and what was synced once stays below any later end.
 //
-// Not to be told apart: a batch that was synced, with neither batch nor seal behind it, that rots before a clean stop. A
-// seal lies in the block behind the batch, or in the same one, and what takes both leaves the same bytes.
+// Between two stops another file notes, in idle moments and every thousand records, how far the log is synced
+// (SyncedMark). That is no promise, as nobody waits for that file, but what it says is true: what is missing up to there
+// is damage as well, or an older copy of the log beside an identity that has gone on.
+//
+// Not to be told apart: a batch that was synced and not noted, with neither batch nor seal behind it, that rots before a
+// clean stop. A seal lies in the block behind the batch, or in the same one, and what takes both leaves the same bytes.
 
 /// The end of the log, and what must be done before it is written to again.
 struct LogEnd {
@@ -67,6 +71,15 @@ struct TailFinder {
         """
         record \(replay.sequence &+ 1) belongs here and is no longer whole: when the node last stopped, its log ended with \
         record \(stop.sequence), before byte \(stop.offset) of \(LogFiles.name(stop.segment))
+        """)
+    }
+    if let noted = replay.mark.last, replay.sequence < noted.sequence {
+      throw reader.damaged(
+        at: position.offset,
+        """
+        record \(replay.sequence &+ 1) belongs here and is not there, or no longer whole: the log was synced up to record \
+        \(noted.sequence), as \(SyncedMark.name) has noted; it is an older copy, or its disk has lost what it had synced: \
+        start the node with its latest directory, or, if that is gone, on an empty one with --replace-disk
         """)
     }
     let here = try [UInt8](bytes(reader, at: position.offset))

@@ -102,6 +102,51 @@ extension EndToEndTests {
   }
 
   @Test(.timeLimit(.minutes(2)))
+  func `a log put back beside its identity after a kill is refused, also when the node is away that knows better`()
+    async throws
+  {
+    let directory = try TemporaryDirectory()
+    let base = try Ports.freeBase()
+    let (data, copy) = (directory.path + "/2", directory.path + "/copy")
+    try await Cluster.with(directory.path, base: base, ["--no-restart"]) { cluster in
+      #expect(try await cluster.put("a", "old").isOK)
+      try await cluster.waitForEqualNodes()
+      #expect(try await Program("/bin/cp", ["-a", data, copy]).waitForExit() == 0)
+      try cluster.signal(SIGKILL, node: 3)
+      _ = try await cluster.waitForExit(of: 3)
+      #expect(try await cluster.put("a", "new").isOK)
+      // What is noted from now on is of an entry that the copy does not have.
+      let noted = Files.read(data + "/synced")
+      #expect(try await cluster.put("a", "newer").isOK)
+      try await wait(upTo: .seconds(20), "node 2 notes how far its log is synced") {
+        Files.read(data + "/synced") != noted
+      }
+      try cluster.signal(SIGKILL, node: 2)
+      _ = try await cluster.waitForExit(of: 2)
+    }
+    func moveLog(from: String, to: String) {
+      for name in Files.names(from) where name.hasPrefix("log-") {
+        #expect(rename(from + "/" + name, to + "/" + name) == 0)
+      }
+    }
+    let latest = directory.path + "/latest"
+    #expect(mkdir(latest, 0o700) == 0)
+    moveLog(from: data, to: latest)
+    moveLog(from: copy, to: data)
+    let node = try await Finished.run(Self.node(2, dir: data, base: base))
+    #expect(node.code == 13 && node.errors.contains("it is an older copy"), "\(node.errors)")
+    let verified = try await Finished.run(["log", "verify", data])
+    #expect(verified.code == 1 && verified.errors.contains("it is an older copy"), "\(verified.errors)")
+    moveLog(from: data, to: copy)
+    moveLog(from: latest, to: data)
+    try await Cluster.with(directory.path, base: base) { cluster in
+      let read = try await cluster.get("a")
+      #expect(read["reply"]?["value"] == "newer", "\(read.text())")
+      #expect(cluster.exits == [])
+    }
+  }
+
+  @Test(.timeLimit(.minutes(2)))
   func `a flipped byte in a stopped node's log is named, and the others go on without it`() async throws {
     let directory = try TemporaryDirectory()
     let base = try Ports.freeBase()

@@ -14,15 +14,18 @@ struct CrashPointTests {
       Fixture.write(2, term: 4, vote: 1, node.entries(2, from: 1, terms: [3, 4])),
     ])
     try node.log?.seal()
+    try node.log?.markSynced()
     _ = try node.log?.prepareNextSegment(maximumBytes: 1024)
     try node.append([Fixture.write(1, term: 2, node.entries(1, from: 2, terms: [2, 2]))])
     _ = try node.log?.prepareNextSegment(maximumBytes: 1024)
     for _ in 0..<4 { try node.append(4, term: 2) }
     try node.log?.seal()
+    try node.log?.markSynced()
     // Larger than a segment.
     try node.append(8, term: 2, size: 400)
     try node.appendBase(3)
     try node.append(1, term: 3)
+    try node.log?.markSynced()
     // The oldest files go: one becomes the next segment, the others are removed.
     let last = try #require(node.model[1]).ids.count
     try node.append([Fixture.write(2, term: 5), Fixture.write(1, term: 3)])
@@ -32,6 +35,7 @@ struct CrashPointTests {
     for _ in 0..<6 {
       _ = try node.log?.prepareNextSegment(maximumBytes: 700, inHaste: true)
       try node.append(4, term: 3)
+      try node.log?.markSynced()
     }
     try node.close()
   }

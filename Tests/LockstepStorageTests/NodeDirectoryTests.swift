@@ -137,9 +137,12 @@ struct NodeDirectoryTests {
     let node = Fixture(disk, first: 1024)
     try node.open()
     try node.append(1)
+    try node.log?.markSynced()
     try node.close()
     disk.erase("/node/identity")
     #expect(refusal(disk) { try open(disk) }.contains("identity is missing"))
+    disk.erase(Fixture.segment1)
+    #expect(refusal(disk) { try open(disk) }.contains("identity is missing, and there is /node/synced"))
   }
 
   @Test(

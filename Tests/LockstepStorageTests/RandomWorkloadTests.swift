@@ -31,6 +31,7 @@ struct RandomWorkloadTests {
     for _ in 0..<random.below(25) {
       try randomAppend(node, random)
       if random.chance(4) { try node.log?.seal() }
+      if random.chance(4) { try node.log?.markSynced() }
       if random.chance(4) { _ = try node.log?.prepareNextSegment(maximumBytes: 700) }
     }
     if random.chance(3) { try node.close() }

@@ -20,6 +20,7 @@ struct LogCrashSweepTests {
     while node.appends < appends {
       try node.appendSomething()
       if random.oneIn(6) { try node.log?.seal() }
+      if random.oneIn(6) { try node.log?.markSynced() }
       if random.oneIn(4) { _ = try node.log?.prepareNextSegment(maximumBytes: 3000) }
       if random.oneIn(60) { try node.meetPeer(UInt64(node.appends)) }
       if random.oneIn(80) {

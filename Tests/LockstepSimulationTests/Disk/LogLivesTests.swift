@@ -13,6 +13,7 @@ struct LogLivesTests {
       if random.oneIn(3) {
         do { _ = try node.log?.prepareNextSegment(maximumBytes: 700) } catch StorageError.outOfSpace { continue }
       }
+      if random.oneIn(4) { try node.log?.markSynced() }
     }
   }
 
