@@ -136,6 +136,15 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     processEnded()
   }
 
+  /// The files whose paths begin so are those of the image, and no others; all else is as it was.
+  package func putBack(_ prefix: String, of image: Image) {
+    let old = image.names.copy()
+    for path in names.paths where path.hasPrefix(prefix) { names[path] = nil }
+    for path in old.paths where path.hasPrefix(prefix) { names[path] = old[path] }
+    usedBytes = names.bytes
+    processEnded()
+  }
+
   private func nextBirth() -> UInt64 {
     births += 1
     return births

@@ -94,6 +94,8 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case installCompleted
   /// A node is started on a copy of its directory, as old as may be.
   case directoryCopiedBack
+  /// A node that was killed is started with an older copy of its log beside all else that it has.
+  case logPutBack
   /// A copy of a directory is started elsewhere, while the node runs.
   case directoryCloned
   // Clocks

@@ -4,11 +4,10 @@ import LockstepWire
 
 /// Injects what a swarm has drawn into a world.
 final class FaultDriver {
-  private unowned let world: World
+  unowned let world: World
   private let swarm: Swarm
-  private var random: SimulationRandom
-  private var images: [(life: Int, image: SimulatedDisk.Image)] = []
-  private var copies: [(place: Int, image: SimulatedDisk.Image)] = []
+  var random: SimulationRandom
+  var older = OlderCopies()
   private let seconds: UInt64 = 1_000_000_000
 
   init(_ world: World, _ swarm: Swarm) {
@@ -118,6 +117,7 @@ final class FaultDriver {
       } catch { isHeld = true }
       world.books.check(.recovery, isHeld, "two processes work in the directory of node \(place + 1)")
     case .directoryCopiedBack: return startOnCopy(node)
+    case .logPutBack: return putBackLog(of: node)
     case .directoryCloned:
       guard node.isUp, let place = node.directory?.node else { return false }
       let elsewhere = SimulatedDisk(cloning: node.disk, random: SimulationRandom(seed: random.next()))
@@ -126,36 +126,6 @@ final class FaultDriver {
     default: return false
     }
     return true
-  }
-
-  /// Any node: that it must not take part may not depend on what the others have seen of it. Then it gets back its own.
-  private func startOnCopy(_ node: SimulatedNode) -> Bool {
-    guard node.isUp else { return false }
-    guard let position = copies.firstIndex(where: { $0.place == node.place }) else {
-      copies.append((node.place, node.disk.image()))
-      return false
-    }
-    let copy = copies.remove(at: position).image
-    world.end(node.place, keepsMachine: random.oneIn(2))
-    let (own, faults, dies) = (node.disk.image(), node.disk.faults, node.disk.dies)
-    node.disk.restore(copy, asCopies: true)
-    (node.disk.faults, node.disk.dies) = (DiskFaults(), nil)
-    let id = NodeID(UInt64(node.place + 1))
-    world.books.check(.recovery, isRefused(node.disk, id), "node \(id) starts on a copy of its directory")
-    node.disk.restore(own)
-    (node.disk.faults, node.disk.dies) = (faults, dies)
-    world.planStart(node.place)
-    return true
-  }
-
-  /// Whether a process of this node does not begin with what this disk has.
-  private func isRefused(_ disk: SimulatedDisk, _ node: NodeID) -> Bool {
-    do throws(StorageError) {
-      _ = try NodeDirectory.open(
-        disk: disk, path: "data", cluster: world.cluster, node: node, members: world.members,
-        newDiskID: { [UInt8](repeating: 1, count: 16) }, options: world.options.log)
-      return false
-    } catch { return true }
   }
 
   private func someMajority() -> [Int] {
@@ -279,9 +249,7 @@ final class FaultDriver {
     case .syncLied: node.disk.faults.syncLied = 20
     case .directoryRolledBack: return rollBack(node)
     case .diskReplaced:
-      // A node that does not vote yet is as good as lost, and all that are lost may be a minority.
-      let lost = world.nodes.count { $0.place == place || !world.books.votes($0.place) }
-      guard 2 * lost < world.nodes.count else { return false }
+      guard mayLoseDisk(place) else { return false }
       world.replaceDisk(place + 1)
     case .wipedDisk:
       world.end(place, keepsMachine: false)
@@ -291,6 +259,16 @@ final class FaultDriver {
     }
     // Three of these only change the odds: they are counted when they strike.
     return ![.misdirectedWrite, .staleSector, .syncLied].contains(kind)
+  }
+
+  /// A node that does not vote yet is as good as lost, and all that are lost may be a minority.
+  private func mayLoseDisk(_ place: Int) -> Bool {
+    2 * world.nodes.count { $0.place == place || !world.books.votes($0.place) } < world.nodes.count
+  }
+
+  /// Whether what is left of this node may be given up for an empty disk, where the seed has such losses.
+  func gives(up place: Int) -> Bool {
+    swarm.events.contains(.diskReplaced) && mayLoseDisk(place) && random.oneIn(2)
   }
 
   /// The one before it serves, with the log behind that; two that are damaged at a time are one too many.
@@ -304,19 +282,6 @@ final class FaultDriver {
     else { return false }
     node.disk.flipBit(random.below(8), at: random.below(size), in: newest)
     node.rottenSnapshots.append(newest)
-    return true
-  }
-
-  /// The directory is what it was some starts ago.
-  private func rollBack(_ node: SimulatedNode) -> Bool {
-    guard let old = images.first else {
-      if node.isUp { images.append((node.life, node.disk.image())) }
-      return false
-    }
-    images = []
-    world.end(node.place, keepsMachine: false)
-    node.disk.restore(old.image)
-    world.planStart(node.place)
     return true
   }
 

@@ -151,6 +151,7 @@ struct Swarm {
     if !options.nodes.isMultiple(of: 2), options.nodes > 1, random.oneIn(4), !disabled.contains(.diskReplaced) {
       events.append(.diskReplaced)
     }
+    if random.oneIn(4), !disabled.contains(.logPutBack) { events.append(.logPutBack) }
     self.events = events
     self.padding = padding
     self.options = options

@@ -59,6 +59,10 @@ final class SimulatedNode {
   var isDiskReplaced = false
   /// The end of its log is lost since it stopped in order, and this is what was there: its next start must say so.
   var beforeDamage: SimulatedDisk.Image?
+  /// How often its log was appended to, and how often when it last noted how far it is synced: beside an older copy of the
+  /// log that note must keep it from starting. Zero when a power cut may have taken the note.
+  var appends = 0
+  var notedAppends = 0
   /// How much slower than it should be it gets to its turns, in nanoseconds.
   var starvation: UInt64 = 0
   /// So many times as slow; and until then nothing is finished.

@@ -237,7 +237,10 @@ extension World {
       note(books.nodes[place].writing.map { $0.kept.advanced(by: $0.entries.count).rawValue } ?? 0)
     }
     let result = worker.run(job)
-    if case .appended = result.outcome { books.writeEnds(place) }
+    if case .appended = result.outcome {
+      books.writeEnds(place)
+      simulated.appends += 1
+    }
     // A failure stops the log, and so shows again at the next job, where it is answered.
     do throws(StorageError) { try worker.keepPace() } catch {}
     return result
@@ -247,7 +250,11 @@ extension World {
   func rest(_ place: Int) {
     let simulated = nodes[place]
     guard !simulated.isDiskBusy, simulated.jobs.isEmpty, processRandom.oneIn(4) else { return }
-    do throws(StorageError) { _ = try simulated.worker?.rest() } catch {}
+    do throws(StorageError) {
+      _ = try simulated.worker?.rest()
+      // On a full disk it may have noted nothing.
+      if simulated.disk.faults.space == .max { simulated.notedAppends = simulated.appends }
+    } catch {}
   }
 
   func death(at operation: DiskOperation, _ place: Int) -> DiskDeath? {
@@ -318,7 +325,12 @@ extension World {
   func end(_ place: Int, keepsMachine: Bool = true, cut: PowerCut = .keepsAny) {
     let simulated = nodes[place]
     release(place)
-    if keepsMachine { simulated.disk.processEnded() } else { simulated.disk.powerCut(cut) }
+    if keepsMachine {
+      simulated.disk.processEnded()
+    } else {
+      simulated.disk.powerCut(cut)
+      simulated.notedAppends = 0
+    }
     for connection in connections where !connection.isClosed {
       if connection.from == place {
         connection.isClosed = true
