@@ -45,6 +45,8 @@ let package = Package(
     .library(name: "Lockstep", targets: ["Lockstep"]),
     .library(name: "LockstepServices", targets: ["LockstepServices"]),
     .library(name: "LockstepSimulation", targets: ["LockstepSimulation"]),
+    // Alone in needing GRDB and SQLite: who does not use it does not build them.
+    .library(name: "LockstepSQL", targets: ["LockstepSQL"]),
     .executable(name: "lockstep", targets: ["LockstepTool"]),
   ],
   dependencies: [
@@ -55,10 +57,12 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-protobuf.git", from: "1.39.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift.git", from: "0.2.0"),
+    .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
   ],
   targets: [
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
     .systemLibrary(name: "CXXHash", providers: [.apt(["libxxhash-dev"])]),
+    .systemLibrary(name: "CSQLiteHooks", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CMemory"),
     .systemLibrary(name: "CFiles"),
     .target(name: "CLockstepWire", dependencies: ["CProtobufC"]),
@@ -83,6 +87,13 @@ let package = Package(
     module(
       "LockstepServices", ["Lockstep", "LockstepConsensus", "LockstepExecution", "CMemory", protobuf],
       resources: [.embedInCode("Generated/key_value.descriptor"), .embedInCode("Generated/counter.descriptor")]),
+    module(
+      "LockstepSQL",
+      [
+        "LockstepServices", "Lockstep", "LockstepExecution", "LockstepRequests", "LockstepConsensus", "CSQLiteHooks",
+        protobuf, .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "GRDBSQLite", package: "GRDB.swift"),
+      ], resources: [.embedInCode("Generated/sql.descriptor")]),
     module("LockstepReflection", ["CProtobufC"]),
     module(
       "LockstepSimulation",
@@ -119,6 +130,9 @@ let package = Package(
       "LockstepStorageTests", ["LockstepStorage", "LockstepConsensus", "LockstepWire", "DiskTesting"],
       exclude: ["Directories"]),
     tests("LockstepTransportTests", nio + [.product(name: "NIOEmbedded", package: "swift-nio"), "LockstepTransport"]),
+    tests(
+      "LockstepSQLTests",
+      ["LockstepSQL", "LockstepExecution", "LockstepRequests", "LockstepConsensus", "LockstepServices", protobuf]),
     tests("LockstepReflectionTests", ["LockstepReflection"]),
     tests(
       "LockstepServicesTests",
