@@ -106,8 +106,8 @@ let package = Package(
       name: "LockstepTool",
       dependencies: nio + [
         arguments, histogram, "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection",
-        "LockstepRequests", "LockstepServices", "LockstepSimulation", "LockstepStorage", "LockstepTransport",
-        "LockstepWire",
+        "LockstepRequests", "LockstepSQL", "LockstepServices", "LockstepSimulation", "LockstepStorage",
+        "LockstepTransport", "LockstepWire", protobuf,
       ], path: "tools/lockstep", swiftSettings: settings),
     // A user's own program, as the README shows it.
     .executableTarget(

@@ -257,7 +257,7 @@ package final class Node {
 
   /// The descriptor sets of what is served here.
   package var schemas: [(name: String, descriptorSet: [UInt8])] {
-    groups.flatMap { $0.machine.schemas.map { ($0.name, $0.descriptorSet) } }
+    groups.flatMap { $0.schemas.map { ($0.name, $0.descriptorSet) } }
   }
 
   /// What this node knows of itself, for `lockstep status`.
@@ -284,7 +284,7 @@ package final class Node {
     group(id)?.log.block(containing: index)
   }
 
-  package func digest(of id: GroupID) -> UInt64? { group(id)?.machine.digest }
+  package func digest(of id: GroupID) -> UInt64? { group(id)?.digest }
 
   /// Calls that wait for an answer here, those that were passed on among them, and the bytes of their requests.
   package var underWay: (calls: Int, bytes: Int, forwards: Int) {

@@ -6,9 +6,9 @@ import LockstepWire
 /// The state that a group starts with: as its last whole snapshot has it, or as it was before the first command. What the
 /// log has behind it is carried out when the node runs.
 package struct StateRecovery {
-  private let store: SnapshotStore
-  private let log: DurableLog
-  private let notice: (String) -> Void
+  let store: SnapshotStore
+  let log: DurableLog
+  let notice: (String) -> Void
 
   /// `notice` is called with what an operator should know: of snapshots that are damaged.
   package init(store: SnapshotStore, log: DurableLog, notice: @escaping (String) -> Void) {

@@ -14,8 +14,14 @@ package protocol Applier: AnyObject {
   var appliedTerm: Term { get }
   /// The highest time stamp of the applied entries.
   var time: UInt64 { get }
-  /// As of `applied`. To be looked at, not to be changed.
-  var machine: any StateMachine { get }
+  /// As of `applied`. To be looked at, not to be changed. Nil: it is not in memory.
+  var machine: (any StateMachine)? { get }
+  /// Of the machine, as of `applied`.
+  var digest: UInt64 { get }
+  var schemas: [Schema] { get }
+  /// It keeps what it has carried out on a disk of its own, so it is given only what the log has on its disk: after a crash
+  /// it must not know of more than the log. And it is given much at once: it stores each batch.
+  var isStored: Bool { get }
 
   /// Carries out the entries after `submitted`, whose bytes are borrowed and valid during this call alone. `onReply` is
   /// called once for each entry, in order, in this call or in one of `collect`: with the machine's reply for a command,
@@ -30,7 +36,13 @@ package protocol Applier: AnyObject {
   /// What a call is to the machine, nil for no method of it; throws when the machine could not carry it out.
   func check(_ call: Call) throws(Status) -> MethodKind?
 
-  func query(_ call: Call) throws(Status) -> [UInt8]
+  /// The answer, as of `applied`; or nil: it will be among those of `collectAnswers`, under this id. `deadline`: monotonic,
+  /// in nanoseconds; nobody waits for the answer after it.
+  func query(_ call: Call, id: UInt64, deadline: UInt64) throws(Status) -> [UInt8]?
+
+  /// Gives the answers to queries that have become ready, each as of an entry that was applied when it was asked, or of
+  /// one after that.
+  func collectAnswers(_ onAnswer: (UInt64, StoredAnswer) -> Void)
 
   /// The state as of `applied`; takes no longer for a larger one. Nil: not now, answers are still to come.
   func freeze() -> FrozenState?

@@ -14,7 +14,10 @@ package final class ImmediateApplier: Applier {
   package var applied: LogIndex { executor.applied }
   package var appliedTerm: Term { executor.appliedTerm }
   package var time: UInt64 { executor.time }
-  package var machine: any StateMachine { executor.machine }
+  package var machine: (any StateMachine)? { executor.machine }
+  package var digest: UInt64 { executor.machine.digest }
+  package var schemas: [Schema] { executor.machine.schemas }
+  package var isStored: Bool { false }
 
   package func submit(
     _ entries: ArraySlice<Executor.Entry>, repliesAreWanted: Bool, onReply: (EntryID, Replies.Reply?) -> Void
@@ -27,7 +30,11 @@ package final class ImmediateApplier: Applier {
 
   package func check(_ call: Call) throws(Status) -> MethodKind? { try executor.check(call) }
 
-  package func query(_ call: Call) throws(Status) -> [UInt8] { try executor.query(call) }
+  package func query(_ call: Call, id: UInt64, deadline: UInt64) throws(Status) -> [UInt8]? {
+    try executor.query(call)
+  }
+
+  package func collectAnswers(_ onAnswer: (UInt64, StoredAnswer) -> Void) {}
 
   package func freeze() -> FrozenState? { executor.freeze() }
 }

@@ -41,16 +41,28 @@ extension SessionTable.Session {
     for number in [id, lastUsed.rawValue, forgotten, UInt64(replies.count)] { buffer.append(varint: number) }
     for (sequence, reply) in replies {
       buffer.append(varint: sequence)
-      switch reply {
-      case .success(let bytes):
-        buffer.append(varint: UInt64(Status.Code.ok.rawValue))
-        buffer.append(varint: UInt64(bytes.count))
-        buffer.append(bytes)
-      case .failure(let status):
-        buffer.append(varint: UInt64(status.code.rawValue))
-        buffer.append(text: status.message)
-      }
+      Self.append(reply, to: &buffer)
     }
+  }
+
+  static func append(_ reply: Replies.Reply, to buffer: inout SnapshotBuffer) {
+    switch reply {
+    case .success(let bytes):
+      buffer.append(varint: UInt64(Status.Code.ok.rawValue))
+      buffer.append(varint: UInt64(bytes.count))
+      buffer.append(bytes)
+    case .failure(let status):
+      buffer.append(varint: UInt64(status.code.rawValue))
+      buffer.append(text: status.message)
+    }
+  }
+
+  static func reply(from snapshot: inout SnapshotReader) throws(Status) -> Replies.Reply {
+    let number = try snapshot.varint()
+    guard let raw = UInt8(exactly: number), let code = Status.Code(rawValue: raw) else {
+      throw snapshot.damage("a reply with code \(number)")
+    }
+    return code == .ok ? .success(try snapshot.bytes(snapshot.varint())) : .failure(Status(code, try snapshot.text()))
   }
 
   fileprivate init(from snapshot: inout SnapshotReader) throws(Status) {
@@ -64,13 +76,7 @@ extension SessionTable.Session {
       guard sequence > replies.last?.sequence ?? forgotten else {
         throw snapshot.damage("reply \(sequence) of session \(id) out of order")
       }
-      let number = try snapshot.varint()
-      guard let raw = UInt8(exactly: number), let code = Status.Code(rawValue: raw) else {
-        throw snapshot.damage("a reply with code \(number)")
-      }
-      let reply: Replies.Reply =
-        code == .ok ? .success(try snapshot.bytes(snapshot.varint())) : .failure(Status(code, try snapshot.text()))
-      replies.append((sequence, reply))
+      replies.append((sequence, try Self.reply(from: &snapshot)))
     }
   }
 }

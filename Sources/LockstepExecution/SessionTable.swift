@@ -35,13 +35,17 @@ package struct SessionTable: Sendable {
     case refused(Status)
   }
 
-  package mutating func open(at index: LogIndex) {
+  /// Returns the session that has ended to make room, if one has.
+  @discardableResult
+  package mutating func open(at index: LogIndex) -> UInt64? {
+    var ended: UInt64?
     if sessions.count >= Self.maximumSessions,
       let oldest = sessions.indices.min(by: { sessions[$0].lastUsed < sessions[$1].lastUsed })
     {
-      sessions.remove(at: oldest)
+      ended = sessions.remove(at: oldest).id
     }
     sessions.append(Session(id: index.rawValue, lastUsed: index))
+    return ended
   }
 
   /// Must this command be carried out?
@@ -64,14 +68,18 @@ package struct SessionTable: Sendable {
     return .new
   }
 
-  package mutating func record(_ reply: Replies.Reply, session: UInt64, sequence: UInt64) {
-    guard let place = find(session) else { return }
+  /// Returns the sequence that is forgotten to make room, if one is.
+  @discardableResult
+  package mutating func record(_ reply: Replies.Reply, session: UInt64, sequence: UInt64) -> UInt64? {
+    guard let place = find(session) else { return nil }
     let position = sessions[place].replies.firstIndex { $0.sequence > sequence } ?? sessions[place].replies.count
     sessions[place].replies.insert((sequence, reply), at: position)
-    if sessions[place].replies.count > Self.maximumReplies {
-      sessions[place].forgotten = sessions[place].replies.removeFirst().sequence
-    }
+    guard sessions[place].replies.count > Self.maximumReplies else { return nil }
+    sessions[place].forgotten = sessions[place].replies.removeFirst().sequence
+    return sessions[place].forgotten
   }
+
+  subscript(_ id: UInt64) -> Session? { find(id).map { sessions[$0] } }
 
   private func find(_ id: UInt64) -> Int? {
     var low = 0

@@ -149,12 +149,16 @@ private final class RestoredApplier: Applier {
   var applied: LogIndex { last.index }
   var appliedTerm: Term { last.term }
   var time: UInt64 { 0 }
-  var machine: any StateMachine { inner.machine }
+  var machine: (any StateMachine)? { inner.machine }
+  var digest: UInt64 { inner.digest }
+  var schemas: [Schema] { inner.schemas }
+  var isStored: Bool { false }
   func submit(
     _ entries: ArraySlice<Executor.Entry>, repliesAreWanted: Bool, onReply: (EntryID, Replies.Reply?) -> Void
   ) -> ApplyProgress { .done }
   func collect(onReply: (EntryID, Replies.Reply?) -> Void) -> ApplyProgress { .done }
   func check(_ call: Call) throws(Status) -> MethodKind? { nil }
-  func query(_ call: Call) throws(Status) -> [UInt8] { [] }
+  func query(_ call: Call, id: UInt64, deadline: UInt64) throws(Status) -> [UInt8]? { [] }
+  func collectAnswers(_ onAnswer: (UInt64, StoredAnswer) -> Void) {}
   func freeze() -> FrozenState? { nil }
 }

@@ -18,7 +18,8 @@ struct Program: AsyncParsableCommand {
       """,
     version: LockstepVersion.current,
     subcommands: [
-      UpCommand.self, NodeSubcommand.self, CallCommand.self, DescribeCommand.self, StatusCommand.self, LogCommand.self,
+      UpCommand.self, NodeSubcommand.self, CallCommand.self, DescribeCommand.self, SQLCommand.self, StatusCommand.self,
+      LogCommand.self,
       SnapshotCommand.self, BenchCommand.self, SimulateCommand.self, CheckCommand.self,
     ])
 

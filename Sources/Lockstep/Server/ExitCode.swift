@@ -20,11 +20,13 @@ public enum ExitCode: Int32, Sendable, CaseIterable {
   case diskFull = 15
   /// This node's log and the leader's tell different stories of the same entry.
   case diverged = 16
+  /// The machine's own storage failed: on its disk, or for want of memory.
+  case machine = 17
 
   /// Would the same command do better in a moment?
   public var isWorthRestarting: Bool {
     switch self {
-    case .stopped, .failed, .listen, .disk, .diskFull, .locked: true
+    case .stopped, .failed, .listen, .disk, .diskFull, .locked, .machine: true
     case .usage, .identity, .damaged, .diverged: false
     }
   }
@@ -42,6 +44,7 @@ public enum ExitCode: Int32, Sendable, CaseIterable {
     case .disk: "the disk failed a read, write or sync"
     case .diskFull: "the disk is full"
     case .diverged: "the log differs from the leader's where it must not"
+    case .machine: "the machine's own storage failed"
     }
   }
 }

@@ -11,6 +11,17 @@ public enum NodeCommand {
     machine: @autoclosure () throws -> any StateMachine,
     arguments: [String] = Array(CommandLine.arguments.dropFirst())
   ) async -> Never {
+    await run(arguments) { .inMemory(try machine()) }
+  }
+
+  /// The same with a machine that has its own storage.
+  public static func run(
+    stored machine: any StoredMachine, arguments: [String] = Array(CommandLine.arguments.dropFirst())
+  ) async -> Never {
+    await run(arguments) { .stored(machine) }
+  }
+
+  private static func run(_ arguments: [String], _ machine: () throws -> HostedMachine) async -> Never {
     let options: NodeOptions
     do {
       options = try NodeOptions.parse(try NodeConfigurationFile.expand(arguments))
@@ -50,13 +61,13 @@ public enum NodeCommand {
   }
 
   private static func serve(
-    _ configuration: ServerConfiguration, _ machine: any StateMachine, _ logger: Logger, stopOnStdinClose: Bool
+    _ configuration: ServerConfiguration, _ machine: HostedMachine, _ logger: Logger, stopOnStdinClose: Bool
   ) async throws(ServerFailure) {
     // A peer or client that is gone shows as an error of the write, not as a signal that ends the process.
     signal(SIGPIPE, SIG_IGN)
     ProcessMemory.keepFreed()
     ProcessFiles.raiseLimit()
-    let server = try await Server.start(configuration, machine: machine, logger: logger)
+    let server = try await Server.start(configuration, machine, logger)
     let signals = await StopSignals.watch { number in
       logger.notice("stopping: signal \(number)")
       server.stop()

@@ -69,6 +69,19 @@ public final class Server: Sendable {
   public static func start(
     _ configuration: ServerConfiguration, machine: any StateMachine, logger: Logger
   ) async throws(ServerFailure) -> Server {
+    try await start(configuration, .inMemory(machine), logger)
+  }
+
+  /// The same with a machine that has its own storage, which is a directory in the node's.
+  public static func start(
+    _ configuration: ServerConfiguration, stored machine: any StoredMachine, logger: Logger
+  ) async throws(ServerFailure) -> Server {
+    try await start(configuration, .stored(machine), logger)
+  }
+
+  static func start(
+    _ configuration: ServerConfiguration, _ machine: HostedMachine, _ logger: Logger
+  ) async throws(ServerFailure) -> Server {
     if let problem = configuration.problem { throw ServerFailure(.usage, problem) }
     let stored = try StoredState.open(configuration, machine, logger)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -125,19 +138,32 @@ public final class Server: Sendable {
       finished: { result in eventLoop.execute { later.value?.server.snapshotFinished(result) } },
       isSlow: { text in eventLoop.execute { told.value.log(.warning, "pace of snapshots", "", text) } },
       failed: { error in eventLoop.execute { later.value?.server.diskFailed(error) } })
-    // Unsafe: a value, which is copied for each state that is restored.
-    nonisolated(unsafe) let first = stored.first
+    let applier: any Applier
+    let own: StoredApplier?
+    let restore: (SnapshotFile) throws(StorageError) -> any Applier
+    switch stored.state {
+    case .inMemory(let executor, let first):
+      (applier, own) = (ImmediateApplier(executor), nil)
+      restore = { file throws(StorageError) in ImmediateApplier(try StateRecovery.executor(from: file, first: first)) }
+    case .stored(let executor, let machine, let readers):
+      let made = StoredApplier(executor, of: machine) {
+        eventLoop.execute { later.value?.server.applierReady(.first) }
+      }
+      made.start(readers)
+      (applier, own) = (made, made)
+      restore = { file throws(StorageError) in
+        throw .refused(path: file.path, reason: "a machine with its own storage takes a snapshot at a start alone")
+      }
+    }
     let transfers = TransferQueue(
-      store: stored.snapshots, eventLoop: eventLoop,
-      worker: FetchWorker(store: stored.snapshots) { file throws(StorageError) in
-        ImmediateApplier(try StateRecovery.executor(from: file, first: first))
-      })
+      store: stored.snapshots, eventLoop: eventLoop, worker: FetchWorker(store: stored.snapshots, restore: restore))
     let disk = DiskThread(
       worker: stored.worker,
       finished: { result in eventLoop.execute { later.value?.server.diskFinished(result) } },
       ended: { error in
         snapshots.stop()
         transfers.stop()
+        own?.stop()
         store.close()
         end.finish(error.map { .failure(ServerFailure($0)) } ?? .success(()))
       })
@@ -165,7 +191,7 @@ public final class Server: Sendable {
     do throws(WireError) {
       let node = try Node(
         configuration.node(stored.identity),
-        recovered: stored.groups, appliers: [ImmediateApplier(stored.executor)],
+        recovered: stored.groups, appliers: [applier],
         stored: stored.snapshot.map { [$0] } ?? [], links: peers, disk: disk, snapshots: snapshots,
         installs: receiver,
         observe: { event in

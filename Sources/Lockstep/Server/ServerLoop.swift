@@ -125,6 +125,12 @@ final class ServerLoop {
     scheduleTurn()
   }
 
+  func applierReady(_ group: GroupID) {
+    guard !isStopped else { return }
+    node.applierReady(group)
+    scheduleTurn()
+  }
+
   /// `answer` is called on the loop.
   func takeSnapshot(answer: @escaping SnapshotAnswer) {
     node.takeSnapshot(of: .first, answer: answer)
@@ -170,7 +176,7 @@ extension ServerFailure {
         .diverged,
         "entry \(index), or the history before it, is not the same here as at the leader, though it is committed: one of the two logs was changed from outside, or put back to an earlier state. This node stops; compare with 'lockstep log inspect', and replace the wrong node's directory"
       )
-    case .machine(_, let failure): self.init(.disk, "\(failure)")
+    case .machine(_, let failure): self.init(.machine, "\(failure)")
     case .corrupted(_, let index, let reason):
       self.init(.damaged, "entry \(index) cannot be read back from memory or disk: \(reason)")
     }

@@ -4,6 +4,7 @@ import LockstepExecution
 import LockstepPeers
 import LockstepStorage
 import LockstepWire
+import Glibc
 import Logging
 
 /// What a node finds on its disk at the start.
@@ -15,21 +16,19 @@ struct StoredState {
   let worker: DiskWorker
   let groups: [RecoveredGroup]
   let snapshots: SnapshotStore
-  /// The machine as it is before the first command.
-  let first: any StateMachine
-  /// The first group's state, as it is before what the log has behind it, and the snapshot that it comes from.
-  let executor: Executor
+  /// The first group's state, as it is before what the log has behind it, and its last snapshot.
+  let state: RecoveredState
   let snapshot: StoredSnapshot?
 
   static func open(
-    _ configuration: ServerConfiguration, _ machine: any StateMachine, _ logger: Logger
+    _ configuration: ServerConfiguration, _ machine: HostedMachine, _ logger: Logger
   ) throws(ServerFailure) -> StoredState {
     let options = LogOptions(segmentBytes: configuration.segmentBytes)
     let addresses = AddressBook(
       configuration.members.map {
         DiskIdentity.Member(node: NodeID($0.id), address: $0.peerEndpoint.description)
       })
-    do throws(StorageError) {
+    do {
       let directory = try NodeDirectory.open(
         disk: PosixDisk(), path: configuration.directory, cluster: configuration.clusterID,
         node: NodeID(configuration.id),
@@ -52,24 +51,67 @@ struct StoredState {
           "recovered \(group.last.index) entries, the last of term \(group.last.term); term \(group.hardState.term)")
       }
       let recovery = StateRecovery(store: snapshots, log: log) { logger.error("recovery: \($0)") }
-      let (executor, snapshot) = try recovery.restore(
-        .first, first: machine, recovered: groups.first { $0.group == .first })
-      if let snapshot {
+      let (state, snapshot) = try recover(
+        machine, recovery, configuration.directory, groups.first { $0.group == .first })
+      if case .stored(let executor, _, _) = state {
+        logger.notice("the machine's own storage has the state up to entry \(executor.mark.last.index)")
+      } else if let snapshot {
         logger.notice("restored the state up to entry \(snapshot.last.index) from \(snapshot.fileBytes) bytes")
       }
-      let services = machine.schemas.map(\.name)
       let identity = PeerIdentity(
         cluster: directory.cluster, node: directory.node, disk: directory.diskID, incarnation: directory.incarnation,
-        fingerprint: LockstepVersion.fingerprint(serving: services), start: directory.start, members: addresses.nodes,
+        fingerprint: LockstepVersion.fingerprint(serving: machine.names), start: directory.start,
+        members: addresses.nodes,
         standings: groups.map { Standing(group: $0.group, term: $0.hardState.term, last: $0.last) },
         isDiskReplaced: directory.isDiskReplaced)
       return StoredState(
         identity: identity, addresses: addresses,
         memory: PeerMemory(peers: directory.peers, acknowledged: try directory.acknowledged()),
         store: PeerStore(directory), worker: DiskWorker(log: log), groups: groups,
-        snapshots: snapshots, first: machine, executor: executor, snapshot: snapshot)
-    } catch { throw ServerFailure(error) }
+        snapshots: snapshots, state: state, snapshot: snapshot)
+    } catch let error as StorageError {
+      throw ServerFailure(error)
+    } catch let error as StoredRecoveryFailure {
+      switch error {
+      case .storage(let error): throw ServerFailure(error)
+      case .machine(let error): throw ServerFailure(error)
+      }
+    } catch { throw ServerFailure(.failed, "\(error)") }
   }
+
+  private static func recover(
+    _ machine: HostedMachine, _ recovery: StateRecovery, _ directory: String, _ recovered: RecoveredGroup?
+  ) throws(StoredRecoveryFailure) -> (RecoveredState, StoredSnapshot?) {
+    switch machine {
+    case .inMemory(let machine):
+      do throws(StorageError) {
+        let (executor, snapshot) = try recovery.restore(.first, first: machine, recovered: recovered)
+        return (.inMemory(executor, first: machine), snapshot)
+      } catch { throw .storage(error) }
+    case .stored(let machine):
+      // Beside the log, and the machine's alone.
+      let own = "\(directory)/state-\(GroupID.first)"
+      guard mkdir(own, 0o755) == 0 || errno == EEXIST else {
+        throw .machine(StoredMachineFailure(.storage, "'\(own)' cannot be made: \(String(cString: strerror(errno)))"))
+      }
+      let (executor, snapshot) = try recovery.open(.first, machine, in: own, recovered: recovered)
+      do throws(StoredMachineFailure) {
+        var readers: [any StoredStateReader] = []
+        while readers.count < StoredQueries.threads { readers.append(try executor.state.makeReader()) }
+        return (.stored(executor, machine, readers), snapshot)
+      } catch {
+        executor.state.close()
+        throw .machine(error)
+      }
+    }
+  }
+}
+
+/// A group's state at a start.
+enum RecoveredState {
+  /// `first`: the machine as it is before the first command.
+  case inMemory(Executor, first: any StateMachine)
+  case stored(StoredExecutor, any StoredMachine, [any StoredStateReader])
 }
 
 /// Where what is remembered of the other nodes is kept; used on the disk thread only.
@@ -86,6 +128,18 @@ final class PeerStore: @unchecked Sendable {
   func store(_ acknowledged: [Acknowledged]) throws(StorageError) { try directory.store(acknowledged: acknowledged) }
 
   func close() { directory.close() }
+}
+
+extension ServerFailure {
+  init(_ error: StoredMachineFailure) {
+    let code: ExitCode =
+      switch error.kind {
+      case .storage: .machine
+      case .damaged: .damaged
+      case .refused: .identity
+      }
+    self.init(code, error.message)
+  }
 }
 
 extension ServerConfiguration {

@@ -15,6 +15,8 @@ final class ApplyLane {
   private(set) var isLoading = false
   /// The applier will answer later; nothing more is submitted until it has.
   private var isUnderWay = false
+  /// Nothing more is submitted, so that the applier comes to rest and its state can be frozen.
+  private(set) var isHeld = false
   /// Up to here, commands were there when the node started; less when a leader has replaced them.
   private var recoveredLast = LogIndex.zero
   /// All that was there when the node started has been applied.
@@ -44,7 +46,9 @@ final class ApplyLane {
   var applied: LogIndex { applier.applied }
   var appliedTerm: Term { applier.appliedTerm }
   var time: UInt64 { applier.time }
-  var machine: any StateMachine { applier.machine }
+  var machine: (any StateMachine)? { applier.machine }
+  var digest: UInt64 { applier.digest }
+  var schemas: [Schema] { applier.schemas }
 
   /// The first entry that must stay in memory to be applied; nil while what is applied next comes from the disk.
   var needed: LogIndex? { isLoading ? nil : applier.submitted.next }
@@ -54,7 +58,11 @@ final class ApplyLane {
   /// What a call is to the machine, nil for no method of it; throws when it could not carry it out.
   func check(_ call: Call) throws(Status) -> MethodKind? { try applier.check(call) }
 
-  func query(_ call: Call) throws(Status) -> [UInt8] { try applier.query(call) }
+  func query(_ call: Call, id: UInt64, deadline: UInt64) throws(Status) -> [UInt8]? {
+    try applier.query(call, id: id, deadline: deadline)
+  }
+
+  func collectAnswers(_ onAnswer: (UInt64, StoredAnswer) -> Void) { applier.collectAnswers(onAnswer) }
 
   // MARK: Snapshots
 
@@ -67,9 +75,21 @@ final class ApplyLane {
   func reset(to other: any Applier, chain: UInt64) {
     applier = other
     submittedChain = chain
-    isUnderWay = false
+    (isUnderWay, isHeld) = (false, false)
     target = max(target, other.applied)
     noteCaughtUp()
+  }
+
+  /// Returns whether there is something to wait for.
+  func hold() -> Bool {
+    isHeld = isUnderWay
+    return isHeld
+  }
+
+  /// Returns whether something waits to be submitted.
+  func goOn() -> Bool {
+    isHeld = false
+    return applier.submitted < target
   }
 
   // MARK: Applying
@@ -93,7 +113,8 @@ final class ApplyLane {
     var budget = context.limits.applyBytes
     replyBudget = context.limits.answerBytes
     collect(proposals, evidence)
-    while !isUnderWay, applier.submitted < target, !context.hasFailed {
+    let target = applier.isStored ? min(target, durable) : target
+    while !isUnderWay, !isHeld, applier.submitted < target, !context.hasFailed {
       let next = applier.submitted.next
       guard let block = tail.block(containing: next) else {
         guard !isLoading else { return .rest }
@@ -141,7 +162,7 @@ final class ApplyLane {
     replyBudget = context.limits.answerBytes
     for block in blocks {
       // What an applier has no time for is read again.
-      guard !isUnderWay, block.first == applier.submitted.next, !context.hasFailed else { return }
+      guard !isUnderWay, !isHeld, block.first == applier.submitted.next, !context.hasFailed else { return }
       let slice = LogSlice(first: block.first, last: min(block.last, target))
       if !slice.isEmpty { _ = context.stages.measuredApply { apply(block, slice, proposals, evidence) } }
     }
@@ -176,7 +197,9 @@ final class ApplyLane {
       }
       while position < entries.count, position == 0 || replyBudget > 0, !isUnderWay {
         let areWanted = proposals.areAwaited
-        let end = areWanted ? min(position + context.limits.commandsAtOnce, entries.count) : entries.count
+        let end =
+          areWanted && !applier.isStored
+          ? min(position + context.limits.commandsAtOnce, entries.count) : entries.count
         let progress = applier.submit(entries[position..<end], repliesAreWanted: areWanted) { id, reply in
           if case .success(let payload)? = reply { replyBudget -= payload.count }
           if areWanted { proposals.applied(id, reply, shared) }

@@ -35,7 +35,9 @@ final class Group {
       // A clock that was set back while this node was down must not show in the log.
       lastTimestamp: max(recovered?.lastTimestamp ?? 0, applier.time))
     lane = ApplyLane(
-      group: id, context: context, applier: applier, chain: snapshot?.header.last.chain,
+      group: id, context: context, applier: applier,
+      // A machine with its own storage may be further on than the snapshot.
+      chain: snapshot.flatMap { $0.last.index == applier.applied ? $0.header.last.chain : nil },
       commit: replica.hardState.commit)
     snapshots = SnapshotLane(group: id, context: context, configuration: configuration, last: snapshot)
     installs = InstallLane(group: id, context: context, members: configuration.members)
@@ -215,6 +217,7 @@ final class Group {
     }
     guard !context.hasFailed else { return false }
     if snapshots.isDue, writeStateDown() { isMore = true }
+    if lane.isHeld, !snapshots.isDue { isMore = lane.goOn() || isMore }
     if reads.answer(from: lane, leader: leader) { isMore = true }
     let floor = replica.log.floor
     tail.trim(before: lane.needed.map { min(floor, $0) } ?? floor)
@@ -325,7 +328,9 @@ final class Group {
   }
 
   var core: Replica { replica }
-  var machine: any StateMachine { lane.machine }
+  var machine: (any StateMachine)? { lane.machine }
+  var digest: UInt64 { lane.digest }
+  var schemas: [Schema] { lane.schemas }
   var log: LogTail { tail }
   var progress: ApplyLane { lane }
   var snapshot: SnapshotLane { snapshots }

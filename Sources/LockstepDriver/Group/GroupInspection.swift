@@ -62,7 +62,7 @@ extension Group {
     status.lastTimestamp = timestamp(at: replica.log.last)
     status.durableTimestamp = timestamp(at: replica.log.durable)
     status.appliedTimestamp = progress.time
-    status.digest = machine.digest
+    status.digest = digest
     status.voters = replica.members.voters.map(\.rawValue)
     status.learners = replica.members.learners.map(\.rawValue)
     status.waiting = replica.unnamedDisks.map(\.rawValue)

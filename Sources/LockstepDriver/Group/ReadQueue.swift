@@ -29,6 +29,10 @@ final class ReadQueue {
   private var leastWaiting = LogIndex(.max)
   /// To be answered, in this order.
   private var ready: Deque<Read> = []
+  /// Asked, and the machine will answer later: looked up by the id they were asked under, and never gone through for an
+  /// answer. Their deadlines are the machine's to keep.
+  private var asked: [UInt64: Read] = [:]
+  private var nextQuery: UInt64 = 1
   /// Ready, but their client has much to read already.
   private var stalled = StalledReads<Read>()
 
@@ -112,6 +116,7 @@ final class ReadQueue {
   /// Answers the reads whose index has been applied, up to the limit of a turn. Returns true when there are more.
   func answer(from lane: ApplyLane, leader: NodeID?) -> Bool {
     if leastWaiting <= lane.applied { moveApplied(lane.applied) }
+    if !asked.isEmpty { collect(from: lane, leader) }
     guard !ready.isEmpty || stalled.haveRoom else { return false }
     var budget = context.limits.answerBytes
     while budget > 0, let read = stalled.next() { budget -= answer(read, from: lane, leader) }
@@ -140,11 +145,11 @@ final class ReadQueue {
 
   /// Returns the bytes of the answer.
   private func answer(_ read: Read, from lane: ApplyLane, _ leader: NodeID?) -> Int {
-    context.ledger.giveBack(bytes: read.bytes)
     let outcome = read.method.withUnsafeBytes { method in
-      read.payload.withUnsafeBytes { payload in
+      read.payload.withUnsafeBytes { payload -> Outcome? in
         do throws(Status) {
-          let reply = try lane.query(Call(method: method, request: payload))
+          let call = Call(method: method, request: payload)
+          guard let reply = try lane.query(call, id: nextQuery, deadline: read.deadline) else { return nil }
           return Outcome(.reply(reply), applied: .unknown, index: lane.applied, term: lane.appliedTerm)
         } catch {
           return Outcome(
@@ -152,10 +157,34 @@ final class ReadQueue {
         }
       }
     }
+    guard let outcome else {
+      asked[nextQuery] = read
+      nextQuery += 1
+      return 0
+    }
+    answer(read, outcome, leader)
+    return outcome.bytes
+  }
+
+  private func answer(_ read: Read, _ outcome: Outcome, _ leader: NodeID?) {
+    context.ledger.giveBack(bytes: read.bytes)
     var evidence = Evidence(node: context.id, leader: leader)
     evidence.consistency = read.consistency
     context.answers.write(outcome, to: read.target, evidence)
-    return outcome.bytes
+  }
+
+  /// What the machine has found out on threads of its own.
+  private func collect(from lane: ApplyLane, _ leader: NodeID?) {
+    lane.collectAnswers { id, found in
+      guard let read = asked.removeValue(forKey: id) else { return }
+      let (answer, applied): (Outcome.Answer, Applied) =
+        switch found.result {
+        case .success(let reply): (.reply(reply), .unknown)
+        case .failure(let status): (.failure(status), .no)
+        }
+      self.answer(
+        read, Outcome(answer, applied: applied, index: found.mark.last.index, term: found.mark.last.term), leader)
+    }
   }
 
   private func refuse(_ read: Read, _ status: Status, _ leader: NodeID?) {
@@ -214,6 +243,7 @@ final class ReadQueue {
     for round in confirming { count(round.reads) }
     count(waiting)
     count(ready)
+    count(asked.values)
     stalled.change { count($0) }
     return (calls, bytes)
   }

@@ -87,7 +87,12 @@ final class SnapshotLane {
     isDue = false
     guard isTimeForOne(lane), !context.hasFailed else { return }
     guard lane.applied > (last?.last.index ?? .zero) else { return answerWithLast() }
-    guard lane.applied <= durable, let chain = lane.appliedChain, let frozen = lane.freeze() else { return }
+    guard lane.applied <= durable else { return }
+    guard let chain = lane.appliedChain, let frozen = lane.freeze() else {
+      // An applier that always has more to do would never be at rest.
+      isDue = lane.hold()
+      return
+    }
     (waiting, requests) = (requests, [])
     underWay = frozen.last.index
     appliedBytes = lane.appliedBytes

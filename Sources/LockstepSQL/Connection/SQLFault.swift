@@ -8,6 +8,8 @@ enum SQLFault: Error {
   case refused(Status)
   /// It took more than it may. SQLite may have undone all that was not committed.
   case interrupted
+  /// What is in the file is not what SQLite has written.
+  case damaged(String)
   /// The file, the disk or the memory of this replica: nothing that a client could be told as a reply.
   case broken(String)
 
@@ -23,14 +25,21 @@ enum SQLFault: Error {
       self = .refused(Status(.invalidArgument, "\(name): \(message)"))
     case SQLITE_TOOBIG: self = .refused(Status(.resourceExhausted, "\(name): \(message)"))
     case SQLITE_INTERRUPT: self = .interrupted
+    case SQLITE_CORRUPT, SQLITE_NOTADB: self = .damaged(message)
     default: self = .broken("\(message) (SQLite's code \(code))")
     }
   }
 
-  /// Of opening a file and the like.
+  /// Of opening a file.
   init(opening error: any Error) {
-    self = .broken(
-      (error as? DatabaseError).map { "\($0.message ?? "") (SQLite's code \($0.extendedResultCode.rawValue))" }
-        ?? "\(error)")
+    guard let error = error as? DatabaseError else {
+      self = .broken("\(error)")
+      return
+    }
+    let message = error.message ?? "it cannot be opened"
+    switch error.resultCode {
+    case .SQLITE_CORRUPT, .SQLITE_NOTADB: self = .damaged(message)
+    default: self = .broken("\(message) (SQLite's code \(error.extendedResultCode.rawValue))")
+    }
   }
 }

@@ -205,9 +205,22 @@ final class WritingConnection {
     while try statement.step() {}
   }
 
-  func one(_ sql: String) throws(SQLFault) -> Int64? {
+  func forEach(_ sql: String, _ body: (SQLStatement) -> Void) throws(SQLFault) {
     let statement = try SQLStatement(sql, on: handle, rules: rules, name: sql, isKept: false)
-    return try statement.step() ? statement.integer(0) : nil
+    while try statement.step() { body(statement) }
+  }
+
+  /// Of the first row; none when there is none.
+  func integers(_ sql: String) throws(SQLFault) -> [Int64] {
+    var row: [Int64] = []
+    try forEach(sql) { statement in
+      if row.isEmpty { row = (0..<CInt(statement.columnCount)).map { statement.integer($0) } }
+    }
+    return row
+  }
+
+  func one(_ sql: String) throws(SQLFault) -> Int64? {
+    try integers(sql).first
   }
 }
 

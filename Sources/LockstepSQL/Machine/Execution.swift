@@ -42,7 +42,10 @@ struct Execution {
         if case .refused = error { throw .broken("SQLite has undone a transaction that it should not have: \(error)") }
         throw error
       }
-      if case .broken = error { throw error }
+      switch error {
+      case .broken, .damaged: throw error
+      case .refused, .interrupted: break
+      }
       try connection.run("ROLLBACK TO lockstep_call")
       try connection.run("RELEASE lockstep_call")
       throw error

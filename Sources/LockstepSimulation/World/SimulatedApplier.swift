@@ -39,7 +39,10 @@ package final class SimulatedApplier: Applier {
   package var applied: LogIndex { executor.applied }
   package var appliedTerm: Term { executor.appliedTerm }
   package var time: UInt64 { executor.time }
-  package var machine: any StateMachine { executor.machine }
+  package var machine: (any StateMachine)? { executor.machine }
+  package var digest: UInt64 { executor.machine.digest }
+  package var schemas: [Schema] { executor.machine.schemas }
+  package var isStored: Bool { false }
 
   private var progress: ApplyProgress {
     if let failure { return .failed(failure) }
@@ -82,5 +85,9 @@ package final class SimulatedApplier: Applier {
 
   package func check(_ call: Call) throws(Status) -> MethodKind? { try executor.check(call) }
   package func freeze() -> FrozenState? { waiting.isEmpty ? executor.freeze() : nil }
-  package func query(_ call: Call) throws(Status) -> [UInt8] { try executor.query(call) }
+  package func query(_ call: Call, id: UInt64, deadline: UInt64) throws(Status) -> [UInt8]? {
+    try executor.query(call)
+  }
+
+  package func collectAnswers(_ onAnswer: (UInt64, StoredAnswer) -> Void) {}
 }

@@ -74,7 +74,7 @@ struct ApplierTests {
   private func value(_ applier: any Applier) throws -> [UInt8] {
     let (method, request) = ([UInt8](repeating: 0, count: 2), Self.request(.get))
     return try method.withUnsafeBytes { method in
-      try request.withUnsafeBytes { try applier.query(Call(method: method, request: $0)) }
+      try request.withUnsafeBytes { try applier.query(Call(method: method, request: $0), id: 1, deadline: .max) ?? [] }
     }
   }
 
@@ -84,11 +84,11 @@ struct ApplierTests {
   func order(kind: Int) throws {
     let applier = Self.kinds[kind]()
     var answers: Answers = []
-    let digest = applier.machine.digest
+    let digest = applier.digest
     var progress = submit([.put(5), .nothing, .fail, .put(6)], to: applier, &answers)
     #expect(applier.submitted == LogIndex(4))
     #expect(progress == .done || applier.applied < applier.submitted)
-    if progress == .underWay { #expect(applier.machine.digest == digest, "the machine is as of what is applied") }
+    if progress == .underWay { #expect(applier.digest == digest, "the machine is as of what is applied") }
     progress = submit([.put(7)], to: applier, &answers)
     if progress == .underWay { progress = collect(applier, &answers) }
     #expect(progress == .done && answers.map(\.index) == [1, 2, 3, 4, 5])

@@ -44,6 +44,9 @@ struct UpCommand: AsyncParsableCommand {
       valueName: "path"))
   var binary: String?
 
+  @Option(help: "What the nodes serve: sql, which is replicated SQLite. (default: the services in memory)")
+  var service: HostedService?
+
   @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "bytes"))
   var snapshotLogBytes: Int?
 
@@ -76,6 +79,9 @@ struct UpCommand: AsyncParsableCommand {
 
   func validate() throws {
     if ephemeral, dir != nil { throw ValidationError("--ephemeral chooses its own directory; leave out --dir.") }
+    if service != nil, binary != nil {
+      throw ValidationError("--binary says by itself what it serves; leave out --service.")
+    }
     if dir == "" { throw ValidationError("--dir has no name.") }
     guard let nodes else { return }
     guard Self.supportedNodes.contains(nodes) else {
@@ -114,7 +120,9 @@ struct UpCommand: AsyncParsableCommand {
     // What its nodes would refuse, each in its log, is said here, before there are any.
     let plan = plan(nodes, program: "", directory: ".", cluster: "")
     do {
-      _ = try NodeOptions.parse(plan.flags(of: 1)).configuration()
+      var flags = plan.flags(of: 1)
+      _ = try HostedService.take(from: &flags)
+      _ = try NodeOptions.parse(flags).configuration()
     } catch let failure as NodeOptions.ValidationFailure {
       throw .usage(failure.message)
     } catch { throw .usage(NodeOptions.message(for: error)) }
@@ -125,7 +133,8 @@ struct UpCommand: AsyncParsableCommand {
       nodes: nodes, basePort: basePort, program: program, isOwnProgram: binary == nil, directory: directory,
       cluster: cluster, leader: leader, isDirectoryMoved: movedDirectory, replacedDisks: replaceDisk,
       nodeFlags: [
-        snapshotLogBytes.map { "--snapshot-log-bytes=\($0)" }, snapshotAge.map { "--snapshot-age=\($0)" },
+        service.map { "--service=\($0.rawValue)" }, snapshotLogBytes.map { "--snapshot-log-bytes=\($0)" },
+        snapshotAge.map { "--snapshot-age=\($0)" },
         retain.map { "--retain=\($0)" }, snapshotRate.map { "--snapshot-rate=\($0)" },
       ].compactMap { $0 })
   }

@@ -1,0 +1,65 @@
+import Glibc
+internal import GRDBSQLite
+public import LockstepExecution
+import LockstepRequests
+public import LockstepServices
+import SwiftProtobuf
+
+/// Replicated SQLite: the service `lockstep.sql.v1.Sql` over a database file on each node.
+///
+/// ```swift
+/// @main struct Node {
+///   static func main() async { await NodeCommand.run(stored: SQLMachine()) }
+/// }
+/// ```
+public struct SQLMachine: StoredMachine {
+  public static let schema = Schema(name: "lockstep.sql.v1.Sql", descriptorSet: PackageResources.sql_descriptor)
+
+  public init() {}
+
+  public var version: UInt32 { 1 }
+  public var schemas: [Schema] { [Self.schema] }
+  public var environment: String { "SQLite \(String(cString: sqlite3_libversion()))" }
+
+  private static let execute = Array("lockstep.sql.v1.Sql/Execute".utf8)
+  private static let query = Array("lockstep.sql.v1.Sql/Query".utf8)
+
+  public func kind(ofMethod method: RawSpan) -> MethodKind? {
+    method.withUnsafeBytes { name in
+      if name.elementsEqual(Self.execute) { return .command }
+      return name.elementsEqual(Self.query) ? .query : nil
+    }
+  }
+
+  public func validate(_ call: Call) throws(Status) {
+    if kind(ofMethod: call.method) == .query {
+      _ = try Self.decoded(Lockstep_Sql_V1_QueryRequest.self, call)
+    } else {
+      try Execution.check(try Self.decoded(Lockstep_Sql_V1_ExecuteRequest.self, call))
+    }
+  }
+
+  static func decoded<Request: SwiftProtobuf.Message>(
+    _: Request.Type, _ call: borrowing Call
+  ) throws(Status) -> Request {
+    let request = call.request.withUnsafeBytes { try? Request(serializedBytes: $0) }
+    guard let request else { throw Status(.invalidArgument, "the request is not a \(Request.protoMessageName)") }
+    return request
+  }
+
+  /// The bytes of a message that has no maps, and so one form alone.
+  static func bytes(of reply: some SwiftProtobuf.Message) throws(Status) -> [UInt8] {
+    do { return try reply.serializedBytes() } catch {
+      throw Status(.internal, "the reply could not be encoded: \(error)")
+    }
+  }
+
+  public func open(_ directory: String) throws(StoredMachineFailure) -> any StoredState {
+    try SQLFiles(directory).clear()
+    return try SQLState(directory)
+  }
+
+  public func replace(_ directory: String, by snapshot: inout SnapshotReader) throws(StoredMachineFailure) {
+    try SQLFiles(directory).replace(by: &snapshot)
+  }
+}
