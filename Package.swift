@@ -132,7 +132,8 @@ let package = Package(
     tests("LockstepTransportTests", nio + [.product(name: "NIOEmbedded", package: "swift-nio"), "LockstepTransport"]),
     tests(
       "LockstepSQLTests",
-      ["LockstepSQL", "LockstepExecution", "LockstepRequests", "LockstepConsensus", "LockstepServices", protobuf]),
+      ["LockstepSQL", "LockstepExecution", "LockstepRequests", "LockstepConsensus", "LockstepServices", protobuf],
+      exclude: ["Shell"]),
     tests("LockstepReflectionTests", ["LockstepReflection"]),
     tests(
       "LockstepServicesTests",

@@ -12,6 +12,10 @@ final class SQLShell {
   private var stopsAtError = false
   private var hasEnded = false
   private(set) var hasFailed = false
+  /// Commands that have been read and not sent, from a pipe that has more to read: sent together, they share the way to the
+  /// cluster and its disks. Each is a transaction of its own all the same.
+  private var gathered: [(sql: String, place: String)] = []
+  private static let atOnce = 64
   /// Files that are read, one by another.
   private var depth = 0
 
@@ -33,24 +37,40 @@ final class SQLShell {
 
   func run(isPrompting: Bool) async {
     if isPrompting { Output.error("Replicated SQLite. Statements end with a semicolon; .help lists other commands.") }
-    await run(isPrompting: isPrompting) { readLine(strippingNewline: true) }
+    await run(isPrompting: isPrompting, isMore: Self.inputIsReady) { readLine(strippingNewline: true) }
   }
 
-  private func run(isPrompting: Bool, _ next: () -> String?) async {
+  /// Reading would not wait.
+  private static func inputIsReady() -> Bool {
+    var input = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
+    return poll(&input, 1, 0) > 0
+  }
+
+  private func run(isPrompting: Bool, isMore: () -> Bool, _ next: () -> String?) async {
     var script = SQLScript()
     while !hasEnded {
       if isPrompting { Output.write(script.isWithin ? "     ...> " : "lockstep> ", to: STDERR_FILENO) }
       guard let line = next() else { break }
       await carryOut(script.add(line))
+      if isPrompting || stopsAtError || gathered.count >= Self.atOnce || !isMore() { await send() }
     }
     if !hasEnded { await carryOut(script.end()) }
+    await send()
   }
 
   private func carryOut(_ pieces: [SQLScript.Piece]) async {
     for piece in pieces where !hasEnded {
       switch piece {
-      case .statement(let sql, let line): await carryOut(sql, "near line \(line): ")
-      case .command(let text): await command(text.split(separator: " ").map(String.init))
+      case .statement(let sql, let line):
+        if SQLText.isQuery(sql) || stopsAtError {
+          await send()
+          await carryOut(sql, "near line \(line): ")
+        } else {
+          gathered.append((sql, "near line \(line): "))
+        }
+      case .command(let text):
+        await send()
+        await command(text.split(separator: " ").map(String.init))
       }
     }
   }
@@ -69,16 +89,47 @@ final class SQLShell {
         let reply = try await call("Query", request, Lockstep_Sql_V1_QueryReply.self)
         show(reply.columns, reply.rows)
       } else {
-        var request = Lockstep_Sql_V1_ExecuteRequest()
-        request.statements = [.with { $0.sql = sql }]
-        for result in try await call("Execute", request, Lockstep_Sql_V1_ExecuteReply.self).results {
-          show(result.columns, result.rows)
+        try show(await call("Execute", Self.execute(sql), Lockstep_Sql_V1_ExecuteReply.self))
+      }
+    } catch let failure as CallFailure { fail(failure, place) } catch { fail("\(place)\(error)") }
+  }
+
+  private func fail(_ failure: CallFailure, _ place: String) {
+    // What was refused by the database was refused for good; of everything else it matters whether it is there.
+    let isOpen = failure.applied == .unknown ? "; whether it was carried out is not known" : ""
+    fail("\(place)\(failure.status.message)\(isOpen)")
+  }
+
+  private static func execute(_ sql: String) -> Lockstep_Sql_V1_ExecuteRequest {
+    var request = Lockstep_Sql_V1_ExecuteRequest()
+    request.statements = [.with { $0.sql = sql }]
+    return request
+  }
+
+  private func send() async {
+    let commands = gathered
+    gathered = []
+    guard commands.count > 1 else {
+      for command in commands { await carryOut(command.sql, command.place) }
+      return
+    }
+    do {
+      let requests: [[UInt8]] = try commands.map { try Self.execute($0.sql).serializedBytes() }
+      let outcomes = try await client.batch("lockstep.sql.v1.Sql/Execute", requests, options: options)
+      for (command, outcome) in zip(commands, outcomes) {
+        switch outcome {
+        case .success(let reply): try show(Lockstep_Sql_V1_ExecuteReply(serializedBytes: reply.payload))
+        case .failure(let failure): fail(failure, command.place)
         }
       }
-    } catch let failure as CallFailure {
-      let applied = failure.applied == .no || failure.status.code.rawValue == 0 ? "" : " (applied: \(failure.applied))"
-      fail("\(place)\(failure.status.message)\(applied)")
-    } catch { fail("\(place)\(error)") }
+    } catch let failure as CallFailure where failure.applied == .no {
+      // One of them would be refused before it reaches the log, and all with it: each by itself, then.
+      for command in commands { await carryOut(command.sql, command.place) }
+    } catch let failure as CallFailure { fail(failure, commands[0].place) } catch { fail("\(error)") }
+  }
+
+  private func show(_ reply: Lockstep_Sql_V1_ExecuteReply) {
+    for result in reply.results { show(result.columns, result.rows) }
   }
 
   private func call<Reply: SwiftProtobuf.Message>(
@@ -139,7 +190,7 @@ final class SQLShell {
     var line: UnsafeMutablePointer<CChar>?
     var capacity = 0
     defer { free(line) }
-    await run(isPrompting: false) {
+    await run(isPrompting: false, isMore: { true }) {
       var count = getline(&line, &capacity, file)
       guard count >= 0, let line else { return nil }
       if count > 0, line[count - 1] == CChar(UInt8(ascii: "\n")) { count -= 1 }
