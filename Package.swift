@@ -132,7 +132,10 @@ let package = Package(
     tests("LockstepTransportTests", nio + [.product(name: "NIOEmbedded", package: "swift-nio"), "LockstepTransport"]),
     tests(
       "LockstepSQLTests",
-      ["LockstepSQL", "LockstepExecution", "LockstepRequests", "LockstepConsensus", "LockstepServices", protobuf],
+      [
+        logging, "LockstepSQL", "Lockstep", "LockstepExecution", "LockstepRequests", "LockstepConsensus",
+        "LockstepServices", protobuf,
+      ],
       exclude: ["Shell"]),
     tests("LockstepReflectionTests", ["LockstepReflection"]),
     tests(
