@@ -125,6 +125,34 @@ struct RestartTests {
     #expect(failure?.exitCode == .identity && failure?.message.contains("its end was lost") == true)
   }
 
+  @Test("behind the log's beginning it is put back to the newest snapshot; without one it is refused")
+  func gap() async throws {
+    let node = try OneNode()
+    try await node.start()
+    try await node.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
+    // In the log, and not in the database, whose snapshots would come the later the larger it is.
+    let filling = String(repeating: "x", count: 100_000)
+    let first = try node.files("log-").min()
+    var count = 0
+    while try count < 5000 && (node.files("log-").min() == first || node.files("snapshot-").count < 2) {
+      try await node.execute("INSERT INTO t(b) VALUES (random()) -- \(filling)")
+      count += 1
+    }
+    try #require(try node.files("log-").min() != first, "the log begins further on")
+    let rows = try await node.query("SELECT count(*), sum(b % 1000), min(b) FROM t")
+    try await node.stop()
+    try FileManager.default.removeItem(atPath: node.state)
+    try await node.start()
+    #expect(node.notes.contains("it is put back to the snapshot of entry"))
+    #expect(try await node.query("SELECT count(*), sum(b % 1000), min(b) FROM t") == rows)
+    try await node.execute("INSERT INTO t(b) VALUES (1)")
+    try await node.stop()
+    try FileManager.default.removeItem(atPath: node.state)
+    for name in try node.files("snapshot-") { try FileManager.default.removeItem(atPath: "\(node.path)/\(name)") }
+    let failure = try await refusal { try await node.start() }
+    #expect(failure?.exitCode == .identity && failure?.message.contains("no whole snapshot") == true)
+  }
+
   @Test("a database that is damaged ends the start with a code of its own kind, and is named")
   func damaged() async throws {
     let node = try OneNode()
