@@ -13,6 +13,8 @@ final class SnapshotReceiver {
   private let options: SnapshotFetch.Options
   private let notice: (NodeEvent) -> Void
   private var fetch: SnapshotFetch?
+  /// Which one it is: what the disk was at for one before it is no answer to this one.
+  private var number = 0
   /// While it is established.
   private var connection: Connection?
   private let codec: Codec
@@ -53,7 +55,10 @@ final class SnapshotReceiver {
 }
 
 extension SnapshotReceiver: InstallQueue {
-  func begin(_ job: InstallJob) { fetch = SnapshotFetch(job, options: options, port: self) }
+  func begin(_ job: InstallJob) {
+    number += 1
+    fetch = SnapshotFetch(job, options: options, port: self)
+  }
 
   func cancel(_ group: GroupID) {
     fetch?.cancel()
@@ -85,7 +90,13 @@ extension SnapshotReceiver: FetchPort {
     connection.flush()
   }
 
-  func run(_ work: FetchWork) { queue.run(work) { self.fetch?.finished($0) } }
+  func run(_ work: FetchWork) {
+    let number = number
+    queue.run(work) { result in
+      if number == self.number, let fetch = self.fetch { return fetch.finished(result) }
+      if case .failed(let error) = result { self.failed(error) }
+    }
+  }
 
   func arrived(_ result: InstallResult) {
     fetch = nil
