@@ -3,115 +3,109 @@ package import LockstepExecution
 package import LockstepStorage
 import LockstepWire
 
-/// Why a machine with its own storage cannot be used at a start.
-package enum StoredRecoveryFailure: Error, Equatable {
+/// Why a machine with its own storage cannot be used.
+package enum StoredStateFailure: Error, Equatable {
   case storage(StorageError)
   case machine(StoredMachineFailure)
+
+  package var reason: String {
+    switch self {
+    case .storage(let error): "\(error)"
+    case .machine(let failure): failure.message
+    }
+  }
+}
+
+/// A stored machine's state, and the directory in which it is: that of the snapshot up to this entry.
+package struct OpenedState {
+  package let executor: StoredExecutor
+  package let directory: LogIndex
 }
 
 extension StateRecovery {
-  /// Opens what a machine with its own storage has in `directory`. It must be where this node's log can go on from: not
-  /// ahead of the log, whose end then was lost, and not behind its beginning, unless there is a snapshot that it can be
-  /// put back to.
+  /// Opens what a machine with its own storage has. It must be where this node's log can go on from: not ahead of the log,
+  /// whose end then was lost, and not behind its beginning, unless there is a snapshot that it can be made of.
   package func open(
-    _ group: GroupID, _ machine: any StoredMachine, in directory: String, recovered: RecoveredGroup?
-  ) throws(StoredRecoveryFailure) -> (executor: StoredExecutor, snapshot: StoredSnapshot?) {
-    var executor = try opened(group, machine, directory)
+    _ group: GroupID, _ machine: any StoredMachine, in directories: StateDirectories, recovered: RecoveredGroup?
+  ) throws(StoredStateFailure) -> (opened: OpenedState, snapshot: StoredSnapshot?) {
+    var directory = try onStorage { () throws(StorageError) in try directories.open() }
+    var executor = try StoredExecutor(group, machine, directories.path(directory))
     let (base, mark) = (recovered?.base.id ?? .zero, executor.mark.last)
     if mark.index < base.index {
       executor.state.close()
-      try replace(group, machine, in: directory, at: mark.index, base: base.index)
-      executor = try opened(group, machine, directory)
+      directory = try replace(group, machine, in: directories, directory, at: mark.index, base: base.index)
+      executor = try StoredExecutor(group, machine, directories.path(directory))
     }
-    do throws(StoredRecoveryFailure) {
-      try admit(executor.mark.last, recovered, directory)
-      return (executor, try onStorage { () throws(StorageError) in try newest(of: group, recovered) })
+    do throws(StoredStateFailure) {
+      try admit(executor.mark.last, recovered, directories.path(directory))
+      let snapshot = try onStorage { () throws(StorageError) in
+        try directories.removeAll(but: directory)
+        return try newest(of: group, recovered)
+      }
+      return (OpenedState(executor: executor, directory: directory), snapshot)
     } catch {
       executor.state.close()
       throw error
     }
   }
 
-  private func opened(
-    _ group: GroupID, _ machine: any StoredMachine, _ directory: String
-  ) throws(StoredRecoveryFailure) -> StoredExecutor {
-    do throws(StoredMachineFailure) {
-      let state = try machine.open(directory)
-      do throws(StoredMachineFailure) { return try StoredExecutor(group: group, state: state) } catch {
-        state.close()
-        throw error
-      }
-    } catch { throw .machine(error) }
-  }
-
   /// A future: the log has lost its end, and the machine has what nobody else need have. Another history: the directory is
   /// one from elsewhere.
   private func admit(
     _ mark: EntryID, _ recovered: RecoveredGroup?, _ directory: String
-  ) throws(StoredRecoveryFailure) {
+  ) throws(StoredStateFailure) {
     let last = recovered?.last.index ?? .zero
     guard mark.index <= last else {
-      throw refused(
-        directory,
-        "the machine has carried out entry \(mark.index), and the log ends with entry \(last): its end was lost. Remove this directory to have the machine made anew, and the node's whole directory if others went on without it"
-      )
+      throw .storage(
+        .lost(
+          path: directory,
+          reason:
+            "the machine has carried out entry \(mark.index), and the log ends with entry \(last): its end was lost"
+        ))
     }
     guard mark.index > .zero, let recovered else { return }
     let term = recovered.terms.last { $0.first <= mark.index }?.term ?? recovered.base.id.term
     guard mark.index == recovered.base.id.index || term == mark.term else {
-      throw refused(
-        directory,
-        "the machine has carried out entry \(mark.index) of term \(mark.term), which in the log is of term \(term): it has another history. Remove this directory to have the machine made anew"
-      )
+      throw .storage(
+        .refused(
+          path: directory,
+          reason: """
+            the machine has carried out entry \(mark.index) of term \(mark.term), which in the log is of term \(term): it \
+            has another history. Remove this directory to have the machine made anew
+            """))
     }
   }
 
-  /// A gap: what is between the machine and the log's beginning is in snapshots alone.
+  /// A gap: what is between the machine and the log's beginning is in snapshots alone. Returns the new directory.
   private func replace(
-    _ group: GroupID, _ machine: any StoredMachine, in directory: String, at mark: LogIndex, base: LogIndex
-  ) throws(StoredRecoveryFailure) {
+    _ group: GroupID, _ machine: any StoredMachine, in directories: StateDirectories, _ former: LogIndex,
+    at mark: LogIndex, base: LogIndex
+  ) throws(StoredStateFailure) -> LogIndex {
     let gap = "the machine has carried out entry \(mark), and the log begins behind entry \(base)"
     for name in try onStorage({ () throws(StorageError) in try store.names(of: group) }) where name.index >= base {
-      do throws(StoredRecoveryFailure) {
+      do throws(StoredStateFailure) {
         let file = try onStorage { () throws(StorageError) in try store.open(name) }
         guard !store.isForeign(file) else { continue }
         try onStorage { () throws(StorageError) in try log.admit(file) }
-        notice("\(gap): it is put back to the snapshot of entry \(name.index)")
-        try replace(machine, in: directory, by: file)
-        return
+        notice("\(gap): it is made anew of the snapshot up to entry \(name.index)")
+        try directories.fill(machine, from: file)
+        try onStorage { () throws(StorageError) in
+          // It may be there, and hold what is older: emptied by hand, for one.
+          if former == name.index { try directories.remove(former) }
+          try directories.complete(name.index)
+        }
+        return name.index
       } catch {
         switch error {
         case .storage(.damaged(_, _, _)): break
         case .machine(let failure) where failure.kind == .damaged: break
         case .storage, .machine: throw error
         }
-        notice("\(error); what was before it is used")
+        notice("\(error.reason); what was before it is used")
       }
     }
-    throw refused(
-      directory, "\(gap), and there is no whole snapshot to put it back to; replace the node's directory")
-  }
-
-  private func replace(
-    _ machine: any StoredMachine, in directory: String, by file: SnapshotFile
-  ) throws(StoredRecoveryFailure) {
-    guard file.header.machineVersion <= machine.version else {
-      throw refused(
-        file.path,
-        "the snapshot is of version \(file.header.machineVersion) of the machine, and this is version \(machine.version)"
-      )
-    }
-    var failure: StorageError?
-    var reader = SnapshotReader("the state in \(file.path)", version: file.header.machineVersion) {
-      () throws(Status) in
-      do throws(StorageError) { return try file.next() } catch {
-        failure = error
-        throw Status(.dataLoss, "\(error)")
-      }
-    }
-    do throws(StoredMachineFailure) { try machine.replace(directory, by: &reader) } catch {
-      throw failure.map { .storage($0) } ?? .machine(error)
-    }
+    throw .storage(
+      .lost(path: directories.path(former), reason: "\(gap), and there is no whole snapshot to make it anew of"))
   }
 
   /// The snapshot that the next one is counted from. Its header alone is read: the machine has its state.
@@ -129,14 +123,69 @@ extension StateRecovery {
     }
     return nil
   }
+}
 
-  private func refused(_ path: String, _ reason: String) -> StoredRecoveryFailure {
-    .storage(.refused(path: path, reason: reason))
+extension StoredExecutor {
+  package convenience init(
+    _ group: GroupID, _ machine: any StoredMachine, _ directory: String
+  ) throws(StoredStateFailure) {
+    do throws(StoredMachineFailure) {
+      let state = try machine.open(directory)
+      do throws(StoredMachineFailure) { try self.init(group: group, state: state) } catch {
+        state.close()
+        throw error
+      }
+    } catch { throw .machine(error) }
+  }
+}
+
+extension StateDirectories {
+  /// The state that is in a file, all of which is read, in a directory that does not count yet.
+  package func fill(_ machine: any StoredMachine, from file: SnapshotFile) throws(StoredStateFailure) {
+    let header = file.header
+    let index = header.last.id.index
+    let directory = try onStorage { () throws(StorageError) in try make(index) }
+    do throws(StoredStateFailure) {
+      try read(file, machine, into: directory)
+      let state = try StoredExecutor(header.group, machine, directory).state
+      defer { state.close() }
+      guard state.mark == StoredMark(last: header.last.id, time: header.time), state.digest == header.digest else {
+        throw .storage(
+          .damaged(
+            file: file.path, offset: 0, reason: "the state in it is another one than its header says"))
+      }
+    } catch {
+      try onStorage { () throws(StorageError) in try discard(index) }
+      throw error
+    }
   }
 
-  private func onStorage<Result>(
-    _ body: () throws(StorageError) -> Result
-  ) throws(StoredRecoveryFailure) -> Result {
-    do throws(StorageError) { return try body() } catch { throw .storage(error) }
+  private func read(
+    _ file: SnapshotFile, _ machine: any StoredMachine, into directory: String
+  ) throws(StoredStateFailure) {
+    guard file.header.machineVersion <= machine.version else {
+      throw .storage(
+        .refused(
+          path: file.path,
+          reason: """
+            the snapshot is of version \(file.header.machineVersion) of the machine, and this is version \
+            \(machine.version); start the node with the program that wrote it, or a newer one
+            """))
+    }
+    var failure: StorageError?
+    var reader = SnapshotReader("the state in \(file.path)", version: file.header.machineVersion) {
+      () throws(Status) in
+      do throws(StorageError) { return try file.next() } catch {
+        failure = error
+        throw Status(.dataLoss, "\(error)")
+      }
+    }
+    do throws(StoredMachineFailure) { try machine.restore(directory, from: &reader) } catch {
+      throw failure.map { .storage($0) } ?? .machine(error)
+    }
   }
+}
+
+func onStorage<Result>(_ body: () throws(StorageError) -> Result) throws(StoredStateFailure) -> Result {
+  do throws(StorageError) { return try body() } catch { throw .storage(error) }
 }

@@ -36,9 +36,9 @@ public protocol StoredMachine: Sendable {
   /// command. What a crash has left half done is put right here.
   func open(_ directory: String) throws(StoredMachineFailure) -> any StoredState
 
-  /// Has the directory, which nobody has open, hold the state that a snapshot says, and nothing else. A crash on the way
-  /// leaves what was there, nothing, or all of it.
-  func replace(_ directory: String, by snapshot: inout SnapshotReader) throws(StoredMachineFailure)
+  /// Fills this directory, which exists, is empty, and is the machine's alone, with the state that a snapshot says; what is
+  /// in the files is durable when this returns. After an error or a crash on the way it is removed.
+  func restore(_ directory: String, from snapshot: inout SnapshotReader) throws(StoredMachineFailure)
 }
 
 /// A stored machine's state, open. Of one thread at a time.

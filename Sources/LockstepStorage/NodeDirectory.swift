@@ -9,6 +9,7 @@ package import LockstepWire
 //   DIR/log-…            the further segments of the log
 //   DIR/snapshot-…       the state as of an entry; see SnapshotFormat
 //   DIR/synced           how far the log was synced, once there was something to note; see SyncedMark
+//   DIR/state-…          what a machine with its own storage keeps; see StateDirectories
 //   DIR/acknowledged     when others have acknowledged something to this node; see AcknowledgementFile
 //
 // A crash before the identity is there leaves a lock, a log without a batch, files that end in .new: they are removed

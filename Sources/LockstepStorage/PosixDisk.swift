@@ -57,6 +57,17 @@ package struct PosixDisk: Disk {
     if mkdir(path, 0o755) != 0 { throw failure("create directory", path) }
   }
 
+  /// With all that is in it.
+  func removeDirectory(_ path: String) throws(DiskError) {
+    for name in try list(path) ?? [] {
+      let entry = "\(path)/\(name)"
+      if unlink(entry) == 0 { continue }
+      guard errno == EISDIR else { throw failure("remove", entry) }
+      try removeDirectory(entry)
+    }
+    if rmdir(path) != 0 { throw failure("remove directory", path) }
+  }
+
   package func syncDirectory(_ path: String) throws(DiskError) {
     let directory = try descriptor("open directory", path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     defer { Glibc.close(directory) }

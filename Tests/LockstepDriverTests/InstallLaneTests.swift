@@ -12,8 +12,8 @@ struct InstallLaneTests {
   private let chain: UInt64 = 0xfeed
 
   /// A follower of three, with a log of its own.
-  private func follower() throws -> TestNode {
-    let node = try TestNode(configuration(1, of: 3))
+  private func follower(_ applier: (any Applier)? = nil) throws -> TestNode {
+    let node = try TestNode(configuration(1, of: 3), applier: applier)
     for peer in [2, 3] as [UInt64] { node.node.linkChanged(NodeID(peer), isUp: true) }
     try hear(node, previous: .zero)
     settle(node)
@@ -109,6 +109,50 @@ struct InstallLaneTests {
     node.node.installFinished(result(2))
     settle(node)
     #expect(node.replica.log.base == .zero && node.group.progress.applied == LogIndex(3))
+  }
+
+  @Test("what the former state was asked, and has not answered, the new one is asked, and answers once")
+  func askedAgain() throws {
+    let former = BusyApplier()
+    let node = try follower(former)
+    let sink = FakeSink()
+    try hear(node, previous: EntryID(term: Term(3), index: LogIndex(20)), needs: true)
+    for id in 1...3 as ClosedRange<UInt64> {
+      try node.call(sink, id, method: "t/Read") { $0.read = Consistency.any.number }
+    }
+    settle(node)
+    #expect(former.asked.count == 3 && sink.replies.isEmpty)
+    node.node.installFinished(result(25))
+    settle(node)
+    #expect(sink.replies.map(\.id) == [1, 2, 3] && sink.replies.allSatisfy { $0.index == 25 && $0.code == 0 })
+    // Too late.
+    former.isReady = true
+    node.node.applierReady(.first)
+    settle(node)
+    #expect(sink.replies.count == 3 && node.node.underWay.calls == 0)
+  }
+
+  @Test("a state that is busy with commands, and held for a snapshot, is replaced all the same, and entries go on")
+  func busy() throws {
+    let former = BusyApplier()
+    let node = try follower(former)
+    var block = EntryBlock(first: LogIndex(1), previousChain: node.group.log.lastChain)
+    for _ in 0..<3 { block.append(term: Term(4), kind: .noOperation, timestamp: 1) }
+    try node.receive(
+      .append(
+        AppendRequest(term: Term(4), previous: .zero, entries: block.slice, commit: LogIndex(3), readRound: 0)),
+      from: NodeID(2), entries: block, previousChain: block.previousChain)
+    settle(node)
+    #expect(former.submitted == LogIndex(3))
+    former.applied = LogIndex(1)
+    try hear(node, previous: EntryID(term: Term(4), index: LogIndex(20)), needs: true)
+    node.node.takeSnapshot(of: .first) { _ in }
+    settle(node)
+    #expect(node.group.progress.isHeld)
+    node.node.installFinished(result(25, term: 4))
+    settle(node)
+    #expect(node.group.progress.applied == LogIndex(25))
+    #expect(!node.group.progress.isHeld && node.node.failure == nil)
   }
 
   @Test("commands of a former time as leader, overtaken by it, are answered: what became of them is not known")

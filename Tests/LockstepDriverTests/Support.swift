@@ -246,7 +246,7 @@ final class TestNode {
 
   init(
     _ configuration: Node.Configuration, recovered: [RecoveredGroup] = [], restored: Executor? = nil,
-    stored: [StoredSnapshot] = [], worker: DiskWorker? = nil,
+    applier: (any Applier)? = nil, stored: [StoredSnapshot] = [], worker: DiskWorker? = nil,
     clock: @escaping () -> UInt64 = { 0 }
   ) throws {
     id = configuration.id
@@ -254,7 +254,8 @@ final class TestNode {
     let journal = journal
     node = try Node(
       configuration, recovered: recovered,
-      appliers: [ImmediateApplier(restored ?? Executor(group: .first, machine: Tape()))], stored: stored, links: links,
+      appliers: [applier ?? ImmediateApplier(restored ?? Executor(group: .first, machine: Tape()))], stored: stored,
+      links: links,
       disk: disk, snapshots: snapshots, installs: installs, observe: { journal.events.append($0) }, clock: clock,
       isChecking: true)
   }

@@ -122,10 +122,10 @@ struct RestartTests {
     try FileManager.default.removeItem(atPath: "\(old)/state-1")
     try FileManager.default.copyItem(atPath: node.state, toPath: "\(old)/state-1")
     let failure = try await refusal { try await node.start(old, isMoved: true) }
-    #expect(failure?.exitCode == .identity && failure?.message.contains("its end was lost") == true)
+    #expect(failure?.exitCode == .damaged && failure?.message.contains("its end was lost") == true)
   }
 
-  @Test("behind the log's beginning it is put back to the newest snapshot; without one it is refused")
+  @Test("behind the log's beginning it is made anew of the newest snapshot; without one it is refused")
   func gap() async throws {
     let node = try OneNode()
     try await node.start()
@@ -143,14 +143,15 @@ struct RestartTests {
     try await node.stop()
     try FileManager.default.removeItem(atPath: node.state)
     try await node.start()
-    #expect(node.notes.contains("it is put back to the snapshot of entry"))
+    #expect(node.notes.contains("it is made anew of the snapshot up to entry"))
     #expect(try await node.query("SELECT count(*), sum(b % 1000), min(b) FROM t") == rows)
     try await node.execute("INSERT INTO t(b) VALUES (1)")
     try await node.stop()
-    try FileManager.default.removeItem(atPath: node.state)
-    for name in try node.files("snapshot-") { try FileManager.default.removeItem(atPath: "\(node.path)/\(name)") }
+    for name in try node.files("state-") + node.files("snapshot-") {
+      try FileManager.default.removeItem(atPath: "\(node.path)/\(name)")
+    }
     let failure = try await refusal { try await node.start() }
-    #expect(failure?.exitCode == .identity && failure?.message.contains("no whole snapshot") == true)
+    #expect(failure?.exitCode == .damaged && failure?.message.contains("no whole snapshot") == true)
   }
 
   @Test("a database that is damaged ends the start with a code of its own kind, and is named")

@@ -139,31 +139,29 @@ public final class Server: Sendable {
       isSlow: { text in eventLoop.execute { told.value.log(.warning, "pace of snapshots", "", text) } },
       failed: { error in eventLoop.execute { later.value?.server.diskFailed(error) } })
     let applier: any Applier
-    let own: StoredApplier?
-    let restore: (SnapshotFile) throws(StorageError) -> any Applier
+    let installer: any StateInstaller
+    let states: StoredStates?
     switch stored.state {
     case .inMemory(let executor, let first):
-      (applier, own) = (ImmediateApplier(executor), nil)
-      restore = { file throws(StorageError) in ImmediateApplier(try StateRecovery.executor(from: file, first: first)) }
-    case .stored(let executor, let machine, let readers):
-      let made = StoredApplier(executor, of: machine) {
+      applier = ImmediateApplier(executor)
+      installer = MemoryInstaller { file throws(StorageError) in
+        ImmediateApplier(try StateRecovery.executor(from: file, first: first))
+      }
+      states = nil
+    case .stored(let opened, let readers, let machine, let directories):
+      let made = StoredStates(opened, readers, of: machine, in: directories) {
         eventLoop.execute { later.value?.server.applierReady(.first) }
       }
-      made.start(readers)
-      (applier, own) = (made, made)
-      restore = { file throws(StorageError) in
-        throw .refused(path: file.path, reason: "a machine with its own storage takes a snapshot at a start alone")
-      }
+      (applier, installer, states) = (made.applier, made, made)
     }
-    let transfers = TransferQueue(
-      store: stored.snapshots, eventLoop: eventLoop, worker: FetchWorker(store: stored.snapshots, restore: restore))
+    let transfers = TransferQueue(store: stored.snapshots, eventLoop: eventLoop, installer: installer)
     let disk = DiskThread(
       worker: stored.worker,
       finished: { result in eventLoop.execute { later.value?.server.diskFinished(result) } },
       ended: { error in
         snapshots.stop()
         transfers.stop()
-        own?.stop()
+        states?.stop()
         store.close()
         end.finish(error.map { .failure(ServerFailure($0)) } ?? .success(()))
       })

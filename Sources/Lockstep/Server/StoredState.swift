@@ -4,7 +4,6 @@ import LockstepExecution
 import LockstepPeers
 import LockstepStorage
 import LockstepWire
-import Glibc
 import Logging
 
 /// What a node finds on its disk at the start.
@@ -53,8 +52,8 @@ struct StoredState {
       let recovery = StateRecovery(store: snapshots, log: log) { logger.error("recovery: \($0)") }
       let (state, snapshot) = try recover(
         machine, recovery, configuration.directory, groups.first { $0.group == .first })
-      if case .stored(let executor, _, _) = state {
-        logger.notice("the machine's own storage has the state up to entry \(executor.mark.last.index)")
+      if case .stored(let opened, _, _, _) = state {
+        logger.notice("the machine's own storage has the state up to entry \(opened.executor.mark.last.index)")
       } else if let snapshot {
         logger.notice("restored the state up to entry \(snapshot.last.index) from \(snapshot.fileBytes) bytes")
       }
@@ -71,7 +70,7 @@ struct StoredState {
         snapshots: snapshots, state: state, snapshot: snapshot)
     } catch let error as StorageError {
       throw ServerFailure(error)
-    } catch let error as StoredRecoveryFailure {
+    } catch let error as StoredStateFailure {
       switch error {
       case .storage(let error): throw ServerFailure(error)
       case .machine(let error): throw ServerFailure(error)
@@ -81,7 +80,7 @@ struct StoredState {
 
   private static func recover(
     _ machine: HostedMachine, _ recovery: StateRecovery, _ directory: String, _ recovered: RecoveredGroup?
-  ) throws(StoredRecoveryFailure) -> (RecoveredState, StoredSnapshot?) {
+  ) throws(StoredStateFailure) -> (RecoveredState, StoredSnapshot?) {
     switch machine {
     case .inMemory(let machine):
       do throws(StorageError) {
@@ -89,18 +88,13 @@ struct StoredState {
         return (.inMemory(executor, first: machine), snapshot)
       } catch { throw .storage(error) }
     case .stored(let machine):
-      // Beside the log, and the machine's alone.
-      let own = "\(directory)/state-\(GroupID.first)"
-      guard mkdir(own, 0o755) == 0 || errno == EEXIST else {
-        throw .machine(StoredMachineFailure(.storage, "'\(own)' cannot be made: \(String(cString: strerror(errno)))"))
-      }
-      let (executor, snapshot) = try recovery.open(.first, machine, in: own, recovered: recovered)
+      let directories = StateDirectories(directory, group: .first)
+      let (opened, snapshot) = try recovery.open(.first, machine, in: directories, recovered: recovered)
       do throws(StoredMachineFailure) {
-        var readers: [any StoredStateReader] = []
-        while readers.count < StoredQueries.threads { readers.append(try executor.state.makeReader()) }
-        return (.stored(executor, machine, readers), snapshot)
+        let readers = try StoredStates.readers(of: opened.executor)
+        return (.stored(opened, readers, machine, directories), snapshot)
       } catch {
-        executor.state.close()
+        opened.executor.state.close()
         throw .machine(error)
       }
     }
@@ -111,7 +105,7 @@ struct StoredState {
 enum RecoveredState {
   /// `first`: the machine as it is before the first command.
   case inMemory(Executor, first: any StateMachine)
-  case stored(StoredExecutor, any StoredMachine, [any StoredStateReader])
+  case stored(OpenedState, [any StoredStateReader], any StoredMachine, StateDirectories)
 }
 
 /// Where what is remembered of the other nodes is kept; used on the disk thread only.

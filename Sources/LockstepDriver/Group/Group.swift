@@ -160,6 +160,7 @@ final class Group {
     let header = result.snapshot.header
     tail.reset(to: header.last, time: header.time)
     lane.reset(to: result.applier, chain: header.last.chain)
+    reads.askAgain()
     proposals.overtaken(by: header.last.id.index, leader: leader)
     snapshots.installed(result.snapshot, appliedBytes: lane.appliedBytes)
   }

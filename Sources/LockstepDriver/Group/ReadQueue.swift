@@ -131,6 +131,13 @@ final class ReadQueue {
     return !ready.isEmpty || stalled.haveRoom
   }
 
+  /// Another state has taken the place of the machine's, which reaches further: what the former one was asked it will never
+  /// answer.
+  func askAgain() {
+    ready.append(contentsOf: asked.sorted { $0.key < $1.key }.map(\.value))
+    asked = [:]
+  }
+
   private func moveApplied(_ applied: LogIndex) {
     leastWaiting = LogIndex(.max)
     waiting.removeAll { read in

@@ -1,18 +1,17 @@
-package import LockstepConsensus
-package import LockstepExecution
+import LockstepConsensus
+import LockstepExecution
 package import LockstepStorage
 import LockstepWire
 
 /// What a fetch does with the disk, on whatever thread may wait for it. Not Sendable.
 package final class FetchWorker {
   private let store: SnapshotStore
-  private let restore: (SnapshotFile) throws(StorageError) -> any Applier
+  private let installer: any StateInstaller
   private var incoming: IncomingSnapshot?
 
-  /// `restore` makes a machine out of a file, and reads all of it.
-  package init(store: SnapshotStore, restore: @escaping (SnapshotFile) throws(StorageError) -> any Applier) {
+  package init(store: SnapshotStore, installer: any StateInstaller) {
     self.store = store
-    self.restore = restore
+    self.installer = installer
   }
 
   package func run(_ work: FetchWork) -> FetchResult {
@@ -48,20 +47,26 @@ package final class FetchWorker {
 
   private func restore(_ term: Term) throws(StorageError) -> FetchResult {
     guard let incoming else { throw .invalidWrite("a snapshot of which nothing is there") }
-    do throws(StorageError) {
-      let file = try incoming.open()
-      let applier = try restore(file)
-      try incoming.arrive(in: term)
-      self.incoming = nil
-      return .restored(file.stored, applier)
+    let file: SnapshotFile
+    do throws(StoredStateFailure) {
+      file = try onStorage { () throws(StorageError) in try incoming.open() }
+      try installer.prepare(file)
     } catch {
       switch error {
-      case .damaged, .refused, .lost:
+      case .storage(.damaged), .storage(.refused), .storage(.lost):
         try drop()
-        return .damaged("\(error)")
-      case .disk, .outOfSpace, .locked, .invalidWrite, .stopped: throw error
+        return .damaged(error.reason)
+      case .storage(let error): throw error
+      case .machine(let failure):
+        try drop()
+        // What its own disk does not take today it may take later.
+        return failure.kind == .storage ? .noRoom(failure.message) : .damaged(failure.message)
       }
     }
+    try incoming.arrive(in: term)
+    self.incoming = nil
+    // From here on a start begins with it: there is no way back.
+    do throws(StorageError) { return .restored(file.stored, try installer.begin()) } catch { return .failed(error) }
   }
 
   private func drop() throws(StorageError) {

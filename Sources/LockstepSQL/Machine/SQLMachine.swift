@@ -2,7 +2,6 @@ import Glibc
 internal import GRDBSQLite
 public import LockstepExecution
 import LockstepRequests
-public import LockstepServices
 import SwiftProtobuf
 
 /// Replicated SQLite: the service `lockstep.sql.v1.Sql` over a database file on each node.
@@ -59,7 +58,7 @@ public struct SQLMachine: StoredMachine {
     return try SQLState(directory)
   }
 
-  public func replace(_ directory: String, by snapshot: inout SnapshotReader) throws(StoredMachineFailure) {
-    try SQLFiles(directory).replace(by: &snapshot)
+  public func restore(_ directory: String, from snapshot: inout SnapshotReader) throws(StoredMachineFailure) {
+    try SQLFiles(directory).restore(from: &snapshot)
   }
 }

@@ -27,9 +27,11 @@ final class SimulatedInstalls: InstallQueue, FetchPort {
     self.world = world
     self.place = place
     outgoing = OutgoingSnapshots(store: store)
-    worker = FetchWorker(store: store) { [unowned world] file throws(StorageError) in
-      world.applier(place, try StateRecovery.executor(from: file, first: world.workload.machine))
-    }
+    worker = FetchWorker(
+      store: store,
+      installer: MemoryInstaller { [unowned world] file throws(StorageError) in
+        world.applier(place, try StateRecovery.executor(from: file, first: world.workload.machine))
+      })
   }
 
   // MARK: What the group asks for

@@ -8,17 +8,19 @@ import NIOCore
 /// Where snapshots that come from other nodes, and go to them, are written and read: a queue of its own, so that nothing
 /// else waits for it. Work is done in the order in which it came.
 final class TransferQueue: @unchecked Sendable {
-  // Unchecked: worker, outgoing files and store are touched on the queue alone.
+  // Unchecked: worker, installer, outgoing files and store are touched on the queue alone.
   private let queue = DispatchQueue(label: "lockstep-transfer", qos: .utility)
   private let eventLoop: any EventLoop
   private let worker: FetchWorker
   private let outgoing: OutgoingSnapshots
   private let store: SnapshotStore
+  private let installer: any StateInstaller
 
-  init(store: SnapshotStore, eventLoop: any EventLoop, worker: FetchWorker) {
+  init(store: SnapshotStore, eventLoop: any EventLoop, installer: any StateInstaller) {
     self.eventLoop = eventLoop
-    self.worker = worker
+    self.installer = installer
     self.store = store
+    worker = FetchWorker(store: store, installer: installer)
     outgoing = OutgoingSnapshots(store: store)
   }
 
@@ -37,6 +39,7 @@ final class TransferQueue: @unchecked Sendable {
   func settle(_ group: GroupID, at index: LogIndex, isOfUse: Bool, failed: @escaping (StorageError) -> Void) {
     onQueue { queue -> StorageError? in
       do throws(StorageError) {
+        try queue.installer.settle(isOfUse: isOfUse)
         try queue.store.settle(group) { isOfUse && $0 == index }
         return nil
       } catch { return error }
