@@ -1,16 +1,53 @@
+import Dispatch
+import Foundation
 import LockstepConsensus
 import LockstepExecution
+import LockstepRequests
+import StoredTesting
 import Testing
 
+@testable import Lockstep
 @testable import LockstepSimulation
+
+/// An applier that works on threads of its own, in a directory that goes with the test.
+private final class StoredSeat {
+  let directory = FileManager.default.temporaryDirectory.appendingPathComponent("lockstep-\(UUID().uuidString)").path
+  let applier: StoredApplier
+  private let ready: DispatchSemaphore
+
+  init() throws {
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    let machine = KeptMachine(Registers())
+    let executor = try StoredExecutor(group: .first, state: try machine.open(directory))
+    let ready = DispatchSemaphore(value: 0)
+    self.ready = ready
+    applier = StoredApplier(executor, of: machine) { ready.signal() }
+    applier.start(try (0..<2).map { _ in try executor.state.makeReader() })
+  }
+
+  /// There is something to collect.
+  func wait() throws { try #require(ready.wait(timeout: .now() + 20) == .success) }
+
+  deinit {
+    applier.stop()
+    try? FileManager.default.removeItem(atPath: directory)
+  }
+}
 
 /// What every applier must do, whenever it answers.
 @Suite("appliers")
 struct ApplierTests {
-  static let kinds: [@Sendable () -> any Applier] = [
-    { ImmediateApplier(group: .first, machine: Registers()) },
-    { SimulatedApplier(Executor(group: .first, machine: Registers()), atOnce: 1, isWanted: {}) },
-    { SimulatedApplier(Executor(group: .first, machine: Registers()), atOnce: 1000, isWanted: {}) },
+  /// An applier, and what waits until there is something to collect.
+  typealias Seat = (applier: any Applier, wait: () throws -> Void)
+
+  static let kinds: [@Sendable () throws -> Seat] = [
+    { (ImmediateApplier(group: .first, machine: Registers()), {}) },
+    { (SimulatedApplier(Executor(group: .first, machine: Registers()), atOnce: 1, isWanted: {}), {}) },
+    { (SimulatedApplier(Executor(group: .first, machine: Registers()), atOnce: 1000, isWanted: {}), {}) },
+    {
+      let seat = try StoredSeat()
+      return (seat.applier, { try seat.wait() })
+    },
   ]
 
   private typealias Answers = [(index: UInt64, reply: Replies.Reply?)]
@@ -62,27 +99,39 @@ struct ApplierTests {
     return progress
   }
 
-  private func collect(_ applier: any Applier, _ answers: inout Answers) -> ApplyProgress {
-    var (progress, found) = (ApplyProgress.underWay, Answers())
+  private func collect(_ seat: Seat, _ answers: inout Answers) throws -> ApplyProgress {
+    var found = Answers()
+    var progress = seat.applier.collect { found.append(($0.index.rawValue, $1)) }
     for _ in 0..<1000 where progress == .underWay {
-      progress = applier.collect { found.append(($0.index.rawValue, $1)) }
+      try seat.wait()
+      progress = seat.applier.collect { found.append(($0.index.rawValue, $1)) }
     }
     answers += found
     return progress
   }
 
-  private func value(_ applier: any Applier) throws -> [UInt8] {
+  /// And as of which entry.
+  private func value(_ seat: Seat) throws -> (answer: [UInt8], index: LogIndex) {
     let (method, request) = ([UInt8](repeating: 0, count: 2), Self.request(.get))
-    return try method.withUnsafeBytes { method in
-      try request.withUnsafeBytes { try applier.query(Call(method: method, request: $0), id: 1, deadline: .max) ?? [] }
+    let atOnce = try method.withUnsafeBytes { method in
+      try request.withUnsafeBytes { try seat.applier.query(Call(method: method, request: $0), id: 9, deadline: .max) }
     }
+    if let atOnce { return (atOnce, seat.applier.applied) }
+    var answers: [(UInt64, StoredAnswer)] = []
+    while answers.isEmpty {
+      try seat.wait()
+      seat.applier.collectAnswers { answers.append(($0, $1)) }
+    }
+    #expect(answers.map(\.0) == [9])
+    return (try answers[0].1.result.get(), answers[0].1.mark.last.index)
   }
 
   @Test(
     "applier: each entry is answered once, in order, with the machine's reply, at once or later",
     arguments: kinds.indices)
   func order(kind: Int) throws {
-    let applier = Self.kinds[kind]()
+    let seat = try Self.kinds[kind]()
+    let applier = seat.applier
     var answers: Answers = []
     let digest = applier.digest
     var progress = submit([.put(5), .nothing, .fail, .put(6)], to: applier, &answers)
@@ -90,37 +139,81 @@ struct ApplierTests {
     #expect(progress == .done || applier.applied < applier.submitted)
     if progress == .underWay { #expect(applier.digest == digest, "the machine is as of what is applied") }
     progress = submit([.put(7)], to: applier, &answers)
-    if progress == .underWay { progress = collect(applier, &answers) }
+    if progress == .underWay { progress = try collect(seat, &answers) }
     #expect(progress == .done && answers.map(\.index) == [1, 2, 3, 4, 5])
     let aborted = Replies.Reply.failure(Status(.aborted, "as asked"))
     #expect(answers.map(\.reply) == [Self.former(0), nil, aborted, Self.former(5), Self.former(6)])
     #expect(applier.applied == LogIndex(5) && applier.appliedTerm == Term(3) && applier.time == 7)
-    #expect(collect(applier, &answers) == .done && answers.count == 5, "nothing is answered twice")
+    #expect(try collect(seat, &answers) == .done && answers.count == 5, "nothing is answered twice")
   }
 
-  @Test("applier: queries are of what is applied", arguments: kinds.indices)
+  @Test("applier: queries are of what is applied, or of what is carried out since", arguments: kinds.indices)
   func queries(kind: Int) throws {
-    let applier = Self.kinds[kind]()
+    let seat = try Self.kinds[kind]()
     var answers: Answers = []
-    _ = submit([.put(5)], to: applier, &answers)
-    #expect(try value(applier) == Registers.answer(true, applier.applied == LogIndex(1) ? 5 : 0))
-    _ = collect(applier, &answers)
-    #expect(try value(applier) == Registers.answer(true, 5))
+    _ = submit([.put(5)], to: seat.applier, &answers)
+    let applied = seat.applier.applied
+    let (first, index) = try value(seat)
+    #expect(first == Registers.answer(true, index == LogIndex(1) ? 5 : 0) && index >= applied)
+    _ = try collect(seat, &answers)
+    let (last, end) = try value(seat)
+    #expect(last == Registers.answer(true, 5) && end == LogIndex(1))
+  }
+
+  @Test(
+    "applier: what is frozen is of what is applied, and there is nothing to freeze before", arguments: kinds.indices)
+  func frozen(kind: Int) throws {
+    let seat = try Self.kinds[kind]()
+    var answers: Answers = []
+    let progress = submit([.put(5), .nothing], to: seat.applier, &answers)
+    #expect((seat.applier.freeze() == nil) == (progress == .underWay))
+    _ = try collect(seat, &answers)
+    let frozen = try #require(seat.applier.freeze())
+    #expect(frozen.last == EntryID(term: Term(3), index: LogIndex(2)) && frozen.digest == seat.applier.digest)
   }
 
   @Test("applier: one that cannot go on says so, what it has done, and answers nothing after it")
-  func failing() {
+  func failing() throws {
     var asked = 0
     let applier = SimulatedApplier(Executor(group: .first, machine: Registers()), atOnce: 2, isWanted: {}) {
       asked += 1
       return asked > 1
     }
+    let seat: Seat = (applier, {})
     var answers: Answers = []
     #expect(submit([.put(1), .put(2), .put(3)], to: applier, &answers) == .underWay)
-    let progress = collect(applier, &answers)
+    let progress = try collect(seat, &answers)
     #expect(
       progress == .failed(ApplierFailure(applied: LogIndex(2), message: "its disk is full")) && answers.count == 2)
     #expect(submit([.put(4)], to: applier, &answers) == progress)
-    #expect(collect(applier, &answers) == progress && answers.count == 2)
+    #expect(try collect(seat, &answers) == progress && answers.count == 2)
+  }
+  @Test("applier: one whose storage fails answers nothing of the batch, and says what has happened")
+  func storageFails() throws {
+    let stored = try StoredSeat()
+    let seat: Seat = (stored.applier, { try stored.wait() })
+    var answers: Answers = []
+    _ = submit([.put(1)], to: seat.applier, &answers)
+    #expect(try collect(seat, &answers) == .done && answers.count == 1)
+    try FileManager.default.removeItem(atPath: stored.directory)
+    _ = submit([.put(2), .put(3)], to: seat.applier, &answers)
+    guard case .failed(let failure) = try collect(seat, &answers) else {
+      Issue.record("it goes on")
+      return
+    }
+    #expect(failure.applied == LogIndex(1) && failure.message.contains("cannot be written") && answers.count == 1)
+    #expect(submit([.put(4)], to: seat.applier, &answers) == .failed(failure) && answers.count == 1)
+  }
+
+  @Test("applier: what it stores is there when it is opened again, with its mark")
+  func reopened() throws {
+    let stored = try StoredSeat()
+    let seat: Seat = (stored.applier, { try stored.wait() })
+    var answers: Answers = []
+    _ = submit([.put(1), .nothing, .put(2)], to: seat.applier, &answers)
+    _ = try collect(seat, &answers)
+    let state = try KeptMachine(Registers()).open(stored.directory)
+    #expect(state.mark == StoredMark(last: EntryID(term: Term(3), index: LogIndex(3)), time: 7))
+    #expect(state.digest == seat.applier.digest)
   }
 }
