@@ -22,7 +22,7 @@ extension EndToEndTests {
     var endpoints: String { (1...3).map { endpoint($0) }.joined(separator: ",") }
 
     func start(_ id: Int, _ flags: String...) throws {
-      let small = ["--service", "sql", "--snapshot-log-bytes", "65536", "--retain", "0"]
+      let small = ["--service", "sql", "--snapshot-log-bytes", "65536", "--retain", "0", "--leader", "1"]
       programs[id] = try Program(Setup.lockstep, EndToEndTests.node(id, dir: data(id), base: base) + small + flags)
     }
 
@@ -93,6 +93,11 @@ extension EndToEndTests {
     try await wait(upTo: .seconds(30), "a first statement") {
       (try? await nodes.sql(["CREATE TABLE IF NOT EXISTS t(n INTEGER PRIMARY KEY, r INTEGER, filling TEXT);"])) != nil
     }
+    // No node that is stopped here leads: what a call's answer is then, other tests ask.
+    try await wait(upTo: .seconds(30), "node 1 leads") {
+      let seen = try await nodes.status()
+      return seen.count == 3 && seen.allSatisfy { $0["leader"] == 1 }
+    }
     try await nodes.insert(20)
     try await nodes.waitForEqual()
     let before = try await nodes.count(at: 3)
@@ -101,15 +106,14 @@ extension EndToEndTests {
     // Away for long. The first that it asks for a snapshot does not answer; the old state does meanwhile.
     try await nodes.end(3, SIGTERM)
     try await nodes.insertUntilTheLogIsGone(behind: before.index)
-    let other = try await nodes.status().first { $0["id"] == 1 }?["role"] == "leader" ? 2 : 1
-    nodes.programs[other]?.send(SIGSTOP)
+    nodes.programs[2]?.send(SIGSTOP)
     try nodes.start(3)
     try await wait(upTo: .seconds(20), "it needs a snapshot: \(nodes.errors(3))") {
       nodes.errors(3).contains("it fetches a snapshot")
     }
     let meanwhile = try await nodes.count(at: 3)
     #expect(meanwhile.count == 20 && nodes.states(3) == ["state-1"], "the old state answers")
-    nodes.programs[other]?.send(SIGCONT)
+    nodes.programs[2]?.send(SIGCONT)
     for round in 0..<6 {
       try await nodes.end(3, SIGKILL)
       try nodes.start(3)
