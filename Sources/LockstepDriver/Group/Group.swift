@@ -329,21 +329,12 @@ final class Group {
   }
 
   var core: Replica { replica }
-  var machine: (any StateMachine)? { lane.machine }
-  var digest: UInt64 { lane.digest }
-  var schemas: [Schema] { lane.schemas }
   var log: LogTail { tail }
   var progress: ApplyLane { lane }
   var snapshot: SnapshotLane { snapshots }
   var install: InstallLane { installs }
   var probes: StageProbes { stages.underWay }
   var waitingCalls: (commands: Proposals, queries: ReadQueue) { (proposals, reads) }
-
-  /// What the calls of this group count for in the ledger.
-  var permits: (calls: Int, bytes: Int) {
-    let (commands, queries) = (proposals.permits, reads.permits)
-    return (commands.calls + queries.calls, commands.bytes + queries.bytes)
-  }
 
   /// The invariants of all parts, at the end of a turn.
   func check() {

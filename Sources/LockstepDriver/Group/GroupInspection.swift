@@ -47,6 +47,16 @@ extension Group {
       group: id, term: replica.term, commit: replica.commit, matches: replica.progress.map { ($0.node, $0.match) })
   }
 
+  var machine: (any StateMachine)? { progress.machine }
+  var digest: UInt64 { progress.digest }
+  var schemas: [Schema] { progress.schemas }
+
+  /// What the calls of this group count for in the ledger.
+  var permits: (calls: Int, bytes: Int) {
+    let (commands, queries) = (waitingCalls.commands.permits, waitingCalls.queries.permits)
+    return (commands.calls + queries.calls, commands.bytes + queries.bytes)
+  }
+
   func status() -> GroupReport {
     let replica = core
     var status = GroupReport()
