@@ -592,6 +592,51 @@ void   lockstep__wire__v1__status_reply__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__status_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   lockstep__wire__v1__disk_space_status__init
+                     (Lockstep__Wire__V1__DiskSpaceStatus         *message)
+{
+  static const Lockstep__Wire__V1__DiskSpaceStatus init_value = LOCKSTEP__WIRE__V1__DISK_SPACE_STATUS__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__disk_space_status__get_packed_size
+                     (const Lockstep__Wire__V1__DiskSpaceStatus *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__disk_space_status__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__disk_space_status__pack
+                     (const Lockstep__Wire__V1__DiskSpaceStatus *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__disk_space_status__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__disk_space_status__pack_to_buffer
+                     (const Lockstep__Wire__V1__DiskSpaceStatus *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__disk_space_status__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__DiskSpaceStatus *
+       lockstep__wire__v1__disk_space_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__DiskSpaceStatus *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__disk_space_status__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__disk_space_status__free_unpacked
+                     (Lockstep__Wire__V1__DiskSpaceStatus *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__disk_space_status__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   lockstep__wire__v1__refusal_status__init
                      (Lockstep__Wire__V1__RefusalStatus         *message)
 {
@@ -2129,7 +2174,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__status_request__descriptor 
   (ProtobufCMessageInit) lockstep__wire__v1__status_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__status_reply__field_descriptors[13] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__status_reply__field_descriptors[14] =
 {
   {
     "id",
@@ -2287,11 +2332,24 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__status_reply__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "disk",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StatusReply, disk),
+    &lockstep__wire__v1__disk_space_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__status_reply__field_indices_by_name[] = {
   2,   /* field[2] = cluster */
   7,   /* field[7] = connections */
   10,   /* field[10] = counters */
+  13,   /* field[13] = disk */
   6,   /* field[6] = groups */
   0,   /* field[0] = id */
   3,   /* field[3] = incarnation */
@@ -2307,7 +2365,7 @@ static const ProtobufCIntRange lockstep__wire__v1__status_reply__number_ranges[2
 {
   { 1, 0 },
   { 20, 11 },
-  { 0, 13 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__status_reply__descriptor =
 {
@@ -2317,11 +2375,88 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__status_reply__descriptor =
   "Lockstep__Wire__V1__StatusReply",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__StatusReply),
-  13,
+  14,
   lockstep__wire__v1__status_reply__field_descriptors,
   lockstep__wire__v1__status_reply__field_indices_by_name,
   2,  lockstep__wire__v1__status_reply__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__status_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__disk_space_status__field_descriptors[4] =
+{
+  {
+    "used_bytes",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__DiskSpaceStatus, used_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "limit_bytes",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__DiskSpaceStatus, limit_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "available_bytes",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__DiskSpaceStatus, available_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "missing_bytes",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__DiskSpaceStatus, missing_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__disk_space_status__field_indices_by_name[] = {
+  2,   /* field[2] = available_bytes */
+  1,   /* field[1] = limit_bytes */
+  3,   /* field[3] = missing_bytes */
+  0,   /* field[0] = used_bytes */
+};
+static const ProtobufCIntRange lockstep__wire__v1__disk_space_status__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__disk_space_status__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.DiskSpaceStatus",
+  "DiskSpaceStatus",
+  "Lockstep__Wire__V1__DiskSpaceStatus",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__DiskSpaceStatus),
+  4,
+  lockstep__wire__v1__disk_space_status__field_descriptors,
+  lockstep__wire__v1__disk_space_status__field_indices_by_name,
+  1,  lockstep__wire__v1__disk_space_status__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__disk_space_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor lockstep__wire__v1__refusal_status__field_descriptors[2] =

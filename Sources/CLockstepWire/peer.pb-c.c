@@ -1387,7 +1387,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__append_request__descriptor 
   (ProtobufCMessageInit) lockstep__wire__v1__append_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__append_reply__field_descriptors[9] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__append_reply__field_descriptors[11] =
 {
   {
     "group",
@@ -1497,22 +1497,48 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__append_reply__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "missing_bytes",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__AppendReply, missing_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "takes_no_entries",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__AppendReply, takes_no_entries),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__append_reply__field_indices_by_name[] = {
   0,   /* field[0] = group */
   5,   /* field[5] = hint_index */
   6,   /* field[6] = hint_term */
   3,   /* field[3] = match */
+  9,   /* field[9] = missing_bytes */
   7,   /* field[7] = read_round */
   2,   /* field[2] = rejected */
   4,   /* field[4] = rejected_index */
   8,   /* field[8] = replaying */
+  10,   /* field[10] = takes_no_entries */
   1,   /* field[1] = term */
 };
 static const ProtobufCIntRange lockstep__wire__v1__append_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__append_reply__descriptor =
 {
@@ -1522,7 +1548,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__append_reply__descriptor =
   "Lockstep__Wire__V1__AppendReply",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__AppendReply),
-  9,
+  11,
   lockstep__wire__v1__append_reply__field_descriptors,
   lockstep__wire__v1__append_reply__field_indices_by_name,
   1,  lockstep__wire__v1__append_reply__number_ranges,

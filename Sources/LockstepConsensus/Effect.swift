@@ -61,6 +61,8 @@ package enum ProposalRefusal: Hashable, Sendable {
   case transferring
   /// Too much is waiting to be committed.
   case overloaded
+  /// The disks of these members have no room for it, this node's or too many of the others'.
+  case noRoom([NodeID], missing: UInt64)
 }
 
 package enum ReadRefusal: Hashable, Sendable {

@@ -34,6 +34,8 @@ package enum LocalEvent: Sendable {
   case transferRequested(NodeID)
   /// This node is about to be stopped: it hands the lead over if it has it, and does not take it again.
   case stopRequested
+  /// The disk has so much room for entries now.
+  case roomChanged(LogRoom)
   /// The machine's state right after this entry is durable, and so is one before it: the log may begin here.
   case compacted(EntryID)
   /// The machine's state right after this entry, which is committed, is durable here; a node whose term was `term` had it.

@@ -83,6 +83,7 @@ package struct AppendReply: Hashable, Sendable {
   /// The sender's machine has yet to carry out what was found on the disk: as a leader it would answer nobody. The
   /// driver knows and fills it in.
   package var isReplaying = false
+  package var room = LogRoom.ample
 
   package init(term: Term, verdict: Verdict, readRound: UInt64) {
     self.term = term

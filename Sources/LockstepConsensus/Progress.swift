@@ -29,6 +29,8 @@ package struct Progress: Sendable {
   package var commitSent: LogIndex = .zero
   /// It said so itself: it is not to be given the lead yet.
   package var isReplaying = false
+  /// Of its disk, as it said itself.
+  package var room = LogRoom.ample
   /// It has another disk than the configuration means: what it says counts for nothing (see Replica+Replacement).
   package var isReplaced = false
   /// The latest read round that this follower has confirmed.
@@ -47,6 +49,7 @@ package struct Progress: Sendable {
   /// Another disk under the number: what the former one has acknowledged, this one need not have.
   package mutating func beginAnew(at index: LogIndex) {
     (match, readRound, isActive, isReplaying) = (.zero, 0, false, false)
+    room = .ample
     probe(from: index)
   }
 

@@ -13,6 +13,10 @@ extension Replica {
       effects.append(.proposalRefused(.transferring))
       return
     }
+    if let refusal = refusalForRoom {
+      effects.append(.proposalRefused(refusal))
+      return
+    }
     // Not committed, or not yet on this node's own disk, without which the followers may commit: both stay in memory.
     let settled = min(commit, log.durable)
     let waiting = log.bytes(LogSlice(first: max(settled.next, log.floor), last: log.last))
@@ -63,6 +67,7 @@ extension Replica {
       return
     }
     handOverIfDiskIsSlow(&effects)
+    handOverIfRoomIsShort()
     for follower in progress.indices { progress[follower].isActive = false }
   }
 
@@ -87,9 +92,9 @@ extension Replica {
       switch progress[follower].state {
       case .probing:
         if !progress[follower].isProbeSent || progress[follower].isMessageDue { sendProbe(follower, &effects) }
-      case .replicating:
+      case .replicating where progress[follower].room.takesEntries:
         while progress[follower].next <= log.last, sendNext(follower, &effects) {}
-      case .loading, .awaitingSnapshot: break
+      case .replicating, .loading, .awaitingSnapshot: break
       }
       if progress[follower].isMessageDue { sendEntries(follower, .init(first: LogIndex(1), last: .zero), &effects) }
     }
@@ -168,6 +173,7 @@ extension Replica {
     }
     progress[follower].isActive = true
     progress[follower].isReplaying = reply.isReplaying
+    progress[follower].room = reply.room
     switch reply.verdict {
     case .accepted(let match):
       guard match <= log.last else {
@@ -180,6 +186,12 @@ extension Replica {
       case .probing: progress[follower].state = .replicating
       case .awaitingSnapshot where hasTheBase: progress[follower].state = .replicating
       case .replicating, .loading, .awaitingSnapshot: break
+      }
+      // What is under way to a disk without room is not taken.
+      if !reply.room.takesEntries, progress[follower].state == .replicating,
+        progress[follower].next > progress[follower].match.next
+      {
+        probe(follower, from: progress[follower].match.next)
       }
       if isNews { advanceCommit(&effects) }
       finishTransfer(follower, &effects)
@@ -218,7 +230,7 @@ extension Replica {
     // "1. Reply false if term < currentTerm"
     if request.term < term {
       let verdict = AppendReply.Verdict.rejected(previous: request.previous.index, hint: .zero)
-      send(.appendReply(AppendReply(term: term, verdict: verdict, readRound: 0)), to: peer, &effects)
+      send(.appendReply(reply(verdict, readRound: 0)), to: peer, &effects)
       return
     }
     if request.term == term {
@@ -257,19 +269,19 @@ extension Replica {
       let hint = log.lastEntry(
         atOrBefore: min(request.previous.index.previous, log.last), withTermAtMost: request.previous.term)
       let verdict = AppendReply.Verdict.rejected(previous: request.previous.index, hint: hint ?? log.base)
-      send(.appendReply(AppendReply(term: term, verdict: verdict, readRound: readRoundHeard)), to: peer, &effects)
+      send(.appendReply(reply(verdict, readRound: readRoundHeard)), to: peer, &effects)
       needSnapshot(request, from: peer, &effects)
       return
     }
-    guard take(entries, from: peer, &effects) else { return }
-    let matched = max(request.previous.index.advanced(by: entries.terms.count), log.base.index)
+    guard let taken = take(entries, from: peer, &effects) else { return }
+    let matched = max(request.previous.index.advanced(by: taken), log.base.index)
     verified = max(verified, matched)
     answerVerifiedReads(&effects)
     // "5. If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)": what the leader
     // says is committed counts only as far as this log is known to be the leader's.
     commit(through: min(request.commit, matched), &effects)
     // Entries that are on their way to the disk are acknowledged once, when they are there; everything else at once.
-    if entries.terms.isEmpty || isNewRound || matched <= log.durable {
+    if taken < entries.terms.count || entries.terms.isEmpty || isNewRound || matched <= log.durable {
       isAcknowledgementDue = true
     }
   }
@@ -291,8 +303,9 @@ extension Replica {
 
   /// "3. If an existing entry conflicts with a new one (same index but different terms), delete the existing entry and
   /// all that follow it. 4. Append any new entries not already in the log". Without a conflict nothing is deleted: the
-  /// message may be an old one, and what follows it may be acknowledged.
-  private mutating func take(_ entries: ReceivedEntries, from peer: NodeID, _ effects: inout [Effect]) -> Bool {
+  /// message may be an old one, and what follows it may be acknowledged. Returns how many of these entries are in the log
+  /// now: not all, if there is no room for them. Nil: this is no message of a leader.
+  private mutating func take(_ entries: ReceivedEntries, from peer: NodeID, _ effects: inout [Effect]) -> Int? {
     var known = 0
     while known < entries.terms.count {
       let index = entries.first.advanced(by: known)
@@ -303,7 +316,7 @@ extension Replica {
       guard index <= log.last, log.term(at: index) == entries.terms[known] else { break }
       known += 1
     }
-    guard known < entries.terms.count else { return true }
+    guard known < entries.terms.count, room.takesEntries else { return known }
     let first = entries.first.advanced(by: known)
     let before = configurations.count
     var isConfigured = entries.configurations.contains { $0.index >= first }
@@ -312,7 +325,7 @@ extension Replica {
       // in its own term: it "never overwrites or deletes entries".
       guard first > verified else {
         effects.append(.protocolViolation(peer, .takesBackItsOwnEntry(first)))
-        return false
+        return nil
       }
       log.truncate(from: first)
       while configurations.count > 1, configurations[configurations.count - 1].index >= first {
@@ -335,13 +348,18 @@ extension Replica {
     markUnstored(from: first)
     effects.append(.accept(LogSlice(first: first, last: log.last)))
     if isConfigured { effects.append(.configured(members)) }
-    return true
+    return entries.terms.count
   }
 
   mutating func acknowledge(_ leader: NodeID, _ effects: inout [Effect]) {
     isAcknowledgementDue = false
     acknowledged = min(verified, log.durable)
-    let reply = AppendReply(term: term, verdict: .accepted(match: acknowledged), readRound: readRoundHeard)
-    send(.appendReply(reply), to: leader, &effects)
+    send(.appendReply(reply(.accepted(match: acknowledged), readRound: readRoundHeard)), to: leader, &effects)
+  }
+
+  private func reply(_ verdict: AppendReply.Verdict, readRound: UInt64) -> AppendReply {
+    var reply = AppendReply(term: term, verdict: verdict, readRound: readRound)
+    reply.room = room
+    return reply
   }
 }

@@ -28,7 +28,8 @@ extension Replica {
       members.voters.contains(preferred), let follower = progress.firstIndex(where: { $0.node == preferred })
     else { return }
     let isCaughtUp =
-      canLead(progress[follower]) && commit >= termStart && progress[follower].match >= termStart
+      canLead(progress[follower]) && (progress[follower].room.isAmple || !room.isAmple) && commit >= termStart
+      && progress[follower].match >= termStart
       && log.last.distance(after: progress[follower].match) < 4096
     preferredCaughtUp = isCaughtUp ? preferredCaughtUp + 1 : 0
     guard preferredCaughtUp >= limits.preferredLeaderTicks else { return }
@@ -55,11 +56,16 @@ extension Replica {
 
 // Who can take the lead.
 extension Replica {
-  /// The follower that is ahead of all others among those that could take the lead up at once.
+  /// The follower that is ahead of all others among those that could take the lead up at once; one without room for
+  /// commands only when all are.
   var heir: NodeID? {
     var best: Progress?
     for peer in progress where peer.isActive && canLead(peer) {
-      if best.map({ peer.match > $0.match }) ?? true { best = peer }
+      guard let other = best else {
+        best = peer
+        continue
+      }
+      if peer.room.isAmple == other.room.isAmple ? peer.match > other.match : peer.room.isAmple { best = peer }
     }
     return best?.node
   }

@@ -85,6 +85,10 @@ package struct Replica: Sendable {
   var unstoredMessages: [(message: Message, to: NodeID)] = []
   var isHardStateStored: Bool { !isHardStateDirty && hardStateWrite == nil }
   package internal(set) var disk = DiskWatch()
+  /// Of the disk; see Replica+Room.
+  package internal(set) var room = LogRoom.ample
+  /// In ticks; nil: it is ample.
+  var shortSince: Int?
 
   /// Every member's disk has all up to here, as this node knows: no other can need from it what is before.
   package internal(set) var storedByAll: LogIndex = .zero
@@ -164,6 +168,7 @@ package struct Replica: Sendable {
     case .diskReplaced(let disk): diskReplaced(disk)
     case .transferRequested(let node): beginTransfer(to: node)
     case .stopRequested: stopLeading()
+    case .roomChanged(let room): roomChanged(room)
     case .compacted(let id): compact(through: id)
     case .installed(let id, let members, let term): install(id, members, term: term, &effects)
     case .turnEnded: endTurn(&effects)

@@ -4,6 +4,8 @@ package import LockstepStorage
 /// Runs disk jobs, one after the other, on whatever thread owns the disk.
 package final class DiskWorker {
   private let log: DurableLog
+  /// Nil: nobody counts what is used.
+  private let disk: BudgetedDisk?
   /// The next segment of the log is there.
   private var isPrepared = false
   private var room: Int
@@ -18,12 +20,29 @@ package final class DiskWorker {
   /// With so much room left, the next segment can wait for an idle moment.
   private static let ampleRoom = 20 << 20
 
-  package init(log: sending DurableLog) {
+  package init(log: sending DurableLog, disk: BudgetedDisk? = nil) {
     room = log.room
     self.log = log
+    self.disk = disk
   }
 
   package func run(_ job: DiskJob) -> DiskResult {
+    var result = carryOut(job)
+    result.space = space
+    return result
+  }
+
+  /// What the log may take: what is left of its segment, what the next one has, and what more could be made.
+  private var space: LogSpace? {
+    guard let disk else { return nil }
+    let next = log.nextSegment
+    let room = disk.budget.roomForLog - next.more
+    return LogSpace(
+      log: log.room + (next.more == 0 || room >= 0 ? next.bytes : 0) + (room >= next.bytes ? room : 0),
+      longest: log.longestRecord, missing: max(0, (next.more > 0 ? 0 : next.bytes) - room), disk: disk.budget.space)
+  }
+
+  private func carryOut(_ job: DiskJob) -> DiskResult {
     do throws(StorageError) {
       switch job.work {
       case .append(let writes):
@@ -34,6 +53,9 @@ package final class DiskWorker {
         let blocks = try log.read(
           group: group, from: first, through: last, maximumBytes: maximumBytes, termAt: { terms.term(at: $0) })
         return DiskResult(job: job, outcome: .read(blocks))
+      case .measure:
+        if let disk { try onDisk { () throws(DiskError) in try disk.refresh() } }
+        return DiskResult(job: job, outcome: .measured)
       }
     } catch {
       return DiskResult(job: job, outcome: .failed(error))
@@ -53,7 +75,16 @@ package final class DiskWorker {
     let inHaste = used >= Self.longBatch
     let bytes = inHaste ? Self.allocation : Self.step
     owed -= bytes
-    isPrepared = try log.prepareNextSegment(maximumBytes: bytes, inHaste: inHaste)
+    isPrepared = try prepare(maximumBytes: bytes, inHaste: inHaste)
+  }
+
+  private func prepare(maximumBytes: Int, inHaste: Bool = false) throws(StorageError) -> Bool {
+    if let disk, log.nextSegment.more > disk.budget.roomForLog { return false }
+    do throws(StorageError) { return try log.prepareNextSegment(maximumBytes: maximumBytes, inHaste: inHaste) } catch {
+      // There is less than was known.
+      if case .outOfSpace = error, let disk { try onDisk { () throws(DiskError) in try disk.refresh() } }
+      throw error
+    }
   }
 
   /// Called when nothing has come for a moment: marks what is synced as such, and makes some room ahead. Returns whether
@@ -66,7 +97,7 @@ package final class DiskWorker {
       try log.dropOldestSegment()
       return true
     }
-    if !isPrepared { isPrepared = try log.prepareNextSegment(maximumBytes: Self.step) }
+    if !isPrepared { isPrepared = try prepare(maximumBytes: Self.step) }
     return !isPrepared
   }
 

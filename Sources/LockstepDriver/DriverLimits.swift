@@ -1,3 +1,4 @@
+import LockstepConsensus
 import LockstepWire
 
 /// Bounds of what a node takes in at once.
@@ -44,6 +45,13 @@ package struct DriverLimits: Sendable {
   /// Log that may gather while a member that is behind holds up its beginning. In bytes.
   package var retainedBytes = 64 * 1024 * 1024
 
+  /// Room in the log that is kept for what follows from elections, and what is kept beyond that for commands that were
+  /// proposed before it was known that the room is short. In bytes.
+  package var reservedLogBytes = 1024 * 1024
+  package var roomForProposed = 8 * 1024 * 1024
+  /// How often the disk is asked for what it has left; 0: never. In nanoseconds.
+  package var measureEvery: UInt64 = 0
+
   /// What one append to the log should not exceed, if it can be divided. In bytes.
   package var appendBytes = 1024 * 1024
 
@@ -52,4 +60,17 @@ package struct DriverLimits: Sendable {
   package var followerAtOnceBytes = 32 * 1024
 
   package init() {}
+
+  /// `waiting` is in the log and not on the disk, `arriving` is about to be. Room counts as back when there is somewhat more
+  /// than where it counted as short.
+  func room(in space: LogSpace, waiting: Int, arriving: Int, before: LogRoom) -> LogRoom {
+    let longest = max(space.longest, arriving, min(waiting + arriving, appendBytes))
+    // At the end of this segment, and of the next.
+    let left = space.log - waiting - arriving - 2 * longest
+    let enough = reservedLogBytes + roomForProposed + (before.isAmple ? 0 : roomForProposed / 4)
+    guard left < enough else { return .ample }
+    let missing = UInt64(max(space.missing, enough - left))
+    let least = reservedLogBytes + (before.takesEntries ? 0 : roomForProposed / 8)
+    return left < least ? .none(missing: missing) : .short(missing: missing)
+  }
 }

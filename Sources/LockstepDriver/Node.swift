@@ -81,6 +81,9 @@ package final class Node {
       ready.insert(position)
       if groups[position].areWritesDue { appends.insert(position) }
     }
+    if context.isMeasureDue(), let first = groups.first {
+      context.submit(DiskJob(group: first.id, purpose: .append, work: .measure))
+    }
     if context.deadlines.areOver(context.now) {
       touchAll { $0.expire(context.now) }
       context.forwarder.expire(context.now, as: context.lateness)
@@ -98,6 +101,7 @@ package final class Node {
 
   package func diskFinished(_ result: DiskResult) {
     guard !context.hasFailed else { return }
+    context.note(result.space)
     switch result.outcome {
     case .failed(.refused) where result.job.isForFollower:
       // Entries that were to be sent to a follower are not in the log any more: another leader has replaced them.
@@ -118,6 +122,9 @@ package final class Node {
       }
       for position in groups.indices where groups[position].areWritesDue { appends.insert(position) }
     case .read(let blocks): entriesRead(result.job, blocks)
+    case .measured:
+      context.isMeasured()
+      touchAll { $0.roomIsMeasured() }
     }
   }
 
@@ -130,6 +137,12 @@ package final class Node {
   package func snapshotFinished(_ result: SnapshotResult) {
     guard !context.hasFailed, let position = position(of: result.group) else { return }
     touch(position) { $0.snapshotFinished(result) }
+  }
+
+  /// The snapshot up to this entry is not what was written.
+  package func snapshotIsUnsound(of id: GroupID, _ index: LogIndex, _ reason: String) {
+    guard !context.hasFailed, let position = position(of: id) else { return }
+    touch(position) { $0.snapshotIsUnsound(index, reason) }
   }
 
   /// An operator asks for a snapshot now. `answer` is called when it is durable, or cannot be.
@@ -268,6 +281,12 @@ package final class Node {
     status.groups = groups.map { $0.status() }
     status.stages = context.stages.status
     status.counters = context.stages.counters
+    status.disk = context.space.map { space in
+      var report = DiskSpaceReport(
+        used: UInt64(space.disk.used), limit: UInt64(space.disk.limit), available: UInt64(space.disk.available))
+      report.missing = groups.map(\.core.room.missing).max() ?? 0
+      return report
+    }
     return status
   }
 

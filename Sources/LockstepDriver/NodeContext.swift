@@ -26,6 +26,11 @@ final class NodeContext {
   private(set) var failure: NodeFailure?
   /// Whether there is a failure: asked often, and shorter to ask.
   private(set) var hasFailed = false
+  /// What the disk has room for, as its last answer says; nil: nobody counts it.
+  private(set) var space: LogSpace?
+  private var measureDue: UInt64 = 0
+  /// It was asked, and has not answered.
+  private var isMeasuring = false
 
   init(
     _ configuration: Node.Configuration, links: any PeerLinks, disk: any DiskQueue, snapshots: any SnapshotQueue,
@@ -57,6 +62,22 @@ final class NodeContext {
   func submit(_ job: DiskJob) {
     if let result = disk.submit(job) { finished(result) }
   }
+
+  /// The disk says with each answer how much room it has.
+  func note(_ space: LogSpace?) {
+    guard let space else { return }
+    self.space = space
+  }
+
+  /// Whether it is to be asked, as what it has left may have changed without a job of ours.
+  func isMeasureDue() -> Bool {
+    guard limits.measureEvery > 0, now >= measureDue, !isMeasuring else { return false }
+    measureDue = now &+ limits.measureEvery
+    isMeasuring = true
+    return true
+  }
+
+  func isMeasured() { isMeasuring = false }
 
   /// When this call's time is over, of which note is taken.
   func deadline(of request: Request) -> UInt64 {

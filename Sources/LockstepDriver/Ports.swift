@@ -42,6 +42,8 @@ package struct DiskJob: Sendable {
   package enum Work: Sendable {
     case append([LogWrite])
     case read(GroupID, from: LogIndex, through: LogIndex, maximumBytes: Int, runs: [Log.TermRun])
+    /// Look at how much room there is.
+    case measure
   }
   /// Why entries are read.
   package enum Purpose: Sendable, Hashable {
@@ -68,15 +70,35 @@ package struct DiskResult: Sendable {
   package enum Outcome: Sendable {
     case appended
     case read([EntryBlock])
+    case measured
     case failed(StorageError)
   }
   package let job: DiskJob
   package let outcome: Outcome
+  /// As of then, if anybody counts it.
+  package var space: LogSpace?
   /// How long the disk was at it, if its queue knows.
   package var nanoseconds: UInt64?
   package init(job: DiskJob, outcome: Outcome) {
     self.job = job
     self.outcome = outcome
+  }
+}
+
+/// How much room a disk has for the log.
+package struct LogSpace: Sendable, Equatable {
+  /// Bytes that can be appended, and of one append so far: what does not fit at the end of a segment goes to the next.
+  package let log: Int
+  package let longest: Int
+  /// To be freed before another segment can be made; 0: it can, or is there.
+  package let missing: Int
+  package let disk: DiskSpace
+
+  package init(log: Int, longest: Int, missing: Int, disk: DiskSpace) {
+    self.log = log
+    self.longest = longest
+    self.missing = missing
+    self.disk = disk
   }
 }
 
@@ -87,7 +109,8 @@ package protocol SnapshotQueue: AnyObject {
 
 package struct SnapshotJob: Sendable {
   package let header: SnapshotHeader
-  package let content: any Snapshot
+  /// Nil: nothing is to be written; those before the last go, if that is read whole.
+  package let content: (any Snapshot)?
   /// Those that are counted on, the last at the end, which is to be read whole before the log begins behind it.
   package let kept: [StoredSnapshot]
 
@@ -96,12 +119,21 @@ package struct SnapshotJob: Sendable {
     self.content = content
     self.kept = kept
   }
+
+  /// For want of room: `last` has to do, without `others`.
+  package init(trimmingTo last: StoredSnapshot, from others: some Sequence<StoredSnapshot>) {
+    header = last.header
+    content = nil
+    kept = others + [last]
+  }
 }
 
 package struct SnapshotResult: Sendable {
   package enum Outcome: Sendable {
     /// It is durable.
     case written(StoredSnapshot)
+    /// It is durable, was read whole, and is the only one.
+    case trimmed
     /// There is nothing of it: no space, or the machine's own snapshot has failed.
     case failed(Status)
   }
@@ -159,9 +191,14 @@ package enum NodeEvent: Sendable {
   /// The disk has had a write before it for so many ticks, and has not answered; said once until it does.
   case diskIsSlow(GroupID, ticks: Int)
   case diskAnswersAgain(GroupID, ticks: Int)
+  /// No more commands are taken, as so many bytes are missing; and they are taken again.
+  case roomIsShort(DiskSpace, missing: Int)
+  case roomIsBack(DiskSpace)
   case snapshotTaken(GroupID, EntryID, bytes: Int, nanoseconds: UInt64)
   /// One that was written earlier, up to this entry, is not what was written: the log does not begin behind it.
   case snapshotUnsound(GroupID, LogIndex, String)
+  /// For want of room the one up to this entry has to do, which was read whole: there is none before it any more.
+  case snapshotsTrimmed(GroupID, EntryID)
   /// A file that is not needed cannot be removed.
   case snapshotLeft(GroupID, String)
   /// The log goes on without it, and the next one is tried when its time comes.

@@ -17,14 +17,14 @@ package final class SnapshotWork {
   private enum Phase {
     case begin
     case write(SnapshotWriter)
-    /// Nil: it is to be opened.
-    case check(StoredSnapshot, SnapshotFile?)
+    /// Of the last before this one; or of the last, if none is written. Nil: it is to be opened.
+    case check(written: StoredSnapshot?, SnapshotFile?)
     case over
   }
 
   private let job: SnapshotJob
   private let store: SnapshotStore
-  private var content: any Snapshot
+  private var content: (any Snapshot)?
   private var phase = Phase.begin
 
   package init(_ job: SnapshotJob, in store: SnapshotStore) {
@@ -39,7 +39,7 @@ package final class SnapshotWork {
       switch phase {
       case .begin: return try begin()
       case .write(let writer): return try write(writer, maximumBytes)
-      case .check(let snapshot, let file): return try check(snapshot, file)
+      case .check(let written, let file): return try check(written, file)
       case .over: return .went(bytes: 0)
       }
     } catch {
@@ -60,7 +60,14 @@ package final class SnapshotWork {
     return .finished(SnapshotResult(job.header, outcome))
   }
 
+  /// Nothing is written: what is there is read.
+  package var isTrimming: Bool { job.content == nil }
+
   private func begin() throws(StorageError) -> Step {
+    if isTrimming {
+      phase = .check(written: nil, nil)
+      return .went(bytes: 0)
+    }
     do throws(StorageError) { phase = .write(try store.begin(job.header)) } catch {
       // Nothing was synced, so that nothing is in doubt: what is in the way here is no harm to the log.
       switch error {
@@ -76,40 +83,44 @@ package final class SnapshotWork {
 
   private func write(_ writer: SnapshotWriter, _ maximumBytes: Int) throws(StorageError) -> Step {
     let piece: [UInt8]?
-    do throws(Status) { piece = try content.next(maximumBytes: maximumBytes) } catch {
+    do throws(Status) { piece = try content?.next(maximumBytes: maximumBytes) } catch {
       writer.abandon()
       return finished(.failed(Status(error.code, "the machine cannot be written down: \(error.message)")))
     }
     guard let piece else {
-      phase = .check(try writer.finish(), nil)
+      phase = .check(written: try writer.finish(), nil)
       return .went(bytes: 0)
     }
     try writer.append(piece)
     return .went(bytes: piece.count)
   }
 
-  private func check(_ snapshot: StoredSnapshot, _ file: SnapshotFile?) throws(StorageError) -> Step {
-    guard let before = job.kept.last else { return try settle(snapshot, nil) }
+  private func check(_ written: StoredSnapshot?, _ file: SnapshotFile?) throws(StorageError) -> Step {
+    guard let before = job.kept.last else { return try settle(written, nil) }
     do throws(StorageError) {
       guard let file else {
-        phase = .check(snapshot, try store.open(before.name))
+        phase = .check(written: written, try store.open(before.name))
         return .went(bytes: 0)
       }
       if let piece = try file.next() { return .went(bytes: piece.count) }
-    } catch { return try settle(snapshot, error) }
-    return try settle(snapshot, nil)
+    } catch { return try settle(written, error) }
+    return try settle(written, nil)
   }
 
-  /// `problem`: with the one before.
-  private func settle(_ snapshot: StoredSnapshot, _ problem: StorageError?) throws(StorageError) -> Step {
+  /// `problem`: with the one that was read.
+  private func settle(_ written: StoredSnapshot?, _ problem: StorageError?) throws(StorageError) -> Step {
     phase = .over
-    var result = SnapshotResult(job.header, .written(snapshot))
+    var result = SnapshotResult(job.header, written.map { .written($0) } ?? .trimmed)
     var kept = job.kept.map(\.name)
-    if let problem, let before = kept.popLast() {
-      result.unsound.append(SnapshotResult.Unsound(index: before.index, reason: "\(problem)"))
+    if let problem, let unsound = kept.popLast() {
+      result.unsound.append(SnapshotResult.Unsound(index: unsound.index, reason: "\(problem)"))
     }
-    kept = (kept + [snapshot.name]).suffix(SnapshotStore.kept)
-    result.left = try store.prune(job.header.group, keeping: kept).map { "\($0)" }
+    if let written {
+      kept = (kept + [written.name]).suffix(SnapshotStore.kept)
+      result.left = try store.prune(job.header.group, keeping: kept).map { "\($0)" }
+    } else if problem == nil {
+      result.left = try store.prune(job.header.group, keeping: kept.suffix(1), atLeast: 1).map { "\($0)" }
+    }
     return .finished(result)
   }
 }

@@ -16,6 +16,8 @@ package struct NodeReport: Sendable, Equatable {
   /// Nodes that this one does not let take part, and nodes that do not let this one.
   package var refused: [RefusalReport] = []
   package var refusedBy: [RefusalReport] = []
+  /// Nil: not said.
+  package var disk: DiskSpaceReport?
 
   package init() {}
 }
@@ -61,6 +63,23 @@ package struct GroupReport: Sendable, Equatable {
   package var install: InstallReport?
 
   package init() {}
+}
+
+/// What the files of a node take of its disk.
+package struct DiskSpaceReport: Sendable, Equatable {
+  package var used: UInt64
+  /// `--disk-budget`, or what the file system allows.
+  package var limit: UInt64
+  /// What the file system has left.
+  package var available: UInt64
+  /// To be freed before commands are taken again; 0: they are.
+  package var missing: UInt64 = 0
+
+  package init(used: UInt64, limit: UInt64, available: UInt64) {
+    self.used = used
+    self.limit = limit
+    self.available = available
+  }
 }
 
 /// A snapshot on its way from another node.

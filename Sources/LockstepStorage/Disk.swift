@@ -16,6 +16,10 @@ package protocol Disk: Sendable {
   /// Locks a file until `release`, or until the process ends, however it ends. `exclusive` makes the file when there is
   /// none; a shared lock (that of a reader) needs one. Throws `.heldElsewhere` at once when someone else has it.
   func lock(_ path: String, exclusive: Bool) throws(DiskError) -> any DiskLock
+  /// What a file takes, or all files in a directory together, however deep.
+  func bytes(of path: String) throws(DiskError) -> Int
+  /// What the file system of this directory has left for files in it, in bytes; at most `DiskSpace.unlimited`.
+  func available(_ directory: String) throws(DiskError) -> Int
 }
 
 package enum FileAccess: Sendable {

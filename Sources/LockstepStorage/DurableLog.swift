@@ -28,6 +28,8 @@ package final class DurableLog {
   private var sequence: UInt64
   private var link: UInt64
   private var isSealed: Bool
+  /// Of one append so far: as much may be left unused at the end of a segment.
+  package private(set) var longestRecord = 0
   /// Behind `sequence`, or at it: only what is synced is noted.
   private var mark: SyncedMark
 
@@ -60,6 +62,9 @@ package final class DurableLog {
 
   /// Bytes left in the segment that is being written.
   package var room: Int { extent - position.offset }
+
+  /// The next segment: what it will have, and what of that the disk has still to give; nothing when it is there.
+  package var nextSegment: (bytes: Int, more: Int) { next.needed }
 
   /// Writes all of this with one write and one sync; durable, all of it, when this returns. Entries are copied once.
   package func append(_ writes: [LogWrite]) throws(StorageError) {
@@ -278,6 +283,7 @@ package final class DurableLog {
     }
     guard length <= RecordHeader.maximumBody else { throw .invalidWrite("a batch of \(length) bytes") }
     let whole = RecordHeader.size + RecordHeader.padded(length)
+    longestRecord = max(longestRecord, whole)
     // The last place of a segment belongs to its end record.
     if position.offset + whole + RecordHeader.size > extent { try rotate(for: whole) }
     buffer.reserve(whole)

@@ -105,6 +105,27 @@ package struct PosixDisk: Disk {
     return nil
   }
 
+  package func bytes(of path: String) throws(DiskError) -> Int {
+    var status = stat()
+    guard lstat(path, &status) == 0 else { throw failure("size of", path) }
+    guard status.st_mode & S_IFMT == S_IFDIR else { return Int(status.st_size) }
+    var bytes = 0
+    for name in try list(path) ?? [] {
+      do throws(DiskError) { bytes += try self.bytes(of: "\(path)/\(name)") } catch {
+        // It has gone since it was listed.
+        guard error.reason == .notFound else { throw error }
+      }
+    }
+    return bytes
+  }
+
+  package func available(_ directory: String) throws(DiskError) -> Int {
+    var status = statvfs()
+    guard statvfs(directory, &status) == 0 else { throw failure("space of", directory) }
+    let (bytes, isMore) = Int(clamping: status.f_bavail).multipliedReportingOverflow(by: Int(status.f_frsize))
+    return isMore ? DiskSpace.unlimited : min(bytes, DiskSpace.unlimited)
+  }
+
   private func descriptor(_ operation: String, _ path: String, _ flags: CInt) throws(DiskError) -> CInt {
     while true {
       let file = Glibc.open(path, flags, 0o644)

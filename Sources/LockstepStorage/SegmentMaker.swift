@@ -31,6 +31,16 @@ struct SegmentMaker {
     state = .ready(file, size: size)
   }
 
+  /// What it takes of the disk; and, of that, what it has still to be given.
+  var needed: (bytes: Int, more: Int) {
+    switch state {
+    case .idle: (size, size)
+    case .filling(_, let done): (size, isRecycled ? 0 : size - done)
+    case .ready: (size, 0)
+    }
+  }
+  var isReady: Bool { if case .ready = state { true } else { false } }
+
   private var unfinished: String { files.path(number) + LogFiles.unfinished }
 
   /// Does about `maximumBytes` of the work. True when the segment is there; false when more is to be done. `inHaste`:

@@ -14,6 +14,7 @@ package import LockstepConsensus
 
 /// The directories of one group's stored state. The calls block; they are made on one thread at a time.
 package struct StateDirectories: Sendable {
+  static let prefix = "state-"
   private static let partSuffix = ".part"
   private let disk = PosixDisk()
   private let parent: String
@@ -21,7 +22,7 @@ package struct StateDirectories: Sendable {
 
   package init(_ directory: String, group: GroupID) {
     parent = directory
-    name = "state-\(group)"
+    name = "\(Self.prefix)\(group)"
   }
 
   /// `index`: the last entry of the snapshot that it was made of; zero: of none.

@@ -39,6 +39,6 @@ package enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
 
 /// Runs disk operations, so that their errors come out as the log's.
 @inline(__always)
-func onDisk<Result>(_ body: () throws(DiskError) -> Result) throws(StorageError) -> Result {
+package func onDisk<Result>(_ body: () throws(DiskError) -> Result) throws(StorageError) -> Result {
   do throws(DiskError) { return try body() } catch { throw StorageError(error) }
 }

@@ -85,6 +85,8 @@ extension Codec {
     packed.term = reply.term.rawValue
     packed.read_round = reply.readRound
     packed.replaying = reply.isReplaying ? 1 : 0
+    packed.missing_bytes = reply.room.missing
+    packed.takes_no_entries = reply.room.takesEntries ? 0 : 1
     switch reply.verdict {
     case .accepted(let match): packed.match = match.rawValue
     case .rejected(let previous, let hint):
@@ -171,6 +173,7 @@ extension Codec {
           hint: EntryID(term: Term(packed.hint_term), index: LogIndex(packed.hint_index)))
       var reply = AppendReply(term: Term(packed.term), verdict: verdict, readRound: packed.read_round)
       reply.isReplaying = packed.replaying != 0
+      reply.room = LogRoom(missing: packed.missing_bytes, takesEntries: packed.takes_no_entries == 0)
       return received(packed.group, .appendReply(reply))
     }
   }

@@ -40,6 +40,7 @@ extension Codec {
     message.refused = memory.pointers(status.refused.map { $0.packed(memory) })
     message.n_refused_by = status.refusedBy.count
     message.refused_by = memory.pointers(status.refusedBy.map { $0.packed(memory) })
+    message.disk = status.disk.map { memory.array([$0.packed()]) }
     pack(&message)
     memory.free()
   }
@@ -105,6 +106,7 @@ extension Codec {
         .compactMap { $0?.pointee }.map { CounterFigure($0) }
       status.refused = elements(message.refused, message.n_refused).map(RefusalReport.init)
       status.refusedBy = elements(message.refused_by, message.n_refused_by).map(RefusalReport.init)
+      status.disk = message.disk.map { DiskSpaceReport($0.pointee) }
       return status
     }
   }
@@ -162,6 +164,23 @@ extension InstallReport {
     bytesPerSecond = message.bytes_per_second
     let reason = String(decoding: message.waits_for.array, as: UTF8.self)
     waitsFor = reason.isEmpty ? nil : reason
+  }
+}
+
+extension DiskSpaceReport {
+  fileprivate func packed() -> Lockstep__Wire__V1__DiskSpaceStatus {
+    var message = Lockstep__Wire__V1__DiskSpaceStatus()
+    lockstep__wire__v1__disk_space_status__init(&message)
+    message.used_bytes = used
+    message.limit_bytes = limit
+    message.available_bytes = available
+    message.missing_bytes = missing
+    return message
+  }
+
+  fileprivate init(_ message: Lockstep__Wire__V1__DiskSpaceStatus) {
+    self.init(used: message.used_bytes, limit: message.limit_bytes, available: message.available_bytes)
+    missing = message.missing_bytes
   }
 }
 

@@ -157,6 +157,8 @@ final class FakePeerReplies: ReplyChannel {
 /// Jobs wait here until a test lets them be answered.
 final class FakeDisk: DiskQueue {
   var jobs: [DiskJob] = []
+  /// What it says of its room.
+  var space: LogSpace?
 
   func submit(_ job: DiskJob) -> DiskResult? {
     jobs.append(job)
@@ -270,7 +272,11 @@ final class TestNode {
   func answerDisk(where isAnswered: (DiskJob) -> Bool = { _ in true }) -> Bool {
     guard let place = disk.jobs.firstIndex(where: isAnswered) else { return false }
     let job = disk.jobs.remove(at: place)
-    node.diskFinished(worker?.run(job) ?? DiskResult(job: job, outcome: .appended))
+    var outcome = DiskResult.Outcome.appended
+    if case .measure = job.work { outcome = .measured }
+    var result = worker?.run(job) ?? DiskResult(job: job, outcome: outcome)
+    result.space = result.space ?? disk.space
+    node.diskFinished(result)
     return true
   }
 

@@ -37,6 +37,14 @@ enum Files {
   }
 
   /// With everything in it.
+  /// Of all files in a directory.
+  static func bytes(_ path: String) -> Int {
+    names(path).reduce(0) { sum, name in
+      var status = stat()
+      return sum + (stat("\(path)/\(name)", &status) == 0 ? Int(status.st_size) : 0)
+    }
+  }
+
   static func remove(_ path: String) {
     if unlink(path) == 0 { return }
     for name in names(path) { remove("\(path)/\(name)") }

@@ -130,6 +130,23 @@ struct StatusReportTests {
     #expect(StatusReport([answer(3, self.group("leader", last: 3, at: 5))]).json["nodes"]?[0]?["install"] == .null)
   }
 
+  @Test("a disk without room for commands is told: what is used, what may be, and what is missing")
+  func disk() {
+    func told(_ missing: UInt64) -> StatusReport {
+      var disk = DiskSpaceReport(used: 500 << 20, limit: 512 << 20, available: 70 << 30)
+      disk.missing = missing
+      var status = NodeReport()
+      (status.node, status.groups, status.disk) = (2, [group("leader", last: 3, at: 5)], disk)
+      return StatusReport([.init(endpoint: Endpoint(host: "h", port: 2), result: .success(status))])
+    }
+    let line =
+      "node 2 has no room for commands: it takes 500 MiB of 512 MiB, its file system has 71680 MiB left, 12 MiB are missing"
+    #expect(StatusTable(told(12 << 20), isColoured: false).text.split(separator: "\n").contains(Substring(line)))
+    #expect(!StatusTable(told(0), isColoured: false).text.contains("room"))
+    #expect(told(7).json["nodes"]?[0]?["disk"]?["missingBytes"] == 7)
+    #expect(StatusReport([answer(1, group("leader", last: 3, at: 5))]).json["nodes"]?[0]?["disk"] == .null)
+  }
+
   @Test("colours only when asked for")
   func colours() {
     let report = StatusReport([answer(1, group("leader", last: 3, at: 5))])

@@ -17,6 +17,8 @@ struct RoundTripTests {
       let previous = EntryID(term: id.term, index: min(id.index, LogIndex(.max - 1)))
       var replaying = AppendReply(term: Term(number), verdict: .accepted(match: LogIndex(number)), readRound: number)
       replaying.isReplaying = true
+      var full = replaying
+      full.room = .none(missing: number)
       let messages: [Message] = [
         .append(
           AppendRequest(
@@ -26,7 +28,7 @@ struct RoundTripTests {
         .appendReply(AppendReply(term: Term(number), verdict: .accepted(match: LogIndex(number)), readRound: number)),
         .appendReply(
           AppendReply(term: Term(number), verdict: .rejected(previous: LogIndex(number), hint: id), readRound: number)),
-        .appendReply(replaying),
+        .appendReply(replaying), .appendReply(full),
         .vote(VoteRequest(term: Term(number), last: id, isPreVote: true, isTransfer: false)),
         .vote(VoteRequest(term: Term(number), last: id, isPreVote: false, isTransfer: true)),
         .voteReply(VoteReply(term: Term(number), isGranted: true, isPreVote: false)),

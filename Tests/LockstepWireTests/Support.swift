@@ -196,6 +196,9 @@ struct Sample: Sendable, CustomTestStringConvertible {
       StageFigures(name: "", peer: 2, count: 0, totalNanoseconds: 0, maximumNanoseconds: 0),
     ]
     status.counters = [CounterFigure(name: "turns", value: .max), CounterFigure(name: "", value: 0)]
+    var disk = DiskSpaceReport(used: 1, limit: .max, available: 2)
+    disk.missing = 3
+    status.disk = disk
     status.refused = [RefusalReport(node: 2, reason: "for its disk")]
     status.refusedBy = [RefusalReport(node: .max, reason: ""), RefusalReport(node: 1, reason: "\u{1F4BE}")]
     return status

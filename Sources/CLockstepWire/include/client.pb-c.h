@@ -28,6 +28,7 @@ typedef struct Lockstep__Wire__V1__ServiceDescription Lockstep__Wire__V1__Servic
 typedef struct Lockstep__Wire__V1__DescribeReply Lockstep__Wire__V1__DescribeReply;
 typedef struct Lockstep__Wire__V1__StatusRequest Lockstep__Wire__V1__StatusRequest;
 typedef struct Lockstep__Wire__V1__StatusReply Lockstep__Wire__V1__StatusReply;
+typedef struct Lockstep__Wire__V1__DiskSpaceStatus Lockstep__Wire__V1__DiskSpaceStatus;
 typedef struct Lockstep__Wire__V1__RefusalStatus Lockstep__Wire__V1__RefusalStatus;
 typedef struct Lockstep__Wire__V1__StageStatus Lockstep__Wire__V1__StageStatus;
 typedef struct Lockstep__Wire__V1__CounterStatus Lockstep__Wire__V1__CounterStatus;
@@ -385,10 +386,36 @@ struct  Lockstep__Wire__V1__StatusReply
    */
   size_t n_refused_by;
   Lockstep__Wire__V1__RefusalStatus **refused_by;
+  /*
+   * of the node's directory
+   */
+  Lockstep__Wire__V1__DiskSpaceStatus *disk;
 };
 #define LOCKSTEP__WIRE__V1__STATUS_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__status_reply__descriptor) \
-    , 0, 0, {0,NULL}, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
+    , 0, 0, {0,NULL}, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, NULL }
+
+
+struct  Lockstep__Wire__V1__DiskSpaceStatus
+{
+  ProtobufCMessage base;
+  uint64_t used_bytes;
+  /*
+   * of --disk-budget, or what the file system allows
+   */
+  uint64_t limit_bytes;
+  /*
+   * that the file system has left
+   */
+  uint64_t available_bytes;
+  /*
+   * to be freed before commands are taken again; 0: they are
+   */
+  uint64_t missing_bytes;
+};
+#define LOCKSTEP__WIRE__V1__DISK_SPACE_STATUS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__disk_space_status__descriptor) \
+    , 0, 0, 0, 0 }
 
 
 struct  Lockstep__Wire__V1__RefusalStatus
@@ -855,6 +882,25 @@ Lockstep__Wire__V1__StatusReply *
 void   lockstep__wire__v1__status_reply__free_unpacked
                      (Lockstep__Wire__V1__StatusReply *message,
                       ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__DiskSpaceStatus methods */
+void   lockstep__wire__v1__disk_space_status__init
+                     (Lockstep__Wire__V1__DiskSpaceStatus         *message);
+size_t lockstep__wire__v1__disk_space_status__get_packed_size
+                     (const Lockstep__Wire__V1__DiskSpaceStatus   *message);
+size_t lockstep__wire__v1__disk_space_status__pack
+                     (const Lockstep__Wire__V1__DiskSpaceStatus   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__disk_space_status__pack_to_buffer
+                     (const Lockstep__Wire__V1__DiskSpaceStatus   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__DiskSpaceStatus *
+       lockstep__wire__v1__disk_space_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__disk_space_status__free_unpacked
+                     (Lockstep__Wire__V1__DiskSpaceStatus *message,
+                      ProtobufCAllocator *allocator);
 /* Lockstep__Wire__V1__RefusalStatus methods */
 void   lockstep__wire__v1__refusal_status__init
                      (Lockstep__Wire__V1__RefusalStatus         *message);
@@ -1067,6 +1113,9 @@ typedef void (*Lockstep__Wire__V1__StatusRequest_Closure)
 typedef void (*Lockstep__Wire__V1__StatusReply_Closure)
                  (const Lockstep__Wire__V1__StatusReply *message,
                   void *closure_data);
+typedef void (*Lockstep__Wire__V1__DiskSpaceStatus_Closure)
+                 (const Lockstep__Wire__V1__DiskSpaceStatus *message,
+                  void *closure_data);
 typedef void (*Lockstep__Wire__V1__RefusalStatus_Closure)
                  (const Lockstep__Wire__V1__RefusalStatus *message,
                   void *closure_data);
@@ -1116,6 +1165,7 @@ extern const ProtobufCMessageDescriptor lockstep__wire__v1__service_description_
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__describe_reply__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__status_request__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__status_reply__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__disk_space_status__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__refusal_status__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__stage_status__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__counter_status__descriptor;

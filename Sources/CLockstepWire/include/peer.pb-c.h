@@ -209,10 +209,18 @@ struct  Lockstep__Wire__V1__AppendReply
    * its machine has yet to carry out what was found on the disk: it is not to lead now
    */
   protobuf_c_boolean replaying;
+  /*
+   * to be freed on its disk before clients' commands have room there again; 0: they have
+   */
+  uint64_t missing_bytes;
+  /*
+   * entries that are new here were not taken, for want of room
+   */
+  protobuf_c_boolean takes_no_entries;
 };
 #define LOCKSTEP__WIRE__V1__APPEND_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__append_reply__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 /*

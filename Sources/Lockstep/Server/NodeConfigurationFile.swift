@@ -5,7 +5,7 @@ import Glibc
 enum NodeConfigurationFile {
   static let names = [
     "id", "dir", "listen", "peer-listen", "members", "leader", "cluster", "maximum-request-bytes", "segment-bytes",
-    "snapshot-log-bytes", "snapshot-age", "retain", "snapshot-rate",
+    "snapshot-log-bytes", "snapshot-age", "retain", "snapshot-rate", "disk-budget",
     "log-level",
   ]
   private static let maximumBytes = 64 << 10

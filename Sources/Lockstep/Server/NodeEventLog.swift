@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepStorage
 import Logging
 
 extension RepeatingLog {
@@ -28,6 +29,15 @@ extension RepeatingLog {
       log(
         .notice, "disk of group \(group)", "answers",
         "the disk has caught up; it was behind for \(ticks * tickMilliseconds) ms")
+    case .roomIsShort(let space, let missing):
+      log(
+        .error, "room on the disk", "short",
+        "no room for more commands: the directory takes \(space.used) of \(space.limit) bytes, the file system has \(space.available) left, \(missing) are missing. What was acknowledged is kept, reads are answered, and commands are taken again when there is room: free some on this file system, or start the node with a larger --disk-budget"
+      )
+    case .roomIsBack(let space):
+      log(
+        .notice, "room on the disk", "back",
+        "there is room for commands again: the directory takes \(space.used) of \(space.limit) bytes")
     case .snapshotTaken(let group, let last, let bytes, let nanoseconds):
       log(
         .notice, "snapshots of group \(group)", "\(last.index)",
@@ -49,6 +59,11 @@ extension RepeatingLog {
       log(
         .warning, "sound snapshots of group \(group)", "\(index)",
         "the snapshot up to entry \(index) does not hold any more: \(reason); the log is kept behind the one before it"
+      )
+    case .snapshotsTrimmed(let group, let last):
+      log(
+        .warning, "snapshots of group \(group)", "trimmed \(last.index)",
+        "for want of room the log begins behind the last snapshot, up to entry \(last.index), which was read whole: the one before it is gone"
       )
     case .snapshotLeft(let group, let reason):
       log(

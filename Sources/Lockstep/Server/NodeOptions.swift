@@ -43,6 +43,12 @@ public struct NodeOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      "What the directory may take of the disk: beyond that no commands are taken, until there is room again. (default: nine tenths of what its file system has for it)",
+      valueName: "bytes"))
+  public var diskBudget: String?
+
+  @Option(
+    help: ArgumentHelp(
       "Log that may gather while a member that is behind holds up its beginning; then it gets a snapshot.",
       valueName: "bytes"))
   public var retain: String = "64MiB"
@@ -97,6 +103,9 @@ public struct NodeOptions: ParsableArguments {
     }
     if let problem = ServerConfiguration.problem(snapshotAge: age, as: snapshotAge) { throw ValidationFailure(problem) }
     configuration.snapshotAge = age
+    configuration.diskBudget = try diskBudget.map { text throws(ValidationFailure) in
+      try Self.bytes(text, "--disk-budget")
+    }
     configuration.retainedBytes = try Self.bytes(retain, "--retain")
     configuration.snapshotBytesPerSecond = try Self.bytes(snapshotRate, "--snapshot-rate")
     configuration.isDirectoryMoved = movedDirectory

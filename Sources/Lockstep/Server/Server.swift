@@ -83,7 +83,8 @@ public final class Server: Sendable {
     _ configuration: ServerConfiguration, _ machine: HostedMachine, _ logger: Logger
   ) async throws(ServerFailure) -> Server {
     if let problem = configuration.problem { throw ServerFailure(.usage, problem) }
-    let stored = try StoredState.open(configuration, machine, logger)
+    let (disk, configuration) = try budget(configuration, logger)
+    let stored = try StoredState.open(configuration, on: disk, machine, logger)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let eventLoop = group.next()
     let end = End()
@@ -106,6 +107,21 @@ public final class Server: Sendable {
       "node \(configuration.id) serves clients on \(configuration.listen), peers on \(configuration.peerListen), data in \(configuration.directory)"
     )
     return server
+  }
+
+  /// The disk with its bounds, and what is configured made to fit into them.
+  private static func budget(
+    _ configuration: ServerConfiguration, _ logger: Logger
+  ) throws(ServerFailure) -> (BudgetedDisk, ServerConfiguration) {
+    do throws(StorageError) {
+      let budget = DiskBudget(bytes: configuration.diskBudget)
+      let disk = try BudgetedDisk(PosixDisk(), directory: configuration.directory, budget: budget)
+      let space = budget.space
+      if configuration.diskBudget != nil {
+        logger.notice("the directory may take \(space.limit) bytes (--disk-budget), and takes \(space.used)")
+      }
+      return (disk, configuration.fitted(to: space.limit))
+    } catch { throw ServerFailure(error) }
   }
 
   /// Hands the lead over if this node has it, answers what it was asked, refuses what still comes as not carried out,

@@ -26,6 +26,9 @@ public struct ServerConfiguration: Sendable {
   /// Log behind the last snapshot that leads to the next one, in bytes; a snapshot that is larger itself waits for as much
   /// log as it has bytes.
   public var snapshotLogBytes: Int
+  /// What the node's directory may take of the disk, in bytes; nil: nine tenths of what its file system has for it, its own
+  /// files and what is free. Beyond that no commands are taken, until there is room again.
+  public var diskBudget: Int?
   /// Log that may gather while a member that is behind holds up its beginning: after that it gets a snapshot. In bytes.
   public var retainedBytes: Int
   /// What this node fetches of another's snapshot in a second, at most. In bytes.
@@ -42,12 +45,16 @@ public struct ServerConfiguration: Sendable {
   /// unless it was made so; then it changes nothing more.
   public var replacesDisk = false
 
+  private var roomForProposed = DriverLimits().roomForProposed
+
   package var limits = Limits()
   package var driver: DriverLimits {
     var limits = DriverLimits()
     limits.requestBytes = maximumRequestBytes
     limits.snapshotLogBytes = snapshotLogBytes
     limits.retainedBytes = retainedBytes
+    limits.measureEvery = 500_000_000
+    limits.roomForProposed = roomForProposed
     let (seconds, attoseconds) = snapshotAge.components
     limits.snapshotAge = UInt64(clamping: seconds) * 1_000_000_000 + UInt64(clamping: attoseconds / 1_000_000_000)
     return limits
@@ -96,6 +103,10 @@ public struct ServerConfiguration: Sendable {
     if segmentBytes < 1024 * 1024 || segmentBytes > 4 * 1024 * 1024 * 1024 {
       return "a segment size of \(segmentBytes) bytes is not between 1 MiB and 4 GiB"
     }
+    if let diskBudget, !Self.budgetRange.contains(diskBudget) {
+      let (least, most) = (Self.budgetRange.lowerBound, Self.budgetRange.upperBound)
+      return "--disk-budget \(diskBudget) is not between \(least) (64 MiB) and \(most) (1 PiB)"
+    }
     if retainedBytes < 0 { return "--retain \(retainedBytes) is less than nothing" }
     if snapshotBytesPerSecond < 1024 * 1024 {
       return "--snapshot-rate \(snapshotBytesPerSecond) is less than 1048576 (1 MiB) a second"
@@ -112,6 +123,18 @@ public struct ServerConfiguration: Sendable {
   }
 
   private static let snapshotLogRange = 64 << 10...1 << 40
+  private static let budgetRange = 64 << 20...1 << 50
+
+  /// With files and snapshots of a size for a disk of which so many bytes may be used: two snapshots, the log behind the
+  /// older one, and what is being written of both, fit into it as long as the state takes no more than a tenth of that.
+  func fitted(to limit: Int) -> ServerConfiguration {
+    var fitted = self
+    fitted.segmentBytes = min(segmentBytes, max(1 << 20, limit / 16))
+    fitted.snapshotLogBytes = min(snapshotLogBytes, max(64 << 10, limit / 8))
+    fitted.retainedBytes = min(retainedBytes, limit / 8)
+    fitted.roomForProposed = min(roomForProposed, max(1 << 20, limit / 32))
+    return fitted
+  }
 
   /// `text`: as somebody wrote it.
   static func problem(snapshotAge: Duration, as text: String) -> String? {

@@ -125,6 +125,13 @@ final class ServerLoop {
     scheduleTurn()
   }
 
+  /// It was found when another node was to read it.
+  func snapshotIsUnsound(_ name: SnapshotName, _ reason: String) {
+    guard !isStopped else { return }
+    node.snapshotIsUnsound(of: name.group, name.index, reason)
+    scheduleTurn()
+  }
+
   func applierReady(_ group: GroupID) {
     guard !isStopped else { return }
     node.applierReady(group)

@@ -20,7 +20,7 @@ struct StoredState {
   let snapshot: StoredSnapshot?
 
   static func open(
-    _ configuration: ServerConfiguration, _ machine: HostedMachine, _ logger: Logger
+    _ configuration: ServerConfiguration, on disk: BudgetedDisk, _ machine: HostedMachine, _ logger: Logger
   ) throws(ServerFailure) -> StoredState {
     let options = LogOptions(segmentBytes: configuration.segmentBytes)
     let addresses = AddressBook(
@@ -29,7 +29,7 @@ struct StoredState {
       })
     do {
       let directory = try NodeDirectory.open(
-        disk: PosixDisk(), path: configuration.directory, cluster: configuration.clusterID,
+        disk: disk, path: configuration.directory, cluster: configuration.clusterID,
         node: NodeID(configuration.id),
         members: addresses.members,
         newDiskID: {
@@ -66,7 +66,7 @@ struct StoredState {
       return StoredState(
         identity: identity, addresses: addresses,
         memory: PeerMemory(peers: directory.peers, acknowledged: try directory.acknowledged()),
-        store: PeerStore(directory), worker: DiskWorker(log: log), groups: groups,
+        store: PeerStore(directory), worker: DiskWorker(log: log, disk: disk), groups: groups,
         snapshots: snapshots, state: state, snapshot: snapshot)
     } catch let error as StorageError {
       throw ServerFailure(error)

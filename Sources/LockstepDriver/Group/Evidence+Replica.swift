@@ -3,7 +3,8 @@ import LockstepRequests
 
 extension Evidence {
   /// What the replies to all commands of a block have in common: among it the voters that this node knows to hold all
-  /// that is committed, on a leader at least a majority by the rule of commitment.
+  /// that is committed, on a leader at least a majority by the rule of commitment. One that leads anew, and answers what it
+  /// appended in an earlier term of its own, knows of fewer until it has heard from them.
   init(of replica: Replica, leader: NodeID?) {
     self.init(node: replica.configuration.id, leader: leader)
     acknowledgement = .quorum

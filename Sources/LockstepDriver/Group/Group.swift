@@ -102,7 +102,9 @@ final class Group {
   func tick() -> Bool {
     let hasHappened = step(.tick)
     installs.cancelIfReached(commit)
-    let isStateDue = snapshots.tick(lane, log: replica.log.base.index, storedByAll: replica.storedByAll)
+    let isStateDue = snapshots.tick(
+      lane, log: replica.log.base.index, storedByAll: replica.storedByAll,
+      isRoomShort: !replica.room.isAmple || installs.isWithoutRoom)
     return reads.retryStalled() || isStateDue || hasHappened || replica.isTurnDue
   }
 
@@ -111,7 +113,11 @@ final class Group {
     if !isUp { stages.linkLost(to: peer) }
   }
 
-  func stored(_ write: WriteID) { step(.stored(write)) }
+  func stored(_ write: WriteID) {
+    step(.stored(write))
+    if !replica.room.isAmple { updateRoom() }
+  }
+  func roomIsMeasured() { updateRoom(isMeasured: true) }
   /// The disk has heard where the log begins.
   func baseIsStored(_ base: LogIndex) { installs.baseIsStored(base) }
   func diskReplaced(_ disk: MemberDisk) { step(.diskReplaced(disk)) }
@@ -132,6 +138,7 @@ final class Group {
     }
     // It would lead, and answer nobody until it has carried out what it still has to.
     if case .timeoutNow = received.message, !lane.isCaughtUp { return }
+    if let entries = received.entries { updateRoom(adding: entries.bytes.count) }
     let entries = received.entries.map {
       ReceivedEntries(first: $0.first, terms: $0.terms, ends: $0.ends, configurations: received.configurations)
     }
@@ -142,6 +149,7 @@ final class Group {
   }
 
   func snapshotFinished(_ result: SnapshotResult) { snapshots.finished(result) }
+  func snapshotIsUnsound(_ index: LogIndex, _ reason: String) { snapshots.isUnsound(index, reason) }
   func snapshotRequested(_ answer: @escaping SnapshotAnswer) { snapshots.request(answer) }
 
   /// A snapshot of another node is here, durably, and takes the place of the log, unless that has gone on meanwhile.
@@ -192,11 +200,28 @@ final class Group {
       proposals.resume { takeCommand($0, $1, $2) }
     }
     if proposals.areArrived {
+      updateRoom(adding: proposals.arrivedBytes)
       step(.proposed(sizes: proposals.sizes))
       proposals.clearArrived()
     }
     if reads.areArrived, let id = reads.request() { step(.readRequested(id)) }
     step(.turnEnded)
+  }
+
+  /// Before the log gets so much more, and when the disk has said what it has left.
+  private func updateRoom(adding bytes: Int = 0, isMeasured: Bool = false) {
+    guard let space = context.space else { return }
+    let unstored = LogSlice(first: max(replica.log.durable.next, replica.log.floor), last: replica.log.last)
+    let room = context.limits.room(
+      in: space, waiting: replica.log.bytes(unstored), arriving: bytes, before: replica.room)
+    guard room.isAmple != replica.room.isAmple || room.takesEntries != replica.room.takesEntries || isMeasured else {
+      return
+    }
+    if room.isAmple != replica.room.isAmple {
+      let missing = Int(clamping: room.missing)
+      context.observe(room.isAmple ? .roomIsBack(space.disk) : .roomIsShort(space.disk, missing: missing))
+    }
+    step(.roomChanged(room))
   }
 
   /// All that follows from a write that was done at once.

@@ -24,6 +24,9 @@ final class InstallLane {
 
   var progress: InstallProgress? { atLeast == nil ? nil : context.installs.progress(of: group) }
 
+  /// What comes does not fit on the disk.
+  var isWithoutRoom: Bool { progress?.isWithoutRoom ?? false }
+
   /// The leader says so, with each of its messages, until it is there. It is asked last: it has enough to do.
   func needed(_ entry: EntryID, leader: NodeID) {
     guard atLeast == nil, settling == nil, !context.stop.isUnderWay else { return }

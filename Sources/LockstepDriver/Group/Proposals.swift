@@ -2,6 +2,7 @@ import DequeModule
 import LockstepConsensus
 import LockstepExecution
 import LockstepRequests
+import LockstepWire
 
 /// The commands of one group that clients wait for: arrived in this turn, held while the lead is handed over, or in the
 /// log and waiting to be applied.
@@ -33,6 +34,7 @@ final class Proposals {
   var areHeld: Bool { !held.isEmpty }
   /// Somebody may wait for the answer of what is applied next.
   var areAwaited: Bool { !awaited.isEmpty }
+  var arrivedBytes: Int { arrived.callBytes + arrived.calls.count * EntryBlock.overheadBytes }
   var sizes: [Int] { arrived.calls.map(\.bytes) }
 
   func arrive(_ request: Request, for target: ReplyTarget, deadline: UInt64) {
@@ -72,6 +74,9 @@ final class Proposals {
         giveBack(request)
         let message = "too many commands wait to be committed, or for the leader's disk"
         context.answers.refuse(target, Status(.resourceExhausted, message), leader: leader)
+      case .noRoom(let nodes, let missing):
+        giveBack(request)
+        context.answers.refuse(target, Self.noRoom(nodes, missing), leader: leader)
       case .notLeader(let leader):
         context.forwarder.pass(
           request, for: target, to: leader, deadline: deadline, now: context.now, isCommand: true)
@@ -84,6 +89,15 @@ final class Proposals {
     let resumed = held
     held = CallBuffer()
     resumed.forEachRequest(of: group, body)
+  }
+
+  private static func noRoom(_ nodes: [NodeID], _ missing: UInt64) -> Status {
+    let names = nodes.map(\.description).joined(separator: " and ")
+    let whose = nodes.count == 1 ? "the disk of node \(names) has" : "the disks of nodes \(names) have"
+    return Status(
+      .resourceExhausted,
+      "\(whose) no room for more commands, \(missing) bytes are missing: make room on it, or give it more with --disk-budget"
+    )
   }
 
   private func giveBack(_ request: Request) {

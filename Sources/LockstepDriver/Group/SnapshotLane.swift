@@ -23,8 +23,16 @@ final class SnapshotLane {
   private var allowance: Int
   /// Monotonic, in nanoseconds: when there is to be one whatever the size of the log.
   private var due: UInt64?
+  /// After one that failed.
+  private var retryDue: UInt64 = 0
+  private static let retryAfter: UInt64 = 30_000_000_000
   /// Until the first one.
   private let firstAge: UInt64
+  /// There is no room: since when; when that has lasted, one snapshot has to do, and whether it does.
+  private var shortSince: UInt64?
+  private var isTrimming = false
+  private var isTrimmed = false
+  private static let patience: UInt64 = 2_000_000_000
   /// Who has asked for one that has not begun, and for the one that is being written.
   private var requests: [SnapshotAnswer] = []
   private var waiting: [SnapshotAnswer] = []
@@ -53,10 +61,8 @@ final class SnapshotLane {
   /// for which the last one is damaged still has all that it needs. A member that has not come so far may hold that up
   /// until so much more log has come together; then it gets a snapshot.
   func base(behind index: LogIndex, storedByAll: LogIndex, _ lane: ApplyLane) -> LogBase? {
-    guard kept.count > 1 else { return nil }
-    let base = kept[0].header.last
-    guard base.id.index > index else { return nil }
-    guard base.id.index > storedByAll else { return base }
+    guard kept.count > 1 || isTrimmed, let base = kept.first?.header.last, base.id.index > index else { return nil }
+    guard base.id.index > storedByAll, shortSince == nil else { return base }
     let since = heldUpSince ?? lane.appliedBytes
     heldUpSince = since
     return lane.appliedBytes - since >= context.limits.retainedBytes ? base : nil
@@ -69,16 +75,31 @@ final class SnapshotLane {
   }
 
   /// Returns whether there is something to do: a snapshot to take, or a log to begin further on.
-  func tick(_ lane: ApplyLane, log index: LogIndex, storedByAll: LogIndex) -> Bool {
+  func tick(_ lane: ApplyLane, log index: LogIndex, storedByAll: LogIndex, isRoomShort: Bool) -> Bool {
+    shortSince = isRoomShort ? shortSince ?? context.now : nil
+    trimIfDue(log: index)
     if isTimeForOne(lane) || base(behind: index, storedByAll: storedByAll, lane) != nil { isDue = true }
     return isDue
   }
 
   private func isTimeForOne(_ lane: ApplyLane) -> Bool {
-    guard underWay == nil else { return false }
+    guard underWay == nil, !isTrimming else { return false }
     let due = due ?? context.now &+ firstAge
     self.due = due
-    return !requests.isEmpty || lane.appliedBytes - appliedBytes >= allowance || context.now >= due
+    let bytes = lane.appliedBytes - appliedBytes
+    // A log that begins further on makes room.
+    let isOfUse = shortSince != nil && (bytes >= allowance / 8 || bytes > 0 && isTrimmed && isShortForLong)
+    return !requests.isEmpty || bytes >= allowance || isOfUse && context.now >= retryDue || context.now >= due
+  }
+
+  private var isShortForLong: Bool { shortSince.map { context.now &- $0 >= Self.patience } ?? false }
+
+  /// Where room is short and no command is taken, there will be no further snapshot: the log can only begin behind the last
+  /// one, once that was read whole, and the one before it is room as well.
+  private func trimIfDue(log index: LogIndex) {
+    guard isShortForLong, underWay == nil, !isTrimming, !isTrimmed, let last, last.last.index > index else { return }
+    isTrimming = true
+    context.snapshots.write(SnapshotJob(trimmingTo: last, from: kept.dropLast()))
   }
 
   /// Begins a snapshot if it is time for one. Of entries that this node's own disk has, alone: the log that is there at a
@@ -121,9 +142,17 @@ final class SnapshotLane {
   private static let nothing = Status(
     .failedPrecondition, "nothing was applied so far: there is no state to write down")
 
+  /// One that others were to read. The state that it was made of is here: another one takes its place.
+  func isUnsound(_ index: LogIndex, _ reason: String) {
+    guard kept.contains(where: { $0.last.index == index }) else { return }
+    kept.removeAll { $0.last.index == index }
+    context.observe(.snapshotUnsound(group, index, reason))
+    due = context.now
+    isDue = true
+  }
+
   func finished(_ result: SnapshotResult) {
-    guard result.last.index == underWay else { return }
-    underWay = nil
+    if case .trimmed = result.outcome { isTrimming = false } else { underWay = nil }
     isDue = true
     let answers = waiting
     waiting = []
@@ -137,7 +166,13 @@ final class SnapshotLane {
       allowance = max(context.limits.snapshotLogBytes, snapshot.fileBytes)
       context.observe(.snapshotTaken(group, snapshot.last, bytes: snapshot.fileBytes, nanoseconds: result.nanoseconds))
       for answer in answers { answer(.success(SnapshotDone(snapshot, nanoseconds: result.nanoseconds))) }
+    case .trimmed:
+      guard result.unsound.isEmpty, let last, last.last == result.last else { return }
+      (kept, isTrimmed) = ([last], true)
+      context.observe(.snapshotsTrimmed(group, last.last))
     case .failed(let status):
+      retryDue = context.now &+ Self.retryAfter
+      due = min(due ?? .max, retryDue)
       context.observe(.snapshotFailed(group, result.last.index, status.message))
       for answer in answers { answer(.failure(status)) }
     }
@@ -147,6 +182,7 @@ final class SnapshotLane {
     kept.append(snapshot)
     if kept.count > SnapshotStore.kept { kept.removeFirst() }
     heldUpSince = nil
+    isTrimmed = false
   }
 
   /// One that has come from another node is as good as one's own.

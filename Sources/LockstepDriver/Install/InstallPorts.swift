@@ -35,6 +35,8 @@ package struct InstallProgress: Sendable, Equatable {
   package let bytesPerSecond: Int
   /// What it waits for; nil: it goes on.
   package let waitsFor: String?
+  /// There is no room for it.
+  package var isWithoutRoom = false
 }
 
 /// A snapshot has arrived whole, is durable, and its state is at hand.

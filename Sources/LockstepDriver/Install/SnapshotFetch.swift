@@ -36,6 +36,8 @@ package final class SnapshotFetch {
   private var place = 0
   private var inVain = 0
   private var reason: String?
+  /// That was the last time that what came did not fit on the disk.
+  private var isWithoutRoom = false
   /// What is read: the last entry that is in it; and of the file, once a source has said so.
   private var index: LogIndex?
   private var fileBytes: Int?
@@ -71,9 +73,11 @@ package final class SnapshotFetch {
       case .restoring: "the state to be restored"
       case .reading, .over: nil
       }
-    return InstallProgress(
+    var progress = InstallProgress(
       source: source, index: index, bytes: received, totalBytes: fileBytes ?? 0,
       bytesPerSecond: rate.bytesPerTick * 1000 / max(1, tickMilliseconds), waitsFor: waitsFor)
+    progress.isWithoutRoom = isWithoutRoom
+    return progress
   }
 
   /// Nobody needs it any more. What the disk is at is finished, and has no effect.
@@ -202,6 +206,7 @@ package final class SnapshotFetch {
         ask()
       }
     case .restored(let snapshot, let applier):
+      isWithoutRoom = false
       state = .over
       port.arrived(InstallResult(snapshot: snapshot, term: term, applier: applier))
     case .damaged(let why):
@@ -212,6 +217,7 @@ package final class SnapshotFetch {
       forget()
       writing = max(0, writing - 1)
       reason = why
+      isWithoutRoom = true
       state = .pausing(ticks: options.pauseTicks)
       port.observe(.installWaits(job.group, why))
     case .dropped: state = .pausing(ticks: 1)

@@ -352,6 +352,19 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     return Lock(disk: self, path: path, process: process)
   }
 
+  package func bytes(of path: String) throws(DiskError) -> Int {
+    try checkAlive(process, "size of", path)
+    if let inode = names[path] { return inode.bytes.count }
+    guard names.isDirectory(path) else { throw missing("size of", path) }
+    return names.inodes.reduce(0) { $0 + ($1.key.hasPrefix(path + "/") ? $1.value.bytes.count : 0) }
+  }
+
+  package func available(_ directory: String) throws(DiskError) -> Int {
+    try checkAlive(process, "space of", directory)
+    guard names.isDirectory(directory) else { throw missing("space of", directory) }
+    return min(DiskSpace.unlimited, max(0, faults.space - usedBytes))
+  }
+
   private final class Lock: DiskLock {
     private let disk: SimulatedDisk
     private let path: String

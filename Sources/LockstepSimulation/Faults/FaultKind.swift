@@ -65,6 +65,12 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case syncFailed
   case syncLied
   case diskFull
+  /// A node has found that its disk has no room for commands, and that it has again; a follower has taken no entries.
+  case roomIsShort
+  case roomIsBack
+  /// For want of room a node goes on with one snapshot.
+  case snapshotsTrimmed
+  case entriesNotTaken
   case diskSlow
   case diskStalled
   case bitRot
@@ -143,6 +149,7 @@ extension FaultKind {
     [
       .snapshotTaken, .snapshotRestored, .logCompacted, .installBegun, .installResumed, .installSuperseded,
       .installArrived, .snapshotInstalled, .installCompleted, .replacementAdmitted,
+      .roomIsBack, .snapshotsTrimmed,
     ].contains(self)
   }
 

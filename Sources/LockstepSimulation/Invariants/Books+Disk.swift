@@ -7,9 +7,10 @@ import LockstepWire
 
 extension Books {
   /// A batch goes to this node's disk.
-  func writeBegins(_ place: Int, _ write: LogWrite, hasBase: Bool) {
-    if hasBase { nodes[place].isResetUnwritten = false }
-    guard !nodes[place].isResetUnwritten else {
+  func writeBegins(_ place: Int, _ write: LogWrite, base: LogIndex?) {
+    // One that was on its way before is of an older beginning.
+    if let base, let reset = nodes[place].unwrittenReset, base >= reset { nodes[place].unwrittenReset = nil }
+    guard nodes[place].unwrittenReset == nil else {
       nodes[place].writing = Writing(kept: nodes[place].stored.last, entries: [], state: write.hardState)
       return
     }
@@ -57,12 +58,13 @@ extension Books {
     committed.prefix(through: index).elements.map(\.entry)
   }
 
-  /// A node's log begins further on: with a snapshot of that, and one behind it, durable here.
-  func compacted(_ place: Int, to base: LogIndex, snapshots: [LogIndex]) {
+  /// A node's log begins further on: with a snapshot of that, and one behind it, durable here; without the second only where
+  /// there is no room.
+  func compacted(_ place: Int, to base: LogIndex, snapshots: [LogIndex], hasTrimmed: Bool) {
     nodes[place].base = base
     isCompacted()
     check(
-      .compactedIsKept, snapshots.contains(base) && snapshots.contains { $0 > base },
+      .compactedIsKept, snapshots.contains(base) && (hasTrimmed || snapshots.contains { $0 > base }),
       "the log of \(Self.name(place)) begins behind entry \(base), and its snapshots are of \(snapshots)")
   }
 
@@ -88,14 +90,14 @@ extension Books {
       Indexed(base: self.base.last.index, entries), Indexed(base: self.base.last.index, entries)
     )
     if let writing = book.writing { book.writing = Writing(kept: base, entries: [], state: writing.state) }
-    book.isResetUnwritten = true
+    book.unwrittenReset = base
     book.base = base
   }
 
   /// What a start makes of a log, if a snapshot of another node had arrived beside it.
   private func completed(_ log: Indexed<Entry>, _ state: HardState, _ place: Int) -> (Indexed<Entry>, HardState)? {
     guard let arrived = nodes[place].arrived, let last = committed[arrived.index]?.entry else { return nil }
-    guard log[arrived.index] != last else { return nil }
+    guard nodes[place].unwrittenReset != nil || log[arrived.index] != last else { return nil }
     var state = state
     let term = max(arrived.term, last.term)
     if term > state.term { (state.term, state.vote) = (term, nil) }
@@ -148,7 +150,7 @@ extension Books {
     nodes[place].base = state.base
     nodes[place].writing = nil
     nodes[place].arrived = nil
-    nodes[place].isResetUnwritten = false
+    nodes[place].unwrittenReset = nil
     nodes[place].log = nodes[place].stored
     nodes[place].commit = state.hardState.commit
     nodes[place].applied = state.applied

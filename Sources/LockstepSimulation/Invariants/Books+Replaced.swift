@@ -13,7 +13,7 @@ extension Books {
     node.storedState = HardState()
     node.writing = nil
     node.arrived = nil
-    node.isResetUnwritten = false
+    node.unwrittenReset = nil
     node.base = base.last.index
   }
 

@@ -38,8 +38,8 @@ final class Books {
     var applied: LogIndex = .zero
     /// A snapshot of another node is durable here, and the next start has the log begin behind it at the latest.
     var arrived: (index: LogIndex, term: Term)?
-    /// The log begins anew, and the disk has not begun to write that: what it still writes before is of the former log.
-    var isResetUnwritten = false
+    /// The log begins anew behind this, and the disk has still to be told: what it is told before is of no use.
+    var unwrittenReset: LogIndex?
     var leads: (term: Term, last: LogIndex)?
     /// Of those that it has lost, what was on each; the present one is the next.
     var formerDisks: [Indexed<Entry>] = []
@@ -91,6 +91,8 @@ final class Books {
   var isAdmittedAgain: () -> Void = {}
   /// Of which entries a node's disk has the state.
   var durableSnapshots: (Int) -> [LogIndex] = { _ in [] }
+  /// For want of room one of them has to do.
+  var hasTrimmed: (Int) -> Bool = { _ in false }
   /// A log begins further on.
   var isCompacted: () -> Void = {}
   var now: UInt64 = 0
@@ -133,7 +135,9 @@ final class Books {
     lookAtLeader(place, state)
     book.members = state.members
     leastQuorum = min(leastQuorum, state.members.voters.count / 2 + 1)
-    if state.base != book.base { compacted(place, to: state.base, snapshots: durableSnapshots(place)) }
+    if state.base != book.base {
+      compacted(place, to: state.base, snapshots: durableSnapshots(place), hasTrimmed: hasTrimmed(place))
+    }
     if state.hardState.commit != book.commit { followCommit(place, state) }
     if state.applied != book.applied { followApplied(place, node, state) }
     check(

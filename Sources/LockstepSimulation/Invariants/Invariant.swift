@@ -51,6 +51,8 @@ public enum Invariant: String, Sendable, CaseIterable {
   case boundedMemory
   /// Queues stay within their limits.
   case boundedQueues
+  /// A node's files take no more of its disk than they may.
+  case withinBudget
   /// After healing, progress within ten election time-outs, and equal replicas.
   case liveness
   /// A node whose disk keeps what it has promised is never refused by another.

@@ -25,6 +25,7 @@ final class SimulatedLinks: PeerLinks {
     _ message: Message, of group: GroupID, previousChain: UInt64, entries: UnsafeRawBufferPointer, to node: NodeID
   ) -> LinkResult {
     guard let connection = connection(to: node) else { return .notConnected }
+    if case .appendReply(let reply) = message, !reply.room.takesEntries { world.faults.count(.entriesNotTaken) }
     let kind = world.codec.pack(message, group: group, previousChain: previousChain)
     return world.codec.packed.withUnsafeBytes {
       world.send(kind, message, header: $0, body: entries, over: connection)

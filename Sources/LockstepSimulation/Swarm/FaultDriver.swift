@@ -1,4 +1,5 @@
 import LockstepConsensus
+import LockstepDriver
 import LockstepStorage
 import LockstepWire
 
@@ -276,7 +277,8 @@ final class FaultDriver {
     // Of those that are whole; and the one before has to do, which it does not when the newest came from another node.
     let files = node.disk.paths.filter { $0.contains("/snapshot-") && $0.suffix(20).allSatisfy(\.isNumber) }.sorted()
     let book = world.books.nodes[node.place]
-    guard files.count > 1, book.arrived == nil, UInt64(files[files.count - 2].suffix(20)) ?? 0 >= book.base.rawValue,
+    guard files.count > 1, node.snapshot?.isTrimming != true, book.arrived == nil,
+      UInt64(files[files.count - 2].suffix(20)) ?? 0 >= book.base.rawValue,
       !files.contains(where: { node.rottenSnapshots.contains($0) }), let newest = files.max(),
       let size = node.disk.contents(of: newest)?.count, size > 0
     else { return false }

@@ -81,7 +81,8 @@ struct Healing {
     guard world.options.preferredLeader == nil else { return }
     // Bytes that were delayed before may still be on their way, and block those behind them.
     world.run(until: world.lastArrival)
-    world.run(for: patience)
+    // And a length that was damaged on its way holds up a connection until its frame is overdue.
+    world.run(for: world.options.frameDeadline + patience)
     guard world.failure == nil else { return }
     let before = ids.map { world.term(of: $0) }.max() ?? .zero
     world.run(for: patience)

@@ -152,6 +152,16 @@ struct Swarm {
       events.append(.diskReplaced)
     }
     if random.oneIn(4), !disabled.contains(.logPutBack) { events.append(.logPutBack) }
+    if random.oneIn(3) {
+      // For the two snapshots that are kept, the one that is written and the one that comes, for the log behind the older
+      // one, and its segments.
+      let state = registers * ((contents?.upperBound ?? 0) + padding.upperBound + 300) + 4_000
+      let budget = 12 * options.log.segmentBytes + 8 * state
+      options.diskBudget = pick([budget, 2 * budget])
+      options.driver.snapshotLogBytes = min(options.driver.snapshotLogBytes, budget / 8)
+      options.limits.appendBytes = min(options.limits.appendBytes, budget / 16)
+    }
+    options.driver.roomForProposed = pick([1_000, 4_000, 16_000])
     self.events = events
     self.padding = padding
     self.options = options

@@ -31,6 +31,8 @@ final class SimulatedNode {
   var node: Node?
   var worker: DiskWorker?
   var directory: NodeDirectory?
+  /// Of its disk, when it began.
+  var bytesAtStart = 0
   var identity: PeerIdentity?
   var memory = PeerMemory()
   var isTurnPlanned = false
@@ -42,6 +44,8 @@ final class SimulatedNode {
   var installs: SimulatedInstalls?
   /// Those that are durable, as the process knows: of which entries.
   var snapshots: [LogIndex] = []
+  /// For want of room one has to do.
+  var hasTrimmed = false
   /// The paths of those in which a bit has changed.
   var rottenSnapshots: [String] = []
   /// Its machine has said that it cannot go on.

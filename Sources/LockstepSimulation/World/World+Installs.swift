@@ -135,7 +135,14 @@ final class SimulatedInstalls: InstallQueue, FetchPort {
     case .asked(let read, let receiver, let number):
       let other = world.nodes[receiver]
       guard let node = world.nodes[place].node, let state = node.inspect(read.group), other.isUp else { return }
-      let part = SnapshotPart(group: read.group, term: state.hardState.term, outcome: outgoing.read(read))
+      let answer = outgoing.read(read)
+      if let (name, reason) = answer.unsound {
+        world.faults.count(.snapshotDamaged)
+        world.nodes[place].snapshots.removeAll { $0 == name.index }
+        world.nodes[place].node?.snapshotIsUnsound(of: name.group, name.index, reason)
+        world.planTurn(place)
+      }
+      let part = SnapshotPart(group: read.group, term: state.hardState.term, outcome: answer.outcome)
       guard world.isReachable(place, receiver) else { return }
       other.installs?.answer(part, number, other.life)
     case .came(let part, let number):
@@ -152,6 +159,12 @@ final class SimulatedInstalls: InstallQueue, FetchPort {
         simulated.snapshots = (simulated.snapshots + [snapshot.last.index]).suffix(SnapshotStore.kept)
         // The moment in which it has arrived, and the log does not begin behind it, is short.
         if world.crashOdds.write > 0, world.processRandom.oneIn(4) { simulated.doom = .crashAtWrite }
+      }
+      // The process may have died right after it had arrived.
+      if case .failed = result, case .restore(let term) = next, let index = fetch?.progress(tickMilliseconds: 10).index,
+        world.nodes[place].disk.paths.contains(where: { $0.contains(".arrived-") })
+      {
+        world.books.arrived(place, index, term)
       }
       if case .damaged(let why) = result {
         world.faults.count(.installDamaged)

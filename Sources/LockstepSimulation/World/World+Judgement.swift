@@ -83,8 +83,10 @@ extension Books {
       }
     check(.honestAnswer, isSame, "command \(number), entry \(reply.index), is answered otherwise than a replay does")
     let holders = reply.evidence?.holders ?? []
+    // One that leads anew has not heard yet who holds what it appended in an earlier term.
+    let leadsAnew = nodes[Int(reply.node) - 1].leads.map { $0.term.rawValue > reply.term } ?? false
     check(
-      .honestAnswer, reply.node != reply.leader || holders.count >= leastQuorum,
+      .honestAnswer, reply.node != reply.leader || leadsAnew || holders.count >= leastQuorum,
       "command \(number) is acknowledged by its leader with the evidence of \(holders.count) of \(nodes.count) nodes")
     for holder in holders {
       let place = Int(clamping: holder) - 1

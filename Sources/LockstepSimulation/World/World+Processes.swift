@@ -19,8 +19,11 @@ extension World {
     simulated.life += 1
     simulated.diskFaultsBefore = simulated.diskFaults
     do throws(StorageError) {
+      let disk = try BudgetedDisk(
+        simulated.disk, directory: "data", budget: DiskBudget(bytes: options.diskBudget))
+      simulated.bytesAtStart = simulated.disk.bytesInUse
       let directory = try NodeDirectory.open(
-        disk: simulated.disk, path: "data", cluster: cluster, node: NodeID(UInt64(place + 1)), members: members,
+        disk: disk, path: "data", cluster: cluster, node: NodeID(UInt64(place + 1)), members: members,
         newDiskID: { (0..<16).map { _ in UInt8(truncatingIfNeeded: processRandom.next()) } },
         replacesDisk: simulated.isDiskReplaced, options: options.log)
       let opened = try DurableLog.open(directory, options: options.log)
@@ -39,7 +42,7 @@ extension World {
       let groups = completed.map { [$0] } ?? []
       simulated.directory = directory
       simulated.installs = SimulatedInstalls(world: self, place: place, store: store)
-      simulated.worker = DiskWorker(log: log)
+      simulated.worker = DiskWorker(log: log, disk: disk)
       simulated.identity = PeerIdentity(
         cluster: directory.cluster, node: directory.node, disk: directory.diskID, incarnation: directory.incarnation,
         fingerprint: "simulated", start: directory.start, members: members.map(\.node),
@@ -233,7 +236,7 @@ extension World {
       return DiskResult(job: job, outcome: .failed(.stopped("the process has ended")))
     }
     if case .append(let writes) = job.work, let write = writes.last(where: { $0.group == group }) {
-      books.writeBegins(place, write, hasBase: writes.contains { $0.group == group && $0.base != nil })
+      books.writeBegins(place, write, base: writes.last { $0.group == group && $0.base != nil }?.base?.id.index)
       note(books.nodes[place].writing.map { $0.kept.advanced(by: $0.entries.count).rawValue } ?? 0)
     }
     let result = worker.run(job)
@@ -362,6 +365,7 @@ extension World {
     simulated.peerReplies = []
     simulated.isDiskBusy = false
     simulated.snapshot = nil
+    simulated.hasTrimmed = false
     simulated.installs = nil
     simulated.isStopping = false
     simulated.machineHasFailed = false

@@ -67,8 +67,13 @@ extension World {
     switch result.outcome {
     case .written(let snapshot):
       faults.count(.snapshotTaken)
+      simulated.hasTrimmed = false
       simulated.snapshots = (simulated.snapshots + [snapshot.last.index]).suffix(SnapshotStore.kept)
       tell("node \(place + 1) has a snapshot up to entry \(snapshot.last.index)")
+    case .trimmed:
+      guard result.unsound.isEmpty else { break }
+      simulated.snapshots = [result.last.index]
+      simulated.hasTrimmed = true
     case .failed(let status):
       books.check(
         .user, status.code == .resourceExhausted || status.code == .internal,

@@ -1,6 +1,7 @@
 import LockstepConsensus
 import LockstepDriver
 import LockstepExecution
+import LockstepStorage
 import LockstepTransport
 import LockstepWire
 
@@ -93,6 +94,7 @@ package final class World {
       if place.isMultiple(of: options.callsAtOnce) { readers.append(SimulatedReader(index: readers.count)) }
       clients.append(SimulatedClient(place: place, reader: readers[place / options.callsAtOnce]))
     }
+    books.hasTrimmed = { [unowned self] place in nodes[place].hasTrimmed }
     books.durableSnapshots = { [unowned self] place in nodes[place].snapshots }
     books.isCompacted = { [unowned self] in faults.count(.logCompacted) }
     books.isAdmittedAgain = { [unowned self] in faults.count(.replacementAdmitted) }
@@ -231,6 +233,11 @@ package final class World {
   func look(at place: Int) {
     let simulated = nodes[place]
     guard let node = simulated.node else { return }
+    if let budget = options.diskBudget {
+      books.check(
+        .withinBudget, simulated.disk.bytesInUse <= max(budget, simulated.bytesAtStart),
+        "node \(place + 1) uses \(simulated.disk.bytesInUse) bytes of a disk of which it may use \(budget)")
+    }
     let commitBefore = books.nodes[place].commit
     // A disk that failed does not make what the process knew by then less true.
     let hasFailed = node.hasFailed
@@ -272,6 +279,14 @@ package final class World {
     case .diskIsSlow(_, let ticks): tell("the disk of node \(place + 1) is behind by \(ticks) ticks")
     case .diskAnswersAgain(_, let ticks):
       tell("the disk of node \(place + 1) is no longer behind, after \(ticks) ticks")
+    case .roomIsShort(let space, let missing):
+      faults.count(.roomIsShort)
+      tell(
+        "node \(place + 1) has no room for commands: it uses \(space.used) of \(space.limit) bytes, \(missing) are missing"
+      )
+    case .roomIsBack(let space):
+      faults.count(.roomIsBack)
+      tell("node \(place + 1) has room for commands again, and uses \(space.used) of \(space.limit) bytes")
     case .configured(_, let members):
       tell("node \(place + 1) has voters \(members.voters) and learners \(members.learners)")
     case .caughtUp, .snapshotTaken: break
@@ -283,6 +298,9 @@ package final class World {
       tell("the log of node \(place + 1) begins anew, behind entry \(last.index)")
     case .snapshotUnsound(_, let index, let reason):
       tell("the log of node \(place + 1) does not begin behind entry \(index): \(reason)")
+    case .snapshotsTrimmed(_, let last):
+      faults.count(.snapshotsTrimmed)
+      tell("node \(place + 1) goes on with its snapshot up to entry \(last.index) alone")
     case .snapshotLeft(_, let reason): tell("node \(place + 1) keeps a snapshot that it does not need: \(reason)")
     case .snapshotFailed(_, let index, let reason):
       tell("node \(place + 1) has no snapshot up to entry \(index): \(reason)")

@@ -14,6 +14,8 @@ package struct WorldOptions: Sendable {
   /// Every other process begins with lower limits: of requests, of messages, of what it writes and applies at a time.
   package var limitsDiffer = false
   package var log = LogOptions()
+  /// Of each node's directory.
+  package var diskBudget: Int?
   /// Virtual nanoseconds.
   package var tick: UInt64 = 10_000_000
   package var latency: UInt64 = 50_000
@@ -42,6 +44,8 @@ package struct WorldOptions: Sendable {
 
   package init(seed: UInt64) {
     self.seed = seed
+    driver.measureEvery = 300_000_000
+    (driver.reservedLogBytes, driver.roomForProposed) = (1_000, 4_000)
     log.segmentBytes = 64 << 10
     log.firstSegmentBytes = 64 << 10
     log.recoveredBytes = 64 << 10

@@ -1,14 +1,29 @@
 package import LockstepConsensus
 package import LockstepWire
 
-/// Snapshot files that other nodes read. One that is being read stays readable when it is removed meanwhile. Not Sendable,
-/// and every call blocks.
+/// Snapshot files that other nodes read. Nothing is sent of one that was not checked up to there: what has rotted here would
+/// be found by the receiver alone, which has nobody else to ask where this node leads. One that is being read stays readable
+/// when it is removed meanwhile. Not Sendable, and every call blocks.
 package final class OutgoingSnapshots {
   /// What one piece has at most.
   package static let maximumBytes = 1 << 20
 
+  package struct Answer {
+    package let outcome: SnapshotPart.Outcome
+    /// One that is not what was written, and why.
+    package var unsound: (name: SnapshotName, reason: String)?
+  }
+
+  private struct Open {
+    let name: SnapshotName
+    let file: any DiskFile
+    let bytes: Int
+    /// Reads the same file, and checks it.
+    let checked: SnapshotFile
+  }
+
   private let store: SnapshotStore
-  private var open: [(name: SnapshotName, file: any DiskFile, bytes: Int)] = []
+  private var open: [Open] = []
 
   package init(store: SnapshotStore) { self.store = store }
 
@@ -21,23 +36,42 @@ package final class OutgoingSnapshots {
   }
 
   /// Whatever is wrong here is said: it is not this node that needs it.
-  package func read(_ read: SnapshotRead) -> SnapshotPart.Outcome {
-    do throws(StorageError) { return try part(read) } catch { return .refused("\(error)") }
+  package func read(_ read: SnapshotRead) -> Answer {
+    let name: SnapshotName
+    do throws(StorageError) {
+      guard let found = try self.name(for: read) else {
+        return Answer(outcome: .refused("no snapshot that reaches entry \(read.index ?? read.atLeast)"))
+      }
+      name = found
+    } catch { return Answer(outcome: .refused("\(error)")) }
+    do throws(StorageError) { return Answer(outcome: try part(read, of: name)) } catch {
+      var answer = Answer(outcome: .refused("\(error)"))
+      if case .damaged = error {
+        answer.unsound = (name, "\(error)")
+        // Another one may get its name.
+        forget(name)
+      }
+      return answer
+    }
   }
 
-  private func part(_ read: SnapshotRead) throws(StorageError) -> SnapshotPart.Outcome {
-    guard let name = try name(for: read) else {
-      return .refused("no snapshot that reaches entry \(read.index ?? read.atLeast)")
+  private func forget(_ name: SnapshotName) {
+    for one in open where one.name == name { one.file.close() }
+    open.removeAll { $0.name == name }
+  }
+
+  private func part(_ read: SnapshotRead, of name: SnapshotName) throws(StorageError) -> SnapshotPart.Outcome {
+    // Who begins again has found that what it got does not hold: so is what was checked then.
+    let one = try file(name, isNew: read.offset == 0)
+    guard read.offset >= 0, read.offset < one.bytes, read.length > 0 else {
+      return .refused("\(name) has \(one.bytes) bytes, and byte \(read.offset) is asked for")
     }
-    let (file, size) = try file(name)
-    guard read.offset >= 0, read.offset < size, read.length > 0 else {
-      return .refused("\(name) has \(size) bytes, and byte \(read.offset) is asked for")
-    }
-    var data = [UInt8](repeating: 0, count: min(read.length, Self.maximumBytes, size - read.offset))
+    var data = [UInt8](repeating: 0, count: min(read.length, Self.maximumBytes, one.bytes - read.offset))
+    while one.checked.verifiedBytes < read.offset + data.count, try one.checked.next() != nil {}
     let count = try onDisk { () throws(DiskError) in
       var failure: DiskError?
       let count = data.withUnsafeMutableBytes { buffer in
-        do throws(DiskError) { return try file.read(into: buffer, at: read.offset) } catch {
+        do throws(DiskError) { return try one.file.read(into: buffer, at: read.offset) } catch {
           failure = error
           return 0
         }
@@ -45,8 +79,8 @@ package final class OutgoingSnapshots {
       if let failure { throw failure }
       return count
     }
-    guard count == data.count else { return .refused("\(name) has become shorter than \(size) bytes") }
-    return .found(SnapshotPart.Found(index: name.index, fileBytes: size, offset: read.offset, data: data))
+    guard count == data.count else { return .refused("\(name) has become shorter than \(one.bytes) bytes") }
+    return .found(SnapshotPart.Found(index: name.index, fileBytes: one.bytes, offset: read.offset, data: data))
   }
 
   private func name(for read: SnapshotRead) throws(StorageError) -> SnapshotName? {
@@ -58,13 +92,19 @@ package final class OutgoingSnapshots {
     return try store.names(of: read.group).first.flatMap { $0.index >= read.atLeast ? $0 : nil }
   }
 
-  private func file(_ name: SnapshotName) throws(StorageError) -> (any DiskFile, bytes: Int) {
-    if let known = open.first(where: { $0.name == name }) { return (known.file, known.bytes) }
+  private func file(_ name: SnapshotName, isNew: Bool) throws(StorageError) -> Open {
+    if let known = open.first(where: { $0.name == name }) {
+      // One that was removed meanwhile is what it was.
+      guard isNew, try store.names(of: name.group).contains(name) else { return known }
+      forget(name)
+    }
+    let checked = try store.open(name)
     let file = try store.file(name)
     let bytes = try onDisk { () throws(DiskError) in try file.size() }
     // Those that are kept of a group, and one that is no longer.
     if open.count > SnapshotStore.kept { open.removeFirst().file.close() }
-    open.append((name, file, bytes))
-    return (file, bytes)
+    let one = Open(name: name, file: file, bytes: bytes, checked: checked)
+    open.append(one)
+    return one
   }
 }

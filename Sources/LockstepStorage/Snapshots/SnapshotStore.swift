@@ -70,10 +70,12 @@ package struct SnapshotStore: Sendable {
   }
 
   /// Removes those of a group that are older than the last of these, and none of them; those of another cluster stay.
-  /// Nothing is removed while there are fewer than are to be kept. Returns why some are still there: they are in nobody's
+  /// Nothing is removed while there are fewer than `least`. Returns why some are still there: they are in nobody's
   /// way, and the next time is another try.
-  package func prune(_ group: GroupID, keeping kept: [SnapshotName]) throws(StorageError) -> [StorageError] {
-    guard kept.count >= Self.kept, let newest = kept.max() else { return [] }
+  package func prune(
+    _ group: GroupID, keeping kept: [SnapshotName], atLeast least: Int = Self.kept
+  ) throws(StorageError) -> [StorageError] {
+    guard kept.count >= least, let newest = kept.max() else { return [] }
     var left: [StorageError] = []
     for name in try names(of: group) where name < newest && !kept.contains(name) {
       if isForeign(name) { continue }

@@ -79,6 +79,7 @@ enum Garbage {
         flip() ? .accepted(match: someIndex()) : .rejected(previous: someIndex(), hint: someID())
       var reply = AppendReply(term: someTerm(), verdict: verdict, readRound: number(near: 0))
       reply.isReplaying = flip()
+      reply.room = LogRoom(missing: flip() ? 0 : 1, takesEntries: flip())
       message = .appendReply(reply)
     case 3: message = .vote(.init(term: someTerm(), last: someID(), isPreVote: flip(), isTransfer: flip()))
     case 4: message = .voteReply(.init(term: someTerm(), isGranted: flip(), isPreVote: flip()))

@@ -125,9 +125,12 @@ extension Message {
         isTransfer: isTransfer))
   }
 
-  static func accepted(_ term: UInt64, _ match: UInt64, round: UInt64 = 0, isReplaying: Bool = false) -> Message {
+  static func accepted(
+    _ term: UInt64, _ match: UInt64, round: UInt64 = 0, isReplaying: Bool = false, room: LogRoom = .ample
+  ) -> Message {
     var reply = AppendReply(term: Term(term), verdict: .accepted(match: LogIndex(match)), readRound: round)
     reply.isReplaying = isReplaying
+    reply.room = room
     return .appendReply(reply)
   }
 

@@ -37,7 +37,7 @@ struct BooksTests {
     books.writeBegins(
       node,
       LogWrite(group: .first, hardState: HardState(term: Term(2), vote: nil, commit: LogIndex(7)), blocks: [block]),
-      hasBase: false)
+      base: nil)
     books.writeEnds(node)
     return block
   }

@@ -243,6 +243,17 @@ package final class MemoryDisk: Disk, @unchecked Sendable {
     return Lock { [weak self] in _ = self?.locked.remove(path) }
   }
 
+  package func bytes(of path: String) throws(DiskError) -> Int {
+    if let node = names[path] { return node.bytes.count }
+    guard isDirectory(path) else { throw missing("size of", path) }
+    return names.reduce(0) { $0 + ($1.key.hasPrefix(path + "/") ? $1.value.bytes.count : 0) }
+  }
+
+  package func available(_ directory: String) throws(DiskError) -> Int {
+    guard isDirectory(directory) else { throw missing("space of", directory) }
+    return min(DiskSpace.unlimited, max(0, space - names.values.reduce(0) { $0 + $1.bytes.count }))
+  }
+
   private final class Lock: DiskLock {
     private var body: (() -> Void)?
     init(_ body: @escaping () -> Void) { self.body = body }

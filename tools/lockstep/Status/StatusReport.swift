@@ -106,6 +106,7 @@ extension StatusReport.Row {
       .init(key: "uptimeMilliseconds", value: .init(status.uptimeMilliseconds)),
       .init(key: "connections", value: .init(status.connections)),
       .init(key: "residentBytes", value: known(status.residentBytes)),
+      .init(key: "disk", value: status.disk.map(json) ?? .null),
       .init(key: "stages", value: status.stages.isEmpty ? .null : .array(status.stages.map(json))),
       .init(
         key: "counters",
@@ -143,6 +144,13 @@ extension StatusReport.Row {
       .init(key: "kind", value: group.kind(of: status?.node ?? 0).map { .init($0) } ?? .null),
       .init(key: "peers", value: .array(group.peers.map(json))),
     ]
+  }
+
+  private func json(_ disk: DiskSpaceReport) -> JSONValue {
+    .object([
+      "usedBytes": .init(disk.used), "limitBytes": .init(disk.limit), "availableBytes": .init(disk.available),
+      "missingBytes": .init(disk.missing),
+    ])
   }
 
   private func json(_ install: InstallReport) -> JSONValue {

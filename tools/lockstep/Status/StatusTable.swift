@@ -37,6 +37,10 @@ struct StatusTable {
       guard let install = row.group?.install else { continue }
       result += "node \(row.status?.node ?? 0) \(Self.text(install))\n"
     }
+    for row in answered {
+      guard let status = row.status, let disk = status.disk, disk.missing > 0 else { continue }
+      result += "node \(status.node) \(Self.text(disk))\n"
+    }
     for row in report.rows where row.status == nil {
       let line = "\(row.endpoint): unreachable: \(row.error ?? "no answer")"
       result += (isColoured ? "\u{1b}[31m\(line)\u{1b}[0m" : line) + "\n"
@@ -79,6 +83,13 @@ struct StatusTable {
       if let seconds = install.secondsLeft { parts.append("\(seconds) s left") }
     }
     return parts.joined(separator: ", ")
+  }
+
+  static func text(_ disk: DiskSpaceReport) -> String {
+    """
+    has no room for commands: it takes \(text(mebibytes: disk.used)) of \(text(mebibytes: disk.limit)), its file \
+    system has \(text(mebibytes: disk.available)) left, \(text(mebibytes: disk.missing)) are missing
+    """
   }
 
   private static func text(mebibytes bytes: UInt64) -> String {

@@ -56,6 +56,9 @@ struct UpCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "bytes"))
   var retain: String?
 
+  @Option(help: ArgumentHelp("Handed on to the nodes, each for its own directory.", valueName: "bytes"))
+  var diskBudget: String?
+
   @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "bytes"))
   var snapshotRate: String?
 
@@ -135,7 +138,8 @@ struct UpCommand: AsyncParsableCommand {
       nodeFlags: [
         service.map { "--service=\($0.rawValue)" }, snapshotLogBytes.map { "--snapshot-log-bytes=\($0)" },
         snapshotAge.map { "--snapshot-age=\($0)" },
-        retain.map { "--retain=\($0)" }, snapshotRate.map { "--snapshot-rate=\($0)" },
+        retain.map { "--retain=\($0)" }, diskBudget.map { "--disk-budget=\($0)" },
+        snapshotRate.map { "--snapshot-rate=\($0)" },
       ].compactMap { $0 })
   }
 

@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepStorage
 import LockstepTransport
 import LockstepWire
 import Logging
@@ -55,7 +56,10 @@ final class SnapshotSender {
       return
     }
     reader.reads += 1
-    queue.read(read) { self.send($0, of: read.group, to: reader) }
+    queue.read(read) {
+      if let (name, reason) = $0.unsound { self.server?.snapshotIsUnsound(name, reason) }
+      self.send($0.outcome, of: read.group, to: reader)
+    }
   }
 
   private func send(_ outcome: SnapshotPart.Outcome, of group: GroupID, to reader: Reader) {

@@ -29,7 +29,7 @@ final class TransferQueue: @unchecked Sendable {
     onQueue({ $0.worker.run(work) }, done)
   }
 
-  func read(_ read: SnapshotRead, done: @escaping (SnapshotPart.Outcome) -> Void) {
+  func read(_ read: SnapshotRead, done: @escaping (OutgoingSnapshots.Answer) -> Void) {
     onQueue({ $0.outgoing.read(read) }, done)
   }
 

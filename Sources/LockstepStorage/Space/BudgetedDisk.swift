@@ -1,0 +1,135 @@
+/// A disk of which one directory takes no more than its budget: what would exceed it is refused as a full disk refuses it,
+/// and nothing of it is written.
+package struct BudgetedDisk: Disk {
+  private let disk: any Disk
+  private let directory: String
+  package let budget: DiskBudget
+
+  /// Looks at what is there.
+  package init(_ disk: any Disk, directory: String, budget: DiskBudget) throws(StorageError) {
+    (self.disk, self.directory, self.budget) = (disk, directory, budget)
+    try onDisk { () throws(DiskError) in
+      var (counted, others, last) = (0, 0, (name: SnapshotName?.none, bytes: 0))
+      let names = try disk.list(directory)
+      for name in names ?? [] {
+        let bytes = try disk.bytes(of: "\(directory)/\(name)")
+        if Self.growsByItself(name) { others += bytes } else { counted += bytes }
+        if let snapshot = SnapshotName(name), last.name.map({ $0 < snapshot }) ?? true { last = (snapshot, bytes) }
+      }
+      budget.begin(
+        counted: counted, others: others,
+        // Of one that is to be made nothing is known yet.
+        available: names == nil ? DiskSpace.unlimited : try disk.available(directory), lastSnapshot: last.bytes)
+    }
+  }
+
+  /// A machine's own files.
+  private static func growsByItself(_ name: String) -> Bool { name.hasPrefix(StateDirectories.prefix) }
+
+  /// Looks again at what may have changed without this process' doing.
+  package func refresh() throws(DiskError) {
+    var others = 0
+    for name in try disk.list(directory) ?? [] where Self.growsByItself(name) {
+      others += try disk.bytes(of: "\(directory)/\(name)")
+    }
+    budget.refresh(others: others, available: try disk.available(directory))
+  }
+
+  package func open(_ path: String, for access: FileAccess) throws(DiskError) -> any DiskFile {
+    let file = try disk.open(path, for: access)
+    guard access == .readingAndWriting else { return file }
+    return try BudgetedFile(file, path: path, budget: budget)
+  }
+
+  package func create(_ path: String) throws(DiskError) -> any DiskFile {
+    try BudgetedFile(try disk.create(path), path: path, budget: budget)
+  }
+
+  package func list(_ directory: String) throws(DiskError) -> [String]? { try disk.list(directory) }
+
+  package func rename(_ from: String, to: String) throws(DiskError) {
+    let (old, new) = (FileUse(path: from), FileUse(path: to))
+    let replaced = try bytesIfThere(to)
+    let moved = new == .snapshot ? try disk.bytes(of: from) : 0
+    try disk.rename(from, to: to)
+    budget.shrink(by: replaced, as: new)
+    if new == .snapshot { budget.snapshotIsWhole(bytes: moved, as: old) }
+  }
+
+  package func remove(_ path: String) throws(DiskError) {
+    let bytes = try bytesIfThere(path)
+    try disk.remove(path)
+    budget.shrink(by: bytes, as: FileUse(path: path))
+  }
+
+  private func bytesIfThere(_ path: String) throws(DiskError) -> Int {
+    do throws(DiskError) { return try disk.bytes(of: path) } catch {
+      guard error.reason == .notFound else { throw error }
+      return 0
+    }
+  }
+
+  package func createDirectory(_ path: String) throws(DiskError) { try disk.createDirectory(path) }
+  package func syncDirectory(_ path: String) throws(DiskError) { try disk.syncDirectory(path) }
+  package func lock(_ path: String, exclusive: Bool) throws(DiskError) -> any DiskLock {
+    try disk.lock(path, exclusive: exclusive)
+  }
+  package func bytes(of path: String) throws(DiskError) -> Int { try disk.bytes(of: path) }
+  package func available(_ directory: String) throws(DiskError) -> Int { try disk.available(directory) }
+}
+
+/// A file that one process writes, through this alone.
+private final class BudgetedFile: DiskFile {
+  private let file: any DiskFile
+  private let path: String
+  private let use: FileUse
+  private let budget: DiskBudget
+  /// What is counted of it.
+  private var counted: Int
+
+  init(_ file: any DiskFile, path: String, budget: DiskBudget) throws(DiskError) {
+    (self.file, self.path, self.budget) = (file, path, budget)
+    use = FileUse(path: path)
+    counted = try file.size()
+  }
+
+  private func growing(
+    to end: Int, _ operation: String, _ body: () throws(DiskError) -> Void
+  ) throws(DiskError) {
+    guard end > counted else { return try body() }
+    if let missing = budget.grow(by: end - counted, as: use) {
+      throw DiskError(
+        operation: operation, path: path, offset: counted, reason: .outOfSpace,
+        text: "\(missing) bytes are missing in the budget of \(budget.space.limit) bytes (--disk-budget)")
+    }
+    let before = counted
+    counted = end
+    do throws(DiskError) { try body() } catch {
+      // It may have grown in part.
+      let size: Int
+      do throws(DiskError) { size = try file.size() } catch { size = end }
+      counted = min(end, max(before, size))
+      budget.shrink(by: end - counted, as: use)
+      throw error
+    }
+  }
+
+  func size() throws(DiskError) -> Int { try file.size() }
+  func birth() throws(DiskError) -> UInt64? { try file.birth() }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int {
+    try file.read(into: buffer, at: offset)
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError) {
+    if offset + bytes.count <= counted { return try file.write(bytes, at: offset) }
+    try growing(to: offset + bytes.count, "write") { () throws(DiskError) in try file.write(bytes, at: offset) }
+  }
+
+  func allocate(_ range: Range<Int>) throws(DiskError) {
+    try growing(to: range.upperBound, "allocate") { () throws(DiskError) in try file.allocate(range) }
+  }
+
+  func sync() throws(DiskError) { try file.sync() }
+  func close() { file.close() }
+}

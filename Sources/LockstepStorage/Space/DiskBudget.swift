@@ -1,0 +1,154 @@
+import Synchronization
+
+// What may be used of a disk, and by whom:
+//
+//   0 ──────────── used ──────────┬─ log is prepared ─┬─ reserve ─┬─ slack ─┬──────────────
+//                                                                         limit
+//
+// The limit is `--disk-budget`. Segments of the log are prepared in what is left before the reserve, which is as much as the
+// next snapshot is expected to take: only a snapshot lets the log begin further on, so where there is no room for one nothing
+// would ever be freed. A log that needs its next segment at once, which no command makes it do (DriverLimits.room), may use
+// the reserve, too. The slack is for the small files beside them, without which a node could not go on.
+//
+// Files of the node are counted as they grow, before they do, so that the limit holds at each moment. What a machine with
+// its own storage keeps in its directory grows by itself, and is looked at now and then (`refresh`), as is what strangers
+// have left of the file system. Without a budget nothing is refused here; the log gets nine tenths of what the file system
+// has for this node, its own files and what is free together.
+
+/// How much of the disk the files in one node's directory may take, and do.
+package final class DiskBudget: Sendable {
+  /// Nil: by what the file system has.
+  private let bytes: Int?
+  private let state = Mutex(State())
+
+  private struct State {
+    /// Of the files that this process grows and removes.
+    var counted = 0
+    /// Of those that grow by themselves, when they were last looked at.
+    var others = 0
+    /// What the file system had left then, less what was taken since.
+    var available = DiskSpace.unlimited
+    /// Of the snapshot that was completed last, and of the one that is being written.
+    var lastSnapshot = 0
+    var growingSnapshot = 0
+    var used: Int { counted + others }
+  }
+
+  package init(bytes: Int?) { self.bytes = bytes }
+
+  private func limit(_ state: State) -> Int { min(bytes ?? .max, state.used + max(0, state.available)) }
+
+  /// For the small files beside the log and the snapshots.
+  private var slack: Int { min(1 << 20, (bytes ?? .max) / 64) }
+
+  private func limitForLog(_ state: State) -> Int {
+    let limit = limit(state)
+    return bytes == nil ? limit / 10 * 9 : limit - slack
+  }
+
+  private func reserve(_ state: State) -> Int {
+    let expected = max(min(limit(state) / 16, 64 << 20), state.lastSnapshot / 4 * 5)
+    return max(0, expected - state.growingSnapshot)
+  }
+
+  /// What is used, and what may be.
+  package var space: DiskSpace {
+    state.withLock { state in
+      let limit = bytes == nil ? limitForLog(state) : limit(state)
+      return DiskSpace(used: state.used, limit: limit, available: max(0, state.available))
+    }
+  }
+
+  /// What segments may still be prepared in; negative: so much of the reserve is used.
+  package var roomForLog: Int { state.withLock { limitForLog($0) - $0.used - reserve($0) } }
+
+  // MARK: Counting
+
+  func begin(counted: Int, others: Int, available: Int, lastSnapshot: Int) {
+    state.withLock {
+      $0.counted = counted
+      $0.others = others
+      $0.available = available
+      $0.lastSnapshot = lastSnapshot
+    }
+  }
+
+  func refresh(others: Int, available: Int) {
+    state.withLock {
+      $0.others = others
+      $0.available = available
+    }
+  }
+
+  /// Takes note that a file is about to grow, or says how many bytes are missing for that.
+  func grow(by added: Int, as use: FileUse) -> Int? {
+    state.withLock { state in
+      if let bytes {
+        let room = bytes - (use == .other ? 0 : slack) - state.used
+        guard added <= room else { return added - room }
+      }
+      state.counted += added
+      state.available -= added
+      if use == .growingSnapshot { state.growingSnapshot += added }
+      return nil
+    }
+  }
+
+  /// A file has gone, is about to be shorter, or has not grown as it was to.
+  func shrink(by bytes: Int, as use: FileUse) {
+    state.withLock { state in
+      state.counted -= bytes
+      state.available += bytes
+      if use == .growingSnapshot { state.growingSnapshot = max(0, state.growingSnapshot - bytes) }
+    }
+  }
+
+  /// A snapshot of so many bytes is whole.
+  func snapshotIsWhole(bytes: Int, as use: FileUse) {
+    state.withLock { state in
+      state.lastSnapshot = bytes
+      if use == .growingSnapshot { state.growingSnapshot = max(0, state.growingSnapshot - bytes) }
+    }
+  }
+}
+
+/// What the files of a directory take.
+package struct DiskSpace: Sendable, Equatable {
+  package let used: Int
+  package let limit: Int
+  /// What the file system has left.
+  package let available: Int
+  /// More than any disk has, and little enough for sums of it.
+  package static let unlimited = 1 << 60
+
+  package init(used: Int, limit: Int, available: Int) {
+    self.used = used
+    self.limit = limit
+    self.available = available
+  }
+}
+
+/// What a file is for, as its name says.
+enum FileUse: Hashable, Sendable {
+  case log
+  case growingSnapshot
+  case snapshot
+  /// From another node.
+  case comingSnapshot
+  case other
+
+  init(path: String) {
+    let name = path.split(separator: "/").last ?? ""
+    if name.hasPrefix("log-") {
+      self = .log
+    } else if SnapshotName(String(name)) != nil {
+      self = .snapshot
+    } else if name.hasPrefix(SnapshotName.prefix), name.hasSuffix(LogFiles.unfinished) {
+      self = .growingSnapshot
+    } else if IncomingSnapshot.part(String(name)) != nil {
+      self = .comingSnapshot
+    } else {
+      self = .other
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import LockstepConsensus
+import LockstepRequests
+import LockstepStorage
+import LockstepWire
+import Testing
+
+@testable import LockstepDriver
+
+@Suite("room on the disk")
+struct RoomTests {
+  private static let disk = DiskSpace(used: 1, limit: 2, available: 3)
+
+  private func world(_ count: UInt64) throws -> World {
+    try World(count) {
+      $0.measureEvery = 50_000_000
+      ($0.reservedLogBytes, $0.roomForProposed) = (1_000, 4_000)
+    }
+  }
+
+  private func room(_ bytes: Int, missing: Int = 0) -> LogSpace {
+    LogSpace(log: bytes, longest: 0, missing: missing, disk: Self.disk)
+  }
+
+  @Test("what is short is said before what was proposed is lost, and counts as back when there is somewhat more")
+  func levels() {
+    var limits = DriverLimits()
+    (limits.reservedLogBytes, limits.roomForProposed, limits.appendBytes) = (1_000, 8_000, 500)
+    func level(_ bytes: Int, waiting: Int = 0, arriving: Int = 0, missing: Int = 0, before: LogRoom = .ample) -> LogRoom
+    {
+      limits.room(in: room(bytes, missing: missing), waiting: waiting, arriving: arriving, before: before)
+    }
+    #expect(level(9_000) == .ample && level(8_999) == .short(missing: 1))
+    // As much as the longest may stay unused at the end of this segment and of the next.
+    #expect(level(9_600, waiting: 200) == .ample && level(9_599, waiting: 200) == .short(missing: 1))
+    #expect(level(10_500, arriving: 500) == .ample && level(10_499, arriving: 500) == .short(missing: 1))
+    #expect(level(1_000) == .short(missing: 8_000) && level(999) == .none(missing: 8_001))
+    #expect(level(5_000, missing: 70_000) == .short(missing: 70_000))
+    #expect(level(10_999, before: .short(missing: 1)) == .short(missing: 1))
+    #expect(level(11_000, before: .short(missing: 1)) == .ample)
+    #expect(level(1_999, before: .none(missing: 1)) == .none(missing: 9_001))
+    #expect(level(2_000, before: .none(missing: 1)) == .short(missing: 9_000))
+  }
+
+  @Test(
+    "a command for which there is no room is refused as not carried out, reads are answered, and it goes on by itself")
+  func refused() throws {
+    let world = try world(1)
+    world[1].disk.space = room(100_000)
+    try world.elect(1)
+    let sink = FakeSink()
+    try world[1].call(sink, 1)
+    try world.tick(2)
+    #expect(sink.replies.map(\.code) == [0])
+    // A stranger has taken what there was; nothing of ours told so.
+    world[1].disk.space = room(4_000, missing: 12_345)
+    try world.tick(10)
+    try world[1].call(sink, 2)
+    try world[1].call(sink, 3, method: "t/Read")
+    try world.tick(2)
+    #expect(sink.replies.count == 3)
+    let refusal = try #require(sink.replies.first { $0.id == 2 })
+    #expect(refusal.code == UInt32(Status.Code.resourceExhausted.rawValue) && refusal.applied == .no)
+    #expect(
+      refusal.message.contains("node 1") && refusal.message.contains("12345 bytes are missing"), "\(refusal.message)")
+    #expect(sink.replies.first { $0.id == 3 }?.code == 0)
+    #expect(world[1].node.status().disk?.missing == 12_345)
+    #expect(world[1].node.underWay.calls == 0)
+    world[1].disk.space = room(100_000)
+    try world.tick(10)
+    try world[1].call(sink, 4)
+    try world.tick(2)
+    #expect(sink.replies.first { $0.id == 4 }?.code == 0)
+    #expect(world[1].node.status().disk?.missing == 0)
+  }
+
+  @Test(
+    "a command that enters at a follower is refused as the leader refuses it; one follower without room holds up nobody"
+  )
+  func followers() throws {
+    let world = try world(3)
+    for id in 1...UInt64(3) { world[id].disk.space = room(100_000) }
+    try world.elect(1)
+    let sink = FakeSink()
+    world[2].disk.space = room(500)
+    try world.tick(20)
+    try world[1].call(sink, 1)
+    try world.tick(2)
+    #expect(sink.replies.map(\.code) == [0])
+    let before = world[2].replica.log.last
+    #expect(before < world[1].replica.log.last)
+    world[3].disk.space = room(3_000)
+    try world.tick(20)
+    let other = FakeSink()
+    try world[3].call(other, 2)
+    try world.tick(5)
+    let refusal = try #require(other.replies.first)
+    #expect(refusal.code == UInt32(Status.Code.resourceExhausted.rawValue) && refusal.applied == .no)
+    #expect(refusal.message.contains("nodes 2 and 3"), "\(refusal.message)")
+    for id in 1...UInt64(3) { world[id].disk.space = room(100_000) }
+    try world.tick(40)
+    #expect(world[2].replica.log.last == world[1].replica.log.last)
+    try world[3].call(other, 3)
+    try world.tick(5)
+    #expect(other.replies.last?.code == 0)
+  }
+
+  @Test("the disk is asked one thing at a time")
+  func measured() throws {
+    let world = try world(1)
+    world.heldDisks = [NodeID(1)]
+    try world.tick(40)
+    let measures = world[1].disk.jobs.count { if case .measure = $0.work { true } else { false } }
+    #expect(measures == 1)
+  }
+}
