@@ -39,6 +39,8 @@ package struct DriverLimits: Sendable {
   /// Log behind the last snapshot that leads to the next, unless that snapshot itself is larger: so the work stays in
   /// proportion to what is written. In bytes.
   package var snapshotLogBytes = 512 * 1024 * 1024
+  /// Log and snapshots have so much of the disk together; nil: as much as they take. In bytes.
+  package var diskBytes: Int?
   /// A snapshot that is older is followed by another, if anything was applied since. In nanoseconds.
   package var snapshotAge: UInt64 = 6 * 3600 * 1_000_000_000
 
@@ -60,6 +62,18 @@ package struct DriverLimits: Sendable {
   package var followerAtOnceBytes = 32 * 1024
 
   package init() {}
+
+  /// Log that may gather behind the last snapshot, which has so many bytes; nil: there is none yet.
+  ///
+  /// On a small disk as much as fits: the two snapshots that are kept and a third that is being written, somewhat larger
+  /// than these, the log between the two and behind the second, and what comes while that is written. The first snapshot
+  /// is no larger than the log that it is made of.
+  func snapshotAllowance(last: Int?) -> Int {
+    let usual = max(snapshotLogBytes, last ?? 0)
+    guard let diskBytes else { return usual }
+    let fitting = last.map { (diskBytes - 13 * $0 / 4) / 5 * 2 } ?? diskBytes / 6
+    return min(usual, max(fitting, diskBytes / 16))
+  }
 
   /// `waiting` is in the log and not on the disk, `arriving` is about to be. Room counts as back when there is somewhat more
   /// than where it counted as short.

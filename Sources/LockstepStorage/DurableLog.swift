@@ -205,9 +205,12 @@ package final class DurableLog {
     try seal()
     try stopping { () throws(StorageError) in
       try onDisk { () throws(DiskError) in try file.sync() }
-      try directory.recordCleanStop(
-        DiskIdentity.CleanStop(
-          segment: position.segment, offset: position.offset, sequence: sequence, link: link))
+      let stop = DiskIdentity.CleanStop(
+        segment: position.segment, offset: position.offset, sequence: sequence, link: link)
+      do throws(StorageError) { try directory.recordCleanStop(stop) } catch {
+        // Less is known then, of a log that is whole.
+        guard case .outOfSpace = error else { throw error }
+      }
     }
   }
 

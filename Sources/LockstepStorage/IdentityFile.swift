@@ -56,6 +56,14 @@ struct IdentityFile {
     return birth != recorded
   }
 
+  /// Of one that did not fit on the disk.
+  func removeUnfinished() throws(StorageError) {
+    let new = path + LogFiles.unfinished
+    do throws(DiskError) { try disk.remove(new) } catch {
+      guard error.reason == .notFound else { throw StorageError(error) }
+    }
+  }
+
   func replace(with identity: DiskIdentity) throws(StorageError) {
     var identity = identity
     let (path, new) = (path, path + LogFiles.unfinished)

@@ -124,7 +124,8 @@ package final class NodeDirectory {
     }
   }
 
-  /// Stores who the other nodes are; durable when this returns.
+  /// Stores who the other nodes are; durable when this returns. Out of space: they are who they were, and it may be tried
+  /// again.
   package func store(peers: [DiskIdentity.Peer]) throws(StorageError) {
     if let failure { throw .stopped("\(failure)") }
     guard peers != identity.peers else { return }
@@ -144,10 +145,14 @@ package final class NodeDirectory {
   }
 
   private func replaceIdentity(with changed: DiskIdentity) throws(StorageError) {
-    do throws(StorageError) {
-      try IdentityFile(disk: disk, directory: path).replace(with: changed)
-    } catch {
-      failure = error
+    let file = IdentityFile(disk: disk, directory: path)
+    do throws(StorageError) { try file.replace(with: changed) } catch {
+      // On a full disk the one before it is as it was, and nothing is in doubt.
+      guard case .outOfSpace = error else {
+        failure = error
+        throw error
+      }
+      do throws(StorageError) { try file.removeUnfinished() } catch { failure = error }
       throw error
     }
     identity = changed

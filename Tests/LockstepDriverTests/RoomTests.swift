@@ -41,6 +41,23 @@ struct RoomTests {
     #expect(level(2_000, before: .none(missing: 1)) == .short(missing: 9_000))
   }
 
+  @Test("log gathers behind a snapshot up to its size or the usual, and on a small disk no more than fits with three")
+  func allowance() {
+    var limits = DriverLimits()
+    limits.snapshotLogBytes = 1_000
+    #expect(limits.snapshotAllowance(last: nil) == 1_000 && limits.snapshotAllowance(last: 5_000) == 5_000)
+    limits.diskBytes = 100_000
+    #expect(limits.snapshotAllowance(last: 5_000) == 5_000)
+    limits.snapshotLogBytes = 1 << 40
+    #expect(limits.snapshotAllowance(last: nil) == 100_000 / 6)
+    for size in stride(from: 0, through: 20_000, by: 1_000) {
+      let log = limits.snapshotAllowance(last: size)
+      #expect(2 * log + log / 2 + 3 * size + size / 4 <= 100_000)
+    }
+    // A state that fills the disk: what is left is for the refusal to find.
+    #expect(limits.snapshotAllowance(last: 60_000) == 100_000 / 16)
+  }
+
   @Test(
     "a command for which there is no room is refused as not carried out, reads are answered, and it goes on by itself")
   func refused() throws {

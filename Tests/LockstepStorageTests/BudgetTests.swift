@@ -80,6 +80,16 @@ struct BudgetTests {
     #expect(used(disk) == 890)
   }
 
+  @Test("of a directory that is to be made, what the one has in which it will be")
+  func toBeMade() throws {
+    let memory = MemoryDisk(directories: ["/some"])
+    memory.space = 1_000
+    let disk = try BudgetedDisk(memory, directory: "/some/where/else", budget: DiskBudget(bytes: nil))
+    #expect(disk.budget.space.limit == 900)
+    let relative = try BudgetedDisk(memory, directory: "where", budget: DiskBudget(bytes: nil))
+    #expect(relative.budget.space.limit == 900)
+  }
+
   @Test("without a budget nothing is refused that the disk takes, and segments get nine tenths of it")
   func unbounded() throws {
     let (memory, disk) = try make(nil)

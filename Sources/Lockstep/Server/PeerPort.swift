@@ -177,7 +177,10 @@ final class PeerPort {
     store.peers(memory.peers) { error in
       eventLoop.execute {
         let (port, connection) = box.value
-        if let error {
+        if case .outOfSpace(let reason)? = error {
+          // It is refused until it can be remembered, and tries again.
+          connection.close(reason: .local("node \(other.node) cannot be remembered: \(reason)"))
+        } else if let error {
           // Without its memory of the others this node could take part with nobody, and would stay alone for ever.
           port.server?.diskFailed(error)
         } else if connection.isOpen, let context = connection.context as? Context {

@@ -46,6 +46,7 @@ public struct ServerConfiguration: Sendable {
   public var replacesDisk = false
 
   private var roomForProposed = DriverLimits().roomForProposed
+  private var diskBytes: Int?
 
   package var limits = Limits()
   package var driver: DriverLimits {
@@ -55,6 +56,7 @@ public struct ServerConfiguration: Sendable {
     limits.retainedBytes = retainedBytes
     limits.measureEvery = 500_000_000
     limits.roomForProposed = roomForProposed
+    limits.diskBytes = diskBytes
     let (seconds, attoseconds) = snapshotAge.components
     limits.snapshotAge = UInt64(clamping: seconds) * 1_000_000_000 + UInt64(clamping: attoseconds / 1_000_000_000)
     return limits
@@ -125,14 +127,14 @@ public struct ServerConfiguration: Sendable {
   private static let snapshotLogRange = 64 << 10...1 << 40
   private static let budgetRange = 64 << 20...1 << 50
 
-  /// With files and snapshots of a size for a disk of which so many bytes may be used: two snapshots, the log behind the
-  /// older one, and what is being written of both, fit into it as long as the state takes no more than a tenth of that.
+  /// With files of a size for a disk of which so many bytes may be used: a segment before those that are needed, the one
+  /// that is written and the one behind it, and the rest for log and snapshots.
   func fitted(to limit: Int) -> ServerConfiguration {
     var fitted = self
     fitted.segmentBytes = min(segmentBytes, max(1 << 20, limit / 16))
-    fitted.snapshotLogBytes = min(snapshotLogBytes, max(64 << 10, limit / 8))
     fitted.retainedBytes = min(retainedBytes, limit / 8)
     fitted.roomForProposed = min(roomForProposed, max(1 << 20, limit / 32))
+    fitted.diskBytes = limit - limit / 64 - 3 * fitted.segmentBytes - fitted.roomForProposed
     return fitted
   }
 

@@ -46,7 +46,7 @@ final class SnapshotLane {
     addresses = configuration.addresses
     cluster = configuration.cluster
     let limits = configuration.driver
-    allowance = max(limits.snapshotLogBytes, last?.fileBytes ?? 0)
+    allowance = limits.snapshotAllowance(last: last?.fileBytes)
     // Members apply the same log, so those that begin at different times stay apart.
     let members = configuration.members.all
     let rank = members.firstIndex(of: configuration.id) ?? 0
@@ -163,7 +163,7 @@ final class SnapshotLane {
     case .written(let snapshot):
       // One that was overtaken by another node's is of no use.
       if snapshot.last.index > last?.last.index ?? .zero { keep(snapshot) }
-      allowance = max(context.limits.snapshotLogBytes, snapshot.fileBytes)
+      allowance = context.limits.snapshotAllowance(last: snapshot.fileBytes)
       context.observe(.snapshotTaken(group, snapshot.last, bytes: snapshot.fileBytes, nanoseconds: result.nanoseconds))
       for answer in answers { answer(.success(SnapshotDone(snapshot, nanoseconds: result.nanoseconds))) }
     case .trimmed:

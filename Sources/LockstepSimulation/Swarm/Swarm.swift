@@ -158,7 +158,7 @@ struct Swarm {
       let state = registers * ((contents?.upperBound ?? 0) + padding.upperBound + 300) + 4_000
       let budget = 12 * options.log.segmentBytes + 8 * state
       options.diskBudget = pick([budget, 2 * budget])
-      options.driver.snapshotLogBytes = min(options.driver.snapshotLogBytes, budget / 8)
+      options.driver.diskBytes = budget - budget / 64 - 3 * options.log.segmentBytes - 16_000
       options.limits.appendBytes = min(options.limits.appendBytes, budget / 16)
     }
     options.driver.roomForProposed = pick([1_000, 4_000, 16_000])

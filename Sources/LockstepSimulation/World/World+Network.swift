@@ -156,6 +156,8 @@ extension World {
       try simulated.directory?.store(peers: simulated.memory.peers)
       return true
     } catch {
+      // Who cannot be remembered is not let in, and tries again.
+      if case .outOfSpace = error { return false }
       simulated.node?.diskFailed(error)
       return false
     }

@@ -17,10 +17,17 @@ package struct BudgetedDisk: Disk {
         if let snapshot = SnapshotName(name), last.name.map({ $0 < snapshot }) ?? true { last = (snapshot, bytes) }
       }
       budget.begin(
-        counted: counted, others: others,
-        // Of one that is to be made nothing is known yet.
-        available: names == nil ? DiskSpace.unlimited : try disk.available(directory), lastSnapshot: last.bytes)
+        counted: counted, others: others, available: try Self.available(disk, directory), lastSnapshot: last.bytes)
     }
+  }
+
+  /// Of a directory that is to be made: what the one has in which it will be.
+  private static func available(_ disk: any Disk, _ directory: String) throws(DiskError) -> Int {
+    do throws(DiskError) { return try disk.available(directory) } catch {
+      guard error.reason == .notFound, directory != "/", directory != "." else { throw error }
+    }
+    guard let slash = directory.lastIndex(of: "/") else { return try available(disk, ".") }
+    return try available(disk, slash == directory.startIndex ? "/" : String(directory[..<slash]))
   }
 
   /// A machine's own files.
