@@ -201,6 +201,49 @@ struct SnapshotLaneTests {
     #expect(alone.answers.count == 3, "nobody is answered twice")
   }
 
+  @Test("one that does not hold where another node was to read it is replaced at once by the state that is here")
+  func replaced() throws {
+    let alone = try Alone { _ in }
+    try alone.lead()
+    let index = try alone.snapshot()
+    alone.settle(3)
+    #expect(alone.node.snapshots.jobs.count == 1)
+    alone.node.node.snapshotIsUnsound(of: .first, index, "damaged")
+    alone.settle()
+    #expect(alone.node.snapshots.jobs.count == 2)
+    #expect(alone.node.snapshots.jobs.last?.header.last.id.index == index && alone.node.snapshots.jobs.last?.kept == [])
+    try alone.finish()
+    // One that is not counted on any more is nobody's business.
+    alone.node.node.snapshotIsUnsound(of: .first, LogIndex(index.rawValue - 1), "damaged")
+    alone.settle(3)
+    #expect(alone.node.snapshots.jobs.count == 2)
+  }
+
+  @Test("short of room, with nothing new to write down, the log begins behind the last one, once that was read")
+  func trimmed() throws {
+    for isSound in [true, false] {
+      let alone = try Alone { ($0.reservedLogBytes, $0.roomForProposed, $0.measureEvery) = (100, 100, 50_000_000) }
+      try alone.lead()
+      let first = try alone.snapshot()
+      let second = try alone.snapshot()
+      #expect(alone.node.replica.log.base.index == first)
+      alone.node.disk.space = LogSpace(
+        log: 150, longest: 0, missing: 5, disk: DiskSpace(used: 0, limit: 0, available: 0))
+      alone.settle(30)
+      #expect(alone.node.replica.room.isAmple == false)
+      let before = alone.node.snapshots.jobs.count
+      alone.settle(200)
+      let jobs = alone.node.snapshots.jobs.dropFirst(before)
+      let job = try #require(jobs.first { $0.content == nil })
+      #expect(job.kept.map(\.last.index) == [first, second])
+      var result = SnapshotResult(job.header, .trimmed)
+      if !isSound { result.unsound = [SnapshotResult.Unsound(index: second, reason: "damaged")] }
+      alone.node.node.snapshotFinished(result)
+      alone.settle(2)
+      #expect(alone.node.replica.log.base.index == (isSound ? second : first))
+    }
+  }
+
   @Test("replicas that apply the same log do not begin at the same entry")
   func apart() throws {
     let world = try World(3, limits: { $0.snapshotLogBytes = 3000 })

@@ -140,7 +140,7 @@ struct StatusReportTests {
       return StatusReport([.init(endpoint: Endpoint(host: "h", port: 2), result: .success(status))])
     }
     let line =
-      "node 2 has no room for commands: it takes 500 MiB of 512 MiB, its file system has 71680 MiB left, 12 MiB are missing"
+      "node 2 has no room for commands: it takes 500 MiB of 512 MiB, its file system has 70 GiB left, 12 MiB are missing"
     #expect(StatusTable(told(12 << 20), isColoured: false).text.split(separator: "\n").contains(Substring(line)))
     #expect(!StatusTable(told(0), isColoured: false).text.contains("room"))
     #expect(told(7).json["nodes"]?[0]?["disk"]?["missingBytes"] == 7)

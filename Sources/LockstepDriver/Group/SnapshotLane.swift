@@ -185,8 +185,10 @@ final class SnapshotLane {
     isTrimmed = false
   }
 
-  /// One that has come from another node is as good as one's own.
+  /// One that has come from another node is as good as one's own; and those before it are of no use to a log that begins
+  /// behind it.
   func installed(_ snapshot: StoredSnapshot, appliedBytes: Int) {
+    kept = []
     keep(snapshot)
     self.appliedBytes = appliedBytes
     due = context.now &+ context.limits.snapshotAge

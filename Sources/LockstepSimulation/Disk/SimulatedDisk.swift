@@ -254,10 +254,10 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     return max(0, inode.bytes.count - offset + max(0, faults.space - usedBytes))
   }
 
-  /// Where else in the file the write goes, if it goes astray.
+  /// Where else in the file the write goes, if it goes astray. The file is no longer for it: that is not the device's.
   private func misdirection(of count: Int, at offset: Int, _ inode: SimulatedInode) -> Int? {
-    guard faults.misdirectedWrite > 0, count >= Self.sectorBytes else { return nil }
-    let other = random.below(inode.bytes.count / Self.sectorBytes) * Self.sectorBytes
+    guard faults.misdirectedWrite > 0, count >= Self.sectorBytes, inode.bytes.count >= count else { return nil }
+    let other = random.below((inode.bytes.count - count) / Self.sectorBytes + 1) * Self.sectorBytes
     return other != offset && fails(faults.misdirectedWrite, .misdirectedWrite) ? other : nil
   }
 

@@ -31,8 +31,9 @@ final class SimulatedNode {
   var node: Node?
   var worker: DiskWorker?
   var directory: NodeDirectory?
-  /// Of its disk, when it began.
+  /// Of its disk, when it began; and what it counts itself.
   var bytesAtStart = 0
+  var budget: DiskBudget?
   var identity: PeerIdentity?
   var memory = PeerMemory()
   var isTurnPlanned = false

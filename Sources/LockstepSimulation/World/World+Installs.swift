@@ -55,7 +55,12 @@ final class SimulatedInstalls: InstallQueue, FetchPort {
   func settle(_ group: GroupID, at index: LogIndex, isOfUse: Bool) {
     guard let directory = world.nodes[place].directory else { return }
     do throws(StorageError) {
-      try SnapshotStore(directory).settle(group) { isOfUse && $0 == index }
+      if isOfUse {
+        try SnapshotStore(directory).replaceOlder(group, by: index)
+        world.nodes[place].snapshots.removeAll { $0 < index }
+      } else {
+        try SnapshotStore(directory).settle(group) { _ in false }
+      }
       world.books.nodes[place].arrived = nil
     } catch { world.nodes[place].node?.diskFailed(error) }
   }

@@ -22,6 +22,7 @@ extension World {
       let disk = try BudgetedDisk(
         simulated.disk, directory: "data", budget: DiskBudget(bytes: options.diskBudget))
       simulated.bytesAtStart = simulated.disk.bytesInUse
+      simulated.budget = disk.budget
       let directory = try NodeDirectory.open(
         disk: disk, path: "data", cluster: cluster, node: NodeID(UInt64(place + 1)), members: members,
         newDiskID: { (0..<16).map { _ in UInt8(truncatingIfNeeded: processRandom.next()) } },

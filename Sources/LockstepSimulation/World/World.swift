@@ -236,7 +236,10 @@ package final class World {
     if let budget = options.diskBudget {
       books.check(
         .withinBudget, simulated.disk.bytesInUse <= max(budget, simulated.bytesAtStart),
-        "node \(place + 1) uses \(simulated.disk.bytesInUse) bytes of a disk of which it may use \(budget)")
+        """
+        node \(place + 1) uses \(simulated.disk.bytesInUse) bytes of a disk of which it may use \(budget), and counts \
+        \(simulated.budget?.space.used ?? 0)
+        """)
     }
     let commitBefore = books.nodes[place].commit
     // A disk that failed does not make what the process knew by then less true.

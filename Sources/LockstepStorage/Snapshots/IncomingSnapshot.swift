@@ -168,6 +168,13 @@ extension SnapshotStore {
       .sorted { $0.name > $1.name }
   }
 
+  /// The log begins, durably, behind what has arrived: what is older is of no use any more.
+  package func replaceOlder(_ group: GroupID, by index: LogIndex) throws(StorageError) {
+    try settle(group) { $0 == index }
+    // What cannot be removed is in nobody's way, and goes after the next snapshot.
+    _ = try prune(group, keeping: [SnapshotName(group: group, index: index)], atLeast: 1)
+  }
+
   /// What has arrived is a snapshot like any other: the log begins behind it, or holds its last entry. `isOfUse`: the
   /// log has gone on without it otherwise, and it goes before its mark does.
   package func settle(_ group: GroupID, isOfUse: (LogIndex) -> Bool) throws(StorageError) {

@@ -91,6 +91,26 @@ struct IncomingSnapshotTests {
     #expect(group?.base == receiver.header.last && names == [receiver.name])
   }
 
+  @Test("what is older than the snapshot behind which the log begins goes with its mark; another cluster's stays")
+  func older() throws {
+    let receiver = try Receiver()
+    try receiver.fixture.open()
+    let store = try receiver.store
+    for index in [3, 4] as [UInt64] {
+      let writer = try store.begin(SnapshotBench.header(index))
+      try writer.append([1])
+      _ = try writer.finish()
+    }
+    let foreign = SnapshotBench()
+    try foreign.write(SnapshotBench.header(5, cluster: 8), [[1]])
+    receiver.fixture.disk[SnapshotBench.path(5)] = foreign.disk[SnapshotBench.path(5)]
+    try receiver.arrive()
+    #expect(try store.names(of: .first).map(\.index.rawValue) == [Receiver.index, 5, 4, 3])
+    try store.replaceOlder(.first, by: LogIndex(Receiver.index))
+    #expect(try store.names(of: .first).map(\.index.rawValue) == [Receiver.index, 5])
+    #expect(try store.arrived(of: .first).isEmpty)
+  }
+
   @Test("what does not reach as far as is needed, or is of another cluster, is removed")
   func useless() throws {
     let receiver = try Receiver()

@@ -93,7 +93,7 @@ struct StatusTable {
   }
 
   private static func text(mebibytes bytes: UInt64) -> String {
-    bytes >= 10 << 20 ? "\(bytes >> 20) MiB" : "\(bytes >> 10) KiB"
+    bytes >= 10 << 30 ? "\(bytes >> 30) GiB" : bytes >= 10 << 20 ? "\(bytes >> 20) MiB" : "\(bytes >> 10) KiB"
   }
 
   private func paint(_ line: String, _ row: StatusReport.Row?) -> String {

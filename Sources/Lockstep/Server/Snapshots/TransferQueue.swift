@@ -40,7 +40,11 @@ final class TransferQueue: @unchecked Sendable {
     onQueue { queue -> StorageError? in
       do throws(StorageError) {
         try queue.installer.settle(isOfUse: isOfUse)
-        try queue.store.settle(group) { isOfUse && $0 == index }
+        if isOfUse {
+          try queue.store.replaceOlder(group, by: index)
+        } else {
+          try queue.store.settle(group) { _ in false }
+        }
         return nil
       } catch { return error }
     } _: {
