@@ -340,7 +340,11 @@ extension Node: NodeInput {
         target, Status(.notFound, "this node has no group \(request.group)"), leader: nil)
       return
     }
-    touch(position) { $0.take(request, for: target) }
+    // As `touch` does it, and without a copy of the request.
+    let group = groups[position]
+    group.take(request, for: target)
+    ready.insert(position)
+    if group.areWritesDue { appends.insert(position) }
   }
 
   package func receive(_ received: ReceivedMessage, from peer: NodeID) throws(WireError) {

@@ -38,20 +38,25 @@ struct Admission {
 
   private func checkMethod(_ request: Request, _ lane: ApplyLane) throws(Status) -> MethodKind {
     let (method, payloads) = (request.method, request.payloads)
+    if case .one(let payload) = payloads {
+      guard let kind = try lane.check(Call(method: method, request: payload)) else { throw Self.unknown(method) }
+      return kind
+    }
     var kind: MethodKind?
     for position in 0..<payloads.count {
       do throws(Status) { kind = try lane.check(Call(method: method, request: payloads[position])) } catch {
-        guard payloads.isBatch else { throw error }
         throw Status(error.code, "request \(position) of \(payloads.count), counted from 0: \(error.message)")
       }
-      guard let kind else {
-        throw Status(.unimplemented, "no service here has a method '\(Self.readable(method))'")
-      }
-      if payloads.isBatch, kind == .query {
+      guard let kind else { throw Self.unknown(method) }
+      if kind == .query {
         throw Status(.invalidArgument, "'\(Self.readable(method))' is a query, and a batch is of commands")
       }
     }
     return kind ?? .query
+  }
+
+  private static func unknown(_ method: UnsafeRawBufferPointer) -> Status {
+    Status(.unimplemented, "no service here has a method '\(readable(method))'")
   }
 
   private func check(acknowledgement options: RequestOptions) throws(Status) {

@@ -53,7 +53,8 @@ final class Group {
   private var term: Term { replica.hardState.term }
   private var commit: LogIndex { replica.hardState.commit }
   var members: Members { replica.configurations[replica.configurations.count - 1].members }
-  var isLeading: Bool { replica.role == .leader }
+  /// By its case, as comparing it would be a call.
+  var isLeading: Bool { if case .leader = replica.role { true } else { false } }
   var areWritesDue: Bool { tail.areWritesDue }
   var leader: NodeID? {
     switch replica.role {
@@ -65,10 +66,8 @@ final class Group {
 
   // MARK: Calls
 
-  func take(_ asked: Request, for target: ReplyTarget) {
+  func take(_ request: Request, for target: ReplyTarget) {
     let kind: MethodKind
-    var request = asked
-    request.group = id
     let (calls, bytes) = (request.payloads.count, CallLedger.bytes(request))
     do throws(Status) {
       try context.stop.check(context.now)
@@ -91,8 +90,11 @@ final class Group {
       if !proposals.areArrived { stages.isFirstArrived() }
       proposals.arrive(request, for: target, deadline: deadline)
     } else {
+      // Which group is the first is each node's own to know.
+      var named = request
+      named.group = id
       context.forwarder.pass(
-        request, for: target, to: leader, deadline: deadline, now: context.now, isCommand: true)
+        named, for: target, to: leader, deadline: deadline, now: context.now, isCommand: true)
     }
   }
 
