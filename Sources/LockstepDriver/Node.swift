@@ -117,7 +117,7 @@ package final class Node {
       for (position, write) in appends.finished() { touch(position) { $0.stored(write) } }
       if case .append(let writes) = result.job.work {
         for write in writes {
-          if let base = write.base { group(write.group)?.baseIsStored(base.id.index) }
+          if let base = write.base { group(write.group)?.install.baseIsStored(base.id.index) }
         }
       }
       for position in groups.indices where groups[position].areWritesDue { appends.insert(position) }
@@ -136,13 +136,13 @@ package final class Node {
   /// What became of a snapshot.
   package func snapshotFinished(_ result: SnapshotResult) {
     guard !context.hasFailed, let position = position(of: result.group) else { return }
-    touch(position) { $0.snapshotFinished(result) }
+    touch(position) { $0.snapshot.finished(result) }
   }
 
   /// The snapshot up to this entry is not what was written.
   package func snapshotIsUnsound(of id: GroupID, _ index: LogIndex, _ reason: String) {
     guard !context.hasFailed, let position = position(of: id) else { return }
-    touch(position) { $0.snapshotIsUnsound(index, reason) }
+    touch(position) { $0.snapshot.isUnsound(index, reason) }
   }
 
   /// An operator asks for a snapshot now. `answer` is called when it is durable, or cannot be.
@@ -153,7 +153,7 @@ package final class Node {
     guard !context.hasFailed, !context.stop.isUnderWay else {
       return answer(.failure(isBeingStopped))
     }
-    touch(position) { $0.snapshotRequested(answer) }
+    touch(position) { $0.snapshot.request(answer) }
   }
 
   private var isBeingStopped: Status {
@@ -180,20 +180,20 @@ package final class Node {
   /// A member has shown itself with a disk in place of the one that it had. To be told before anything else that it says.
   package func diskReplaced(_ disk: MemberDisk) {
     guard !context.hasFailed else { return }
-    touchAll { $0.diskReplaced(disk) }
+    touchAll { $0.happened(.diskReplaced(disk)) }
   }
 
   /// An operator asks for the lead to be handed over.
   package func transferLeadership(of id: GroupID, to node: NodeID) {
     guard !context.hasFailed, let position = position(of: id) else { return }
-    touch(position) { $0.transferRequested(to: node) }
+    touch(position) { $0.happened(.transferRequested(node)) }
   }
 
   /// The node is to be stopped in good order, which takes turns and ticks until `isStopped`.
   package func stop() {
     guard !context.hasFailed else { return }
     context.stop.begin(context.now)
-    touchAll { $0.stopRequested() }
+    touchAll { $0.happened(.stopRequested) }
   }
 
   /// Nothing that was asked of the node is unanswered, and nothing is taken any more.
@@ -203,7 +203,11 @@ package final class Node {
     let isOver = context.stop.advance(
       context.now, isHandingOver: groups.contains { $0.isHandingOver }, isIdle: context.ledger.calls == 0)
     guard isOver else { return }
-    touchAll { $0.refuseAll(isBeingStopped) }
+    // Whoever still waits is told so.
+    touchAll {
+      $0.expire(.max)
+      $0.snapshot.refuse(isBeingStopped)
+    }
     context.forwarder.expire(.max, as: context.lateness)
     context.answers.flush()
   }
@@ -262,54 +266,9 @@ package final class Node {
 
   // MARK: Looked at from outside
 
-  /// The node that leads the first group, which calls go to that name none.
-  package var leader: NodeID? { groups.first?.leader }
-
-  /// The disks that the groups' configurations name, of members that came back with another one.
-  package var namedDisks: [MemberDisk] { groups.flatMap { $0.members.disks } }
-
-  /// The descriptor sets of what is served here.
-  package var schemas: [(name: String, descriptorSet: [UInt8])] {
-    groups.flatMap { $0.schemas.map { ($0.name, $0.descriptorSet) } }
-  }
-
-  /// What this node knows of itself, for `lockstep status`.
-  package func status() -> NodeReport {
-    var status = NodeReport()
-    status.node = configuration.id.rawValue
-    status.cluster = configuration.cluster
-    status.groups = groups.map { $0.status() }
-    status.stages = context.stages.status
-    status.counters = context.stages.counters
-    status.disk = context.space.map { space in
-      var report = DiskSpaceReport(
-        used: UInt64(space.disk.used), limit: UInt64(space.disk.limit), available: UInt64(space.disk.available))
-      report.missing = groups.map(\.core.room.missing).max() ?? 0
-      return report
-    }
-    return status
-  }
-
-  /// Of each group, nil where this node does not lead.
-  package var leaderKnowledge: [(group: GroupID, knowledge: LeaderKnowledge?)] { groups.map { ($0.id, $0.knowledge) } }
-
-  package func inspect(_ id: GroupID) -> GroupInspection? { group(id)?.inspection }
-
-  /// The chain hash of an entry, if it is in memory.
-  package func chain(of id: GroupID, at index: LogIndex) -> UInt64? { group(id)?.log.chain(at: index) }
-
-  /// The block with this entry, if it is in memory.
-  package func block(of id: GroupID, containing index: LogIndex) -> EntryBlock? {
-    group(id)?.log.block(containing: index)
-  }
-
-  package func digest(of id: GroupID) -> UInt64? { group(id)?.digest }
-
-  /// Calls that wait for an answer here, those that were passed on among them, and the bytes of their requests.
-  package var underWay: (calls: Int, bytes: Int, forwards: Int) {
-    (context.ledger.calls, context.ledger.bytes, context.forwarder.count)
-  }
-
+  var all: [Group] { groups }
+  var space: LogSpace? { context.space }
+  var ledger: CallLedger { context.ledger }
   func group(_ id: GroupID) -> Group? { position(of: id).map { groups[$0] } }
   var stages: StageRecorder { context.stages }
   var forwarder: Forwarder { context.forwarder }

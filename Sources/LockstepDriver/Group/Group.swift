@@ -16,6 +16,7 @@ final class Group {
   private let lane: ApplyLane
   private let snapshots: SnapshotLane
   private let installs: InstallLane
+  private let room: RoomWatch
   private let stages: GroupStages
   private let sender: MessageSender
   private let admission: Admission
@@ -40,6 +41,7 @@ final class Group {
       chain: snapshot.flatMap { $0.last.index == applier.applied ? $0.header.last.chain : nil },
       commit: replica.hardState.commit)
     snapshots = SnapshotLane(group: id, context: context, configuration: configuration, last: snapshot)
+    room = RoomWatch(context: context)
     installs = InstallLane(group: id, context: context, members: configuration.members)
     lane.replay(through: replica.log.last)
     proposals = Proposals(group: id, context: context)
@@ -120,13 +122,8 @@ final class Group {
     if !replica.room.isAmple { updateRoom() }
   }
   func roomIsMeasured() { updateRoom(isMeasured: true) }
-  /// The disk has heard where the log begins.
-  func baseIsStored(_ base: LogIndex) { installs.baseIsStored(base) }
-  func diskReplaced(_ disk: MemberDisk) { step(.diskReplaced(disk)) }
-  func transferRequested(to peer: NodeID) { step(.transferRequested(peer)) }
-  func stopRequested() { step(.stopRequested) }
-  /// The lead is about to go to another node.
-  var isHandingOver: Bool { replica.isHandingOver }
+  /// What needs nothing of the parts.
+  func happened(_ event: LocalEvent) { step(event) }
 
   /// A message of this peer, and what came with it.
   func receive(_ received: ReceivedMessage, from peer: NodeID) {
@@ -150,10 +147,6 @@ final class Group {
     if case .appendReply(let reply) = received.message { stages.isAcknowledged(reply, term: term, by: peer) }
   }
 
-  func snapshotFinished(_ result: SnapshotResult) { snapshots.finished(result) }
-  func snapshotIsUnsound(_ index: LogIndex, _ reason: String) { snapshots.isUnsound(index, reason) }
-  func snapshotRequested(_ answer: @escaping SnapshotAnswer) { snapshots.request(answer) }
-
   /// A snapshot of another node is here, durably, and takes the place of the log, unless that has gone on meanwhile.
   func installFinished(_ result: InstallResult) {
     guard installs.arrived(result) else { return }
@@ -173,11 +166,6 @@ final class Group {
     reads.askAgain()
     proposals.overtaken(by: header.last.id.index, leader: leader)
     snapshots.installed(result.snapshot, appliedBytes: lane.appliedBytes)
-  }
-
-  /// Of entries that are not in the log any more.
-  func isObsolete(_ work: DiskJob.Work) -> Bool {
-    if case .read(_, let first, _, _, _) = work { first <= replica.log.base.index } else { false }
   }
 
   func entriesRead(_ purpose: DiskJob.Purpose, _ blocks: [EntryBlock]) {
@@ -212,18 +200,10 @@ final class Group {
 
   /// Before the log gets so much more, and when the disk has said what it has left.
   private func updateRoom(adding bytes: Int = 0, isMeasured: Bool = false) {
-    guard let space = context.space else { return }
     let unstored = LogSlice(first: max(replica.log.durable.next, replica.log.floor), last: replica.log.last)
-    let room = context.limits.room(
-      in: space, waiting: replica.log.bytes(unstored), arriving: bytes, before: replica.room)
-    guard room.isAmple != replica.room.isAmple || room.takesEntries != replica.room.takesEntries || isMeasured else {
-      return
-    }
-    if room.isAmple != replica.room.isAmple {
-      let missing = Int(clamping: room.missing)
-      context.observe(room.isAmple ? .roomIsBack(space.disk) : .roomIsShort(space.disk, missing: missing))
-    }
-    step(.roomChanged(room))
+    let room = room.changed(
+      from: replica.room, waiting: replica.log.bytes(unstored), arriving: bytes, isMeasured: isMeasured)
+    if let room { step(.roomChanged(room)) }
   }
 
   /// All that follows from a write that was done at once.
@@ -266,12 +246,6 @@ final class Group {
   func expire(_ now: UInt64) {
     proposals.expire(now, commit: commit, log: replica.log, leader: leader)
     reads.expire(now, applied: lane.applied, leader: leader)
-  }
-
-  /// The node has stopped: whoever still waits is told so.
-  func refuseAll(_ reason: Status) {
-    expire(.max)
-    snapshots.refuse(reason)
   }
 
   // MARK: The core

@@ -57,6 +57,14 @@ extension Group {
     return (commands.calls + queries.calls, commands.bytes + queries.bytes)
   }
 
+  /// The lead is about to go to another node.
+  var isHandingOver: Bool { core.isHandingOver }
+
+  /// Of entries that are not in the log any more.
+  func isObsolete(_ work: DiskJob.Work) -> Bool {
+    if case .read(_, let first, _, _, _) = work { first <= core.log.base.index } else { false }
+  }
+
   func status() -> GroupReport {
     let replica = core
     var status = GroupReport()

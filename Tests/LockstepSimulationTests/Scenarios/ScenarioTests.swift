@@ -200,17 +200,51 @@ struct ScenarioTests {
     try story.allAreEqual()
   }
 
-  @Test("scenario 24: a full disk ends the node, the others go on, and with space it comes back")
+  @Test("scenario 24: a follower's full disk takes no more entries and ends nothing, and with space it has them all")
   func fullDisk() throws {
     let story = try Story(nodes: 3, clients: 2)
     let full = try #require(story.followers.first)
     story.world.disk(of: full).faults.space = story.world.disk(of: full).bytesInUse
-    let isDown = story.world.run(within: 60 * Story.second) { !story.world.isUp(full) }
-    #expect(isDown)
+    let isFull = story.world.run(within: 120 * Story.second) { story.world.faults[.entriesNotTaken] > 0 }
+    #expect(isFull)
     let before = story.world.acknowledged
     story.pass(3)
-    #expect(story.world.acknowledged > before)
+    #expect(story.world.acknowledged > before && story.world.isUp(full))
     story.world.disk(of: full).faults.space = .max
+    try story.allAreEqual()
+  }
+
+  @Test("scenario 24: a leader whose disk is full hands the lead over, and nobody ends")
+  func fullDiskOfTheLeader() throws {
+    let story = try Story(nodes: 3, clients: 2)
+    let full = try story.leader()
+    story.world.disk(of: full).faults.space = story.world.disk(of: full).bytesInUse
+    let isElsewhere = story.world.run(within: 120 * Story.second) { story.world.leader.map { $0 != full } ?? false }
+    #expect(isElsewhere && story.world.faults[.roomIsShort] > 0)
+    let before = story.world.acknowledged
+    story.pass(3)
+    #expect(story.world.acknowledged > before && story.world.isUp(full))
+    story.world.disk(of: full).faults.space = .max
+    try story.allAreEqual()
+  }
+
+  @Test("scenario 24: three full disks take no commands, answer reads, and go on when there is space")
+  func threeFullDisks() throws {
+    let story = try Story(nodes: 3, clients: 2)
+    _ = try story.leader()
+    for id in 1...3 { story.world.disk(of: id).faults.space = story.world.disk(of: id).bytesInUse }
+    var areFull = false
+    for _ in 0..<120 where !areFull {
+      let before = story.world.acknowledged
+      story.pass(1)
+      areFull = story.world.acknowledged == before
+    }
+    #expect(areFull && story.world.faults[.roomIsShort] > 0 && (1...3).allSatisfy { story.world.isUp($0) })
+    for id in 1...3 { #expect(story.get(at: id) != nil) }
+    for id in 1...3 { story.world.disk(of: id).faults.space = .max }
+    let before = story.world.acknowledged
+    let goOn = story.world.run(within: 2 * Story.second) { story.world.acknowledged > before }
+    #expect(goOn)
     try story.allAreEqual()
   }
 
