@@ -1,5 +1,4 @@
-/// How much room a node's disk has for entries, as its driver finds. What it may have to store beside them (terms, votes,
-/// a leader's first entry) has room of its own.
+/// How much room a node's disk has for entries, as its driver finds. Terms and votes have room of their own.
 package struct LogRoom: Hashable, Sendable {
   /// So many bytes are to be freed before clients' commands are taken again; 0: they are taken.
   package let missing: UInt64
@@ -30,8 +29,9 @@ extension Replica {
     self.room = room
     if room.isAmple { shortSince = nil } else { shortSince = shortSince ?? disk.now }
     guard room != before else { return }
-    // The leader waits for the word, and need not until its next heartbeat.
-    if case .follower(_?) = role { isAcknowledgementDue = true }
+    // The leader waits for the word, and need not until its next heartbeat. Before it is known where the logs agree there
+    // is nothing to acknowledge.
+    if case .follower(_?) = role, verified > .zero { isAcknowledgementDue = true }
   }
 
   /// Why nothing can be proposed, if it is for want of room.

@@ -28,7 +28,7 @@ package final class DurableLog {
   private var sequence: UInt64
   private var link: UInt64
   private var isSealed: Bool
-  /// Of one append so far: as much may be left unused at the end of a segment.
+  /// Of one append since this segment began: as much may be left unused at its end.
   package private(set) var longestRecord = 0
   /// Behind `sequence`, or at it: only what is synced is noted.
   private var mark: SyncedMark
@@ -288,7 +288,10 @@ package final class DurableLog {
     let whole = RecordHeader.size + RecordHeader.padded(length)
     longestRecord = max(longestRecord, whole)
     // The last place of a segment belongs to its end record.
-    if position.offset + whole + RecordHeader.size > extent { try rotate(for: whole) }
+    if position.offset + whole + RecordHeader.size > extent {
+      try rotate(for: whole)
+      longestRecord = whole
+    }
     buffer.reserve(whole)
     var target = buffer.base + RecordHeader.size
     for place in writes.indices {

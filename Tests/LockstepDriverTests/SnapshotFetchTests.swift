@@ -262,9 +262,10 @@ struct SnapshotFetchTests {
     sources.answerDial()
     sources.answerRead()
     sources.answerRead()
-    sources.fetch?.finished(.noRoom("the disk is full"))
+    sources.fetch?.finished(.noRoom("the disk is full", isSpace: true))
     #expect(sources.fetch?.progress(tickMilliseconds: 10).waitsFor == "the disk is full")
-    sources.fetch?.finished(.noRoom("it was given up"))
+    sources.fetch?.finished(.noRoom("it was given up", isSpace: false))
+    #expect(sources.fetch?.progress(tickMilliseconds: 10).isWithoutRoom == true)
     #expect(sources.dialed == [2])
     for _ in 0..<6 { sources.fetch?.tick() }
     #expect(sources.dialed.count == 2)

@@ -34,9 +34,13 @@ struct BudgetTests {
     #expect(memory[Self.directory + "/log-0000000001.new"].count == 63_000 && used(disk) == 63_000)
     // What is there is written over, whatever is left.
     try write(500, at: 62_500, to: log)
+    let mark = try disk.create(Self.directory + "/synced")
+    try write(1_000, to: mark)
+    #expect(throws: DiskError.self) { try write(1, at: 1_000, to: mark) }
+    // Or a node that was given less than it has could not even start to trim.
     let identity = try disk.create(Self.directory + "/identity.new")
-    try write(1_000, to: identity)
-    #expect(throws: DiskError.self) { try write(1, at: 1_000, to: identity) }
+    try write(2_000, to: identity)
+    #expect(used(disk) == 66_000)
   }
 
   @Test("what is removed, replaced, or was not written is free again")
@@ -88,6 +92,22 @@ struct BudgetTests {
     #expect(disk.budget.space.limit == 900)
     let relative = try BudgetedDisk(memory, directory: "where", budget: DiskBudget(bytes: nil))
     #expect(relative.budget.space.limit == 900)
+  }
+
+  @Test("what strangers have put there is counted while it is there; what cannot be looked at is no harm")
+  func strangers() throws {
+    let memory = MemoryDisk(directories: [Self.directory, Self.directory + "/lost+found"])
+    memory[Self.directory + "/core"] = [UInt8](repeating: 0, count: 300)
+    memory[Self.directory + "/lost+found/1"] = [1, 2]
+    let (_, disk) = try make(64_000, on: memory)
+    #expect(used(disk) == 302)
+    memory.erase(Self.directory + "/core")
+    try disk.refresh()
+    #expect(used(disk) == 2)
+    let log = try disk.create(Self.directory + "/log-0000000001")
+    try write(100, to: log)
+    try disk.recount()
+    #expect(used(disk) == 102)
   }
 
   @Test("without a budget nothing is refused that the disk takes, and segments get nine tenths of it")

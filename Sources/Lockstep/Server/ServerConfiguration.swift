@@ -134,7 +134,8 @@ public struct ServerConfiguration: Sendable {
     fitted.segmentBytes = min(segmentBytes, max(1 << 20, limit / 16))
     fitted.retainedBytes = min(retainedBytes, limit / 8)
     fitted.roomForProposed = min(roomForProposed, max(1 << 20, limit / 32))
-    fitted.diskBytes = limit - limit / 64 - 3 * fitted.segmentBytes - fitted.roomForProposed
+    // On a disk that is nearly full the rest is for the refusal to find.
+    fitted.diskBytes = max(16 << 20, limit - limit / 64 - 3 * fitted.segmentBytes - fitted.roomForProposed)
     return fitted
   }
 

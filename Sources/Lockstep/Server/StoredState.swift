@@ -36,6 +36,7 @@ struct StoredState {
           var generator = SystemRandomNumberGenerator()
           return (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
         }, replacesDisk: configuration.replacesDisk, isMoved: configuration.isDirectoryMoved, options: options)
+      try disk.recount()
       let (opened, found, report) = try DurableLog.open(directory, options: options)
       // Unsafe: read here for the state, and after that by the disk's worker alone.
       nonisolated(unsafe) let log = opened

@@ -26,6 +26,8 @@ final class SnapshotLane {
   /// After one that failed.
   private var retryDue: UInt64 = 0
   private static let retryAfter: UInt64 = 30_000_000_000
+  /// After one that was written: one for want of room alone may follow then, as it reads and writes all of the state.
+  private var pausedUntil: UInt64 = 0
   /// Until the first one.
   private let firstAge: UInt64
   /// There is no room: since when; when that has lasted, one snapshot has to do, and whether it does.
@@ -50,7 +52,9 @@ final class SnapshotLane {
     // Members apply the same log, so those that begin at different times stay apart.
     let members = configuration.members.all
     let rank = members.firstIndex(of: configuration.id) ?? 0
-    allowance += allowance / max(1, members.count) * rank
+    let apart = allowance / max(1, members.count) * rank
+    let isBound = allowance < max(limits.snapshotLogBytes, last?.fileBytes ?? 0)
+    allowance += isBound ? -apart / 2 : apart
     firstAge = limits.snapshotAge + limits.snapshotAge / UInt64(max(1, members.count)) * UInt64(rank)
   }
 
@@ -88,7 +92,8 @@ final class SnapshotLane {
     self.due = due
     let bytes = lane.appliedBytes - appliedBytes
     // A log that begins further on makes room.
-    let isOfUse = shortSince != nil && (bytes >= allowance / 8 || bytes > 0 && isTrimmed && isShortForLong)
+    let isLastResort = bytes > 0 && isTrimmed && isShortForLong && context.now >= pausedUntil
+    let isOfUse = shortSince != nil && (bytes >= allowance / 8 || isLastResort)
     return !requests.isEmpty || bytes >= allowance || isOfUse && context.now >= retryDue || context.now >= due
   }
 
@@ -97,7 +102,7 @@ final class SnapshotLane {
   /// Where room is short and no command is taken, there will be no further snapshot: the log can only begin behind the last
   /// one, once that was read whole, and the one before it is room as well.
   private func trimIfDue(log index: LogIndex) {
-    guard isShortForLong, underWay == nil, !isTrimming, !isTrimmed, let last, last.last.index > index else { return }
+    guard isShortForLong, underWay == nil, !isTrimming, !isTrimmed, let last, last.last.index >= index else { return }
     isTrimming = true
     context.snapshots.write(SnapshotJob(trimmingTo: last, from: kept.dropLast()))
   }
@@ -167,6 +172,8 @@ final class SnapshotLane {
       context.observe(.snapshotTaken(group, snapshot.last, bytes: snapshot.fileBytes, nanoseconds: result.nanoseconds))
       for answer in answers { answer(.success(SnapshotDone(snapshot, nanoseconds: result.nanoseconds))) }
     case .trimmed:
+      // In place of one that does not hold, another one is as good.
+      if !result.unsound.isEmpty { due = context.now }
       guard result.unsound.isEmpty, let last, last.last == result.last else { return }
       (kept, isTrimmed) = ([last], true)
       context.observe(.snapshotsTrimmed(group, last.last))
@@ -183,6 +190,7 @@ final class SnapshotLane {
     if kept.count > SnapshotStore.kept { kept.removeFirst() }
     heldUpSince = nil
     isTrimmed = false
+    pausedUntil = context.now &+ Self.retryAfter
   }
 
   /// One that has come from another node is as good as one's own; and those before it are of no use to a log that begins

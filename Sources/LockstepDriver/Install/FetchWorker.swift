@@ -22,7 +22,7 @@ package final class FetchWorker {
         return .prepared(incoming?.name.index, bytes: incoming?.received ?? 0)
       case .write(let group, let part):
         // Given up, with what was on its way to be written.
-        guard incoming != nil || part.offset == 0 else { return .noRoom("it was given up") }
+        guard incoming != nil || part.offset == 0 else { return .noRoom("it was given up", isSpace: false) }
         if incoming == nil { incoming = try store.receive(SnapshotName(group: group, index: part.index)) }
         guard let target = incoming else { return .written }
         guard part.offset == target.received, part.index == target.name.index else {
@@ -36,12 +36,14 @@ package final class FetchWorker {
         return .dropped
       }
     } catch {
+      var isSpace = false
       switch error {
-      case .outOfSpace, .refused: break
+      case .outOfSpace: isSpace = true
+      case .refused: break
       default: return .failed(error)
       }
       do throws(StorageError) { try drop() } catch { return .failed(error) }
-      return .noRoom("\(error)")
+      return .noRoom("\(error)", isSpace: isSpace)
     }
   }
 
@@ -60,7 +62,7 @@ package final class FetchWorker {
       case .machine(let failure):
         try drop()
         // What its own disk does not take today it may take later.
-        return failure.kind == .storage ? .noRoom(failure.message) : .damaged(failure.message)
+        return failure.kind == .storage ? .noRoom(failure.message, isSpace: true) : .damaged(failure.message)
       }
     }
     try incoming.arrive(in: term)

@@ -80,8 +80,8 @@ package enum FetchResult {
   case restored(StoredSnapshot, any Applier)
   /// What has come is no snapshot of this group; it is gone.
   case damaged(String)
-  /// There is no space for it.
-  case noRoom(String)
+  /// It cannot be stored; `isSpace`: for want of space.
+  case noRoom(String, isSpace: Bool)
   case dropped
   case failed(StorageError)
 }

@@ -212,12 +212,13 @@ package final class SnapshotFetch {
     case .damaged(let why):
       forget()
       giveUpSource(why, isConnected: false)
-    case .noRoom(let why):
+    case .noRoom(let why, let isSpace):
       if state == .connecting || state == .reading { port.disconnect() }
       forget()
       writing = max(0, writing - 1)
       reason = why
-      isWithoutRoom = true
+      // What was on its way comes back as given up, for the same reason.
+      if isSpace { isWithoutRoom = true }
       state = .pausing(ticks: options.pauseTicks)
       port.observe(.installWaits(job.group, why))
     case .dropped: state = .pausing(ticks: 1)

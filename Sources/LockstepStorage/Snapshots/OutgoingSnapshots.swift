@@ -7,6 +7,7 @@ package import LockstepWire
 package final class OutgoingSnapshots {
   /// What one piece has at most.
   package static let maximumBytes = 1 << 20
+  private static let checkedAtOnce = 64 << 20
 
   package struct Answer {
     package let outcome: SnapshotPart.Outcome
@@ -29,10 +30,16 @@ package final class OutgoingSnapshots {
 
   deinit { close() }
 
-  /// Nobody reads any more.
-  package func close() {
+  private func close() {
     for one in open { one.file.close() }
     open = []
+  }
+
+  /// Nobody reads now. What was checked of those that are there need not be checked again when one goes on.
+  package func rest() {
+    let names: [SnapshotName]
+    do throws(StorageError) { names = try store.names() } catch { return close() }
+    for one in open where !names.contains(one.name) { forget(one.name) }
   }
 
   /// Whatever is wrong here is said: it is not this node that needs it.
@@ -67,7 +74,10 @@ package final class OutgoingSnapshots {
       return .refused("\(name) has \(one.bytes) bytes, and byte \(read.offset) is asked for")
     }
     var data = [UInt8](repeating: 0, count: min(read.length, Self.maximumBytes, one.bytes - read.offset))
-    while one.checked.verifiedBytes < read.offset + data.count, try one.checked.next() != nil {}
+    // Who goes on far behind what was checked here would wait too long; it checks all of it in the end, and begins again.
+    if read.offset <= one.checked.verifiedBytes + Self.checkedAtOnce {
+      while one.checked.verifiedBytes < read.offset + data.count, try one.checked.next() != nil {}
+    }
     let count = try onDisk { () throws(DiskError) in
       var failure: DiskError?
       let count = data.withUnsafeMutableBytes { buffer in

@@ -8,16 +8,22 @@ package struct BudgetedDisk: Disk {
   /// Looks at what is there.
   package init(_ disk: any Disk, directory: String, budget: DiskBudget) throws(StorageError) {
     (self.disk, self.directory, self.budget) = (disk, directory, budget)
+    try recount()
+  }
+
+  /// To be called again when the directory is this process' own: before that, another one may still have worked in it.
+  package func recount() throws(StorageError) {
     try onDisk { () throws(DiskError) in
-      var (counted, others, last) = (0, 0, (name: SnapshotName?.none, bytes: 0))
-      let names = try disk.list(directory)
-      for name in names ?? [] {
-        let bytes = try disk.bytes(of: "\(directory)/\(name)")
-        if Self.growsByItself(name) { others += bytes } else { counted += bytes }
+      var (counted, last) = (0, (name: SnapshotName?.none, bytes: 0))
+      let names = try disk.list(directory) ?? []
+      for name in names where Self.isCounted(name) {
+        let bytes = try bytesIfThere("\(directory)/\(name)")
+        counted += bytes
         if let snapshot = SnapshotName(name), last.name.map({ $0 < snapshot }) ?? true { last = (snapshot, bytes) }
       }
       budget.begin(
-        counted: counted, others: others, available: try Self.available(disk, directory), lastSnapshot: last.bytes)
+        counted: counted, others: others(names), available: try Self.available(disk, directory),
+        lastSnapshot: last.bytes)
     }
   }
 
@@ -30,16 +36,24 @@ package struct BudgetedDisk: Disk {
     return try available(disk, slash == directory.startIndex ? "/" : String(directory[..<slash]))
   }
 
-  /// A machine's own files.
-  private static func growsByItself(_ name: String) -> Bool { name.hasPrefix(StateDirectories.prefix) }
+  /// Files that are written through this disk alone. All else grows and goes by itself: what a machine keeps, and whatever
+  /// somebody has put there.
+  private static func isCounted(_ name: String) -> Bool {
+    ["log-", SnapshotName.prefix, IdentityFile.name].contains { name.hasPrefix($0) }
+      || [AcknowledgementFile.name, SyncedMark.name].contains(name)
+  }
+
+  private func others(_ names: [String]) -> Int {
+    names.reduce(0) { sum, name in
+      if Self.isCounted(name) { return sum }
+      // What goes while it is looked at, or is not to be looked at, is no harm: it is counted the next time, or never.
+      do throws(DiskError) { return sum + (try disk.bytes(of: "\(directory)/\(name)")) } catch { return sum }
+    }
+  }
 
   /// Looks again at what may have changed without this process' doing.
   package func refresh() throws(DiskError) {
-    var others = 0
-    for name in try disk.list(directory) ?? [] where Self.growsByItself(name) {
-      others += try disk.bytes(of: "\(directory)/\(name)")
-    }
-    budget.refresh(others: others, available: try disk.available(directory))
+    budget.refresh(others: others(try disk.list(directory) ?? []), available: try disk.available(directory))
   }
 
   package func open(_ path: String, for access: FileAccess) throws(DiskError) -> any DiskFile {

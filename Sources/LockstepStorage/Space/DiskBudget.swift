@@ -83,7 +83,7 @@ package final class DiskBudget: Sendable {
   /// Takes note that a file is about to grow, or says how many bytes are missing for that.
   func grow(by added: Int, as use: FileUse) -> Int? {
     state.withLock { state in
-      if let bytes {
+      if let bytes, use != .identity {
         let room = bytes - (use == .other ? 0 : slack) - state.used
         guard added <= room else { return added - room }
       }
@@ -135,6 +135,8 @@ enum FileUse: Hashable, Sendable {
   case snapshot
   /// From another node.
   case comingSnapshot
+  /// Without which a node neither starts nor lets its peers in: never refused.
+  case identity
   case other
 
   init(path: String) {
@@ -145,6 +147,8 @@ enum FileUse: Hashable, Sendable {
       self = .snapshot
     } else if name.hasPrefix(SnapshotName.prefix), name.hasSuffix(LogFiles.unfinished) {
       self = .growingSnapshot
+    } else if name.hasPrefix(IdentityFile.name) {
+      self = .identity
     } else if IncomingSnapshot.part(String(name)) != nil {
       self = .comingSnapshot
     } else {

@@ -46,7 +46,7 @@ final class SnapshotSender {
   func closed(_ connection: Connection) {
     guard let place = readers.firstIndex(where: { $0.connection === connection }) else { return }
     readers.remove(at: place)
-    if readers.isEmpty { queue.closeOutgoing() }
+    if readers.isEmpty { queue.restOutgoing() }
   }
 
   func received(_ read: SnapshotRead, over connection: Connection) {

@@ -33,8 +33,8 @@ final class TransferQueue: @unchecked Sendable {
     onQueue({ $0.outgoing.read(read) }, done)
   }
 
-  /// Nobody reads any more.
-  func closeOutgoing() { queue.async { self.outgoing.close() } }
+  /// Nobody reads now.
+  func restOutgoing() { queue.async { self.outgoing.rest() } }
 
   func settle(_ group: GroupID, at index: LogIndex, isOfUse: Bool, failed: @escaping (StorageError) -> Void) {
     onQueue { queue -> StorageError? in
