@@ -43,7 +43,8 @@ extension World {
       // A batch's reply has room for so much, and a connection that is not read for little that is long: what is left
       // out was carried out all the same.
       let isLeftOut = isLeftOut(reply)
-      let least = open.isBatch ? 0 : options.driver.longReplyBytes
+      // One that another node passes on counts with all that stands beside it.
+      let least = open.isBatch ? 0 : options.driver.longReplyBytes - 256
       books.isAcknowledged(reply, planned.number, leftOutFrom: isLeftOut ? least : nil)
       books.check(
         .freshReads, index > open.floor,
