@@ -65,8 +65,7 @@ final class NodeContext {
 
   /// The disk says with each answer how much room it has.
   func note(_ space: LogSpace?) {
-    guard let space else { return }
-    self.space = space
+    self.space = space ?? self.space
   }
 
   /// Whether it is to be asked, as what it has left may have changed without a job of ours.
