@@ -36,10 +36,13 @@ package final class DiskWorker {
   private var space: LogSpace? {
     guard let disk else { return nil }
     let next = log.nextSegment
-    let room = disk.budget.roomForLog - next.more
+    let room = disk.budget.promiseLog(besides: next.more)
+    let short = (next.more > 0 ? 0 : next.bytes) - room
     return LogSpace(
       log: log.room + (next.more == 0 || room >= 0 ? next.bytes : 0) + (room >= next.bytes ? room : 0),
-      longest: log.longestRecord, missing: max(0, (next.more > 0 ? 0 : next.bytes) - room), disk: disk.budget.space)
+      longest: log.longestRecord,
+      // Of what becomes free the log is promised one half, once there is any.
+      missing: max(0, room >= 0 ? 2 * short : short), disk: disk.budget.space)
   }
 
   private func carryOut(_ job: DiskJob) -> DiskResult {

@@ -145,6 +145,29 @@ struct BudgetTests {
     #expect(again.budget.roomForLog == disk.budget.roomForLog)
   }
 
+  @Test("a snapshot that is larger than expected leaves what the log counts on, and is expected larger after that")
+  func promised() throws {
+    let (_, disk) = try make(6_400_000)
+    let all = 6_400_000 - 100_000
+    // The next segment has still to be given a megabyte; of what is left then the log counts on half.
+    let left = all - 400_000 - 1_000_000
+    #expect(disk.budget.promiseLog(besides: 1_000_000) == left / 2)
+    let path = Self.directory + "/" + SnapshotName(group: .first, index: LogIndex(5)).description
+    let snapshot = try disk.create(path + ".new")
+    let most = all - 1_000_000 - left / 2
+    try write(most, to: snapshot)
+    #expect(throws: DiskError.self) { try write(1, at: most, to: snapshot) }
+    let part = try disk.create(path + ".part")
+    #expect(throws: DiskError.self) { try write(1, to: part) }
+    // What was promised is there.
+    let log = try disk.create(Self.directory + "/log-0000000002.new")
+    try write(1_000_000 + left / 2, to: log)
+    try disk.remove(path + ".new")
+    #expect(disk.budget.roomForLog == all - used(disk) - most / 4 * 5)
+    // Where nothing is left nothing is promised.
+    #expect(disk.budget.promiseLog(besides: all) < 0)
+  }
+
   @Test("a node's life with a budget: what is counted is what is there, and never more than the budget")
   func life() throws {
     let memory = MemoryDisk()

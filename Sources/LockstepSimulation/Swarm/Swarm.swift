@@ -156,7 +156,7 @@ struct Swarm {
       // For the two snapshots that are kept, the one that is written and the one that comes, for the log behind the older
       // one, and its segments.
       let state = registers * ((contents?.upperBound ?? 0) + padding.upperBound + 300) + 4_000
-      let budget = 12 * options.log.segmentBytes + 8 * state
+      let budget = 12 * options.log.segmentBytes + 12 * state
       options.diskBudget = pick([budget, 2 * budget])
       options.driver.diskBytes = budget - budget / 64 - 3 * options.log.segmentBytes - 16_000
       options.limits.appendBytes = min(options.limits.appendBytes, budget / 16)

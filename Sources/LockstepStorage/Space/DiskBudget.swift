@@ -31,6 +31,8 @@ package final class DiskBudget: Sendable {
     /// Of the snapshot that was completed last, and of the one that is being written.
     var lastSnapshot = 0
     var growingSnapshot = 0
+    /// Promised to the log, beyond the reserve: no snapshot grows into it.
+    var keptForLog = 0
     var used: Int { counted + others }
   }
 
@@ -62,6 +64,17 @@ package final class DiskBudget: Sendable {
   /// What segments may still be prepared in; negative: so much of the reserve is used.
   package var roomForLog: Int { state.withLock { limitForLog($0) - $0.used - reserve($0) } }
 
+  /// How much of that the log may count on, if its next segment has still to be given `more`: half of what is left then,
+  /// as a snapshot may be larger than is expected of it. Kept for the log until this is asked again.
+  package func promiseLog(besides more: Int) -> Int {
+    state.withLock { state in
+      let room = limitForLog(state) - state.used - reserve(state) - more
+      let promised = room >= 0 ? room / 2 : room
+      state.keptForLog = max(0, more + promised)
+      return promised
+    }
+  }
+
   // MARK: Counting
 
   func begin(counted: Int, others: Int, available: Int, lastSnapshot: Int) {
@@ -84,7 +97,8 @@ package final class DiskBudget: Sendable {
   func grow(by added: Int, as use: FileUse) -> Int? {
     state.withLock { state in
       if let bytes, use != .identity {
-        let room = bytes - (use == .other ? 0 : slack) - state.used
+        let isSnapshot = use == .growingSnapshot || use == .comingSnapshot
+        let room = bytes - (use == .other ? 0 : slack) - state.used - (isSnapshot ? state.keptForLog : 0)
         guard added <= room else { return added - room }
       }
       state.counted += added
@@ -99,7 +113,10 @@ package final class DiskBudget: Sendable {
     state.withLock { state in
       state.counted -= bytes
       state.available += bytes
-      if use == .growingSnapshot { state.growingSnapshot = max(0, state.growingSnapshot - bytes) }
+      guard use == .growingSnapshot else { return }
+      // It may have been too large for what was expected: more is, from now on.
+      state.lastSnapshot = max(state.lastSnapshot, bytes)
+      state.growingSnapshot = max(0, state.growingSnapshot - bytes)
     }
   }
 
