@@ -8,7 +8,8 @@ import Synchronization
 // The limit is `--disk-budget`. Segments of the log are prepared in what is left before the reserve, which is as much as the
 // next snapshot is expected to take: only a snapshot lets the log begin further on, so where there is no room for one nothing
 // would ever be freed. A log that needs its next segment at once, which no command makes it do (DriverLimits.room), may use
-// the reserve, too. The slack is for the small files beside them, without which a node could not go on.
+// the reserve, too. Half of what is left before it the log counts on, for what is on its way already: a snapshot that is
+// larger than expected does not get that. The slack is for the small files beside them, without which a node could not go on.
 //
 // Files of the node are counted as they grow, before they do, so that the limit holds at each moment. What a machine with
 // its own storage keeps in its directory grows by itself, and is looked at now and then (`refresh`), as is what strangers
@@ -62,13 +63,15 @@ package final class DiskBudget: Sendable {
   }
 
   /// What segments may still be prepared in; negative: so much of the reserve is used.
-  package var roomForLog: Int { state.withLock { limitForLog($0) - $0.used - reserve($0) } }
+  package var roomForLog: Int { state.withLock { roomForLog($0) } }
+
+  private func roomForLog(_ state: State) -> Int { limitForLog(state) - state.used - reserve(state) }
 
   /// How much of that the log may count on, if its next segment has still to be given `more`: half of what is left then,
   /// as a snapshot may be larger than is expected of it. Kept for the log until this is asked again.
   package func promiseLog(besides more: Int) -> Int {
     state.withLock { state in
-      let room = limitForLog(state) - state.used - reserve(state) - more
+      let room = roomForLog(state) - more
       let promised = room >= 0 ? room / 2 : room
       state.keptForLog = max(0, more + promised)
       return promised
