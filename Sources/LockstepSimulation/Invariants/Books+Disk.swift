@@ -105,8 +105,9 @@ extension Books {
     return (Indexed(base: base.last.index, committedEntries(through: arrived.index)), state)
   }
 
-  /// It has started again, with this on its disk. `noted`: what others have acknowledged, as its disk has that.
-  func recovered(_ place: Int, _ node: Node, noted: [Acknowledged], entries: () -> [Entry]) {
+  /// It has started again, with this on its disk. `onDisk`: term, vote and commit index as the log has them; `noted`: what
+  /// others have acknowledged, as its disk has that.
+  func recovered(_ place: Int, _ node: Node, onDisk: HardState, noted: [Acknowledged], entries: () -> [Entry]) {
     guard let state = node.inspect(group) else { return }
     if let disk = node.configuration.disk { began(place, disk: disk) }
     let found = Entry(term: state.last.term, chain: state.lastChain)
@@ -118,6 +119,8 @@ extension Books {
     }
     candidates += candidates.compactMap { completed($0.log, $0.state, place) }
     let match = candidates.last {
+      // Of a write that was under way its commit index tells whether it was made.
+      guard $0.state == onDisk else { return false }
       var expected = $0.state
       // What a snapshot holds, or others have acknowledged, is committed, whatever the hint beside the log says.
       expected.commit = max(expected.commit, state.applied)

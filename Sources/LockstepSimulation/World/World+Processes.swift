@@ -93,7 +93,10 @@ extension World {
     simulated.state = .up
     simulated.isTurnPlanned = false
     node.advanceClock(now: simulated.clock.monotonic(now), wall: simulated.clock.wall(now))
-    books.recovered(place, node, noted: simulated.memory.acknowledged) { self.storedEntries(place, groups) }
+    books.recovered(
+      place, node, onDisk: groups.first { $0.group == group }?.hardState ?? HardState(),
+      noted: simulated.memory.acknowledged
+    ) { self.storedEntries(place, groups) }
     tell("node \(place + 1) starts with a log up to entry \(books.nodes[place].log.last)")
     plan(.tick(node: place, life: simulated.life), in: UInt64(processRandom.below(Int(options.tick))))
     for peer in nodes.indices where peer != place { planDial(from: place, to: peer, at: 1_000_000) }
