@@ -123,9 +123,6 @@ let package = Package(
     // What tests of several modules share.
     .target(
       name: "DiskTesting", dependencies: ["LockstepStorage"], path: "Tests/Support/Disk", swiftSettings: settings),
-    .target(
-      name: "StoredTesting", dependencies: ["LockstepExecution", "LockstepConsensus", "LockstepRequests"],
-      path: "Tests/Support/Stored", swiftSettings: settings),
     tests("LockstepConsensusTests", ["LockstepConsensus"]),
     tests("LockstepExecutionTests", ["LockstepExecution", "LockstepConsensus"]),
     tests("LockstepPeersTests", ["LockstepPeers", "LockstepConsensus", "LockstepWire"]),
@@ -157,13 +154,13 @@ let package = Package(
       nio + [
         logging, arguments, "Lockstep", "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepExecution",
         "LockstepRequests",
-        "LockstepStorage", "LockstepTransport", "LockstepWire", "StoredTesting", protobuf,
+        "LockstepSimulation", "LockstepStorage", "LockstepTransport", "LockstepWire", protobuf,
       ]),
     tests(
       "LockstepSimulationTests",
       [
         "LockstepSimulation", "Lockstep", "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepRequests",
-        "LockstepExecution", "LockstepStorage", "LockstepWire", "bank", "DiskTesting", "StoredTesting", protobuf,
+        "LockstepExecution", "LockstepStorage", "LockstepWire", "bank", "DiskTesting", protobuf,
       ], resources: [.copy("Histories")]),
     tests(
       "LockstepToolTests",

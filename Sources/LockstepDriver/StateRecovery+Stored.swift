@@ -20,6 +20,8 @@ package enum StoredStateFailure: Error, Equatable {
 package struct OpenedState {
   package let executor: StoredExecutor
   package let directory: LogIndex
+  /// Why it was made anew of a snapshot; nil: it is what the machine had.
+  package let gap: String?
 }
 
 extension StateRecovery {
@@ -31,9 +33,12 @@ extension StateRecovery {
     var directory = try onStorage { () throws(StorageError) in try directories.open() }
     var executor = try StoredExecutor(group, machine, directories.path(directory))
     let (base, mark) = (recovered?.base.id ?? .zero, executor.mark.last)
+    var gap: String?
     if mark.index < base.index {
       executor.state.close()
-      directory = try replace(group, machine, in: directories, directory, at: mark.index, base: base.index)
+      let reason = "the machine has carried out entry \(mark.index), and the log begins behind entry \(base.index)"
+      directory = try replace(group, machine, in: directories, directory, behind: base.index, gap: reason)
+      gap = "\(reason): it was made anew of the snapshot up to entry \(directory)"
       executor = try StoredExecutor(group, machine, directories.path(directory))
     }
     do throws(StoredStateFailure) {
@@ -42,7 +47,7 @@ extension StateRecovery {
         try directories.removeAll(but: directory)
         return try newest(of: group, recovered)
       }
-      return (OpenedState(executor: executor, directory: directory), snapshot)
+      return (OpenedState(executor: executor, directory: directory, gap: gap), snapshot)
     } catch {
       executor.state.close()
       throw error
@@ -79,15 +84,13 @@ extension StateRecovery {
   /// A gap: what is between the machine and the log's beginning is in snapshots alone. Returns the new directory.
   private func replace(
     _ group: GroupID, _ machine: any StoredMachine, in directories: StateDirectories, _ former: LogIndex,
-    at mark: LogIndex, base: LogIndex
+    behind base: LogIndex, gap: String
   ) throws(StoredStateFailure) -> LogIndex {
-    let gap = "the machine has carried out entry \(mark), and the log begins behind entry \(base)"
     for name in try onStorage({ () throws(StorageError) in try store.names(of: group) }) where name.index >= base {
       do throws(StoredStateFailure) {
         let file = try onStorage { () throws(StorageError) in try store.open(name) }
         guard !store.isForeign(file) else { continue }
         try onStorage { () throws(StorageError) in try log.admit(file) }
-        notice("\(gap): it is made anew of the snapshot up to entry \(name.index)")
         try directories.fill(machine, from: file)
         try onStorage { () throws(StorageError) in
           // It may be there, and hold what is older: emptied by hand, for one.
@@ -110,14 +113,17 @@ extension StateRecovery {
 
   /// The snapshot that the next one is counted from. Its header alone is read: the machine has its state.
   private func newest(of group: GroupID, _ recovered: RecoveredGroup?) throws(StorageError) -> StoredSnapshot? {
+    var damaged: [SnapshotName] = []
     for name in try store.names(of: group) {
       do throws(StorageError) {
         let file = try store.open(name)
         guard !store.isForeign(file) else { continue }
         try log.admit(file)
+        try remove(damaged)
         return file.stored
       } catch {
         if let end = store.end(error, of: name, log: recovered?.last.index ?? .zero) { throw end }
+        if case .damaged = error { damaged.append(name) }
         notice("\(error); what was before it is used")
       }
     }

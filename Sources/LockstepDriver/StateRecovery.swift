@@ -8,7 +8,7 @@ import LockstepWire
 package struct StateRecovery {
   let store: SnapshotStore
   let log: DurableLog
-  let notice: (String) -> Void
+  package let notice: (String) -> Void
 
   /// `notice` is called with what an operator should know: of snapshots that are damaged.
   package init(store: SnapshotStore, log: DurableLog, notice: @escaping (String) -> Void) {
@@ -32,11 +32,7 @@ package struct StateRecovery {
         }
         try log.admit(file)
         let executor = try Self.executor(from: file, first: first)
-        // In the place of one that is whole they would only be in the way of the next.
-        for name in damaged {
-          guard let problem = try store.tryToRemove(name) else { continue }
-          notice("a snapshot that is not needed cannot be removed: \(problem)")
-        }
+        try remove(damaged)
         return (executor, file.stored)
       } catch {
         if let end = store.end(error, of: name, log: recovered?.last.index ?? .zero) { throw end }
@@ -48,6 +44,14 @@ package struct StateRecovery {
     let base = recovered?.base.id.index ?? .zero
     guard base == .zero else { throw failure ?? store.nothingReaches(base, of: group) }
     return (Executor(group: group, machine: first), nil)
+  }
+
+  /// In the place of one that is whole they would only be in the way of the next, and of who is sent the newest.
+  func remove(_ damaged: [SnapshotName]) throws(StorageError) {
+    for name in damaged {
+      guard let problem = try store.tryToRemove(name) else { continue }
+      notice("a snapshot that is not needed cannot be removed: \(problem)")
+    }
   }
 
   /// The state that is in a file, all of which is read. `first`: the machine as it is before the first command.

@@ -7,11 +7,14 @@ package protocol Disk: Sendable {
   func create(_ path: String) throws(DiskError) -> any DiskFile
   /// The names in a directory, sorted; nil when it does not exist.
   func list(_ directory: String) throws(DiskError) -> [String]?
-  /// Replaces `to` if it exists, in one step. Durable after `syncDirectory`.
+  /// Replaces `to` if it exists, in one step. Durable after `syncDirectory`. A directory keeps what is in it, and nothing
+  /// may have its new name.
   func rename(_ from: String, to: String) throws(DiskError)
   func remove(_ path: String) throws(DiskError)
   /// Makes a directory whose parent exists.
   func createDirectory(_ path: String) throws(DiskError)
+  /// With all that is in it; a crash leaves any part of that.
+  func removeDirectory(_ path: String) throws(DiskError)
   func syncDirectory(_ path: String) throws(DiskError)
   /// Locks a file until `release`, or until the process ends, however it ends. `exclusive` makes the file when there is
   /// none; a shared lock (that of a reader) needs one. Throws `.heldElsewhere` at once when someone else has it.

@@ -57,9 +57,12 @@ package struct PosixDisk: Disk {
     if mkdir(path, 0o755) != 0 { throw failure("create directory", path) }
   }
 
-  /// With all that is in it.
-  func removeDirectory(_ path: String) throws(DiskError) {
-    for name in try list(path) ?? [] {
+  package func removeDirectory(_ path: String) throws(DiskError) {
+    guard let names = try list(path) else {
+      throw DiskError(
+        operation: "remove directory", path: path, reason: .notFound, text: String(cString: strerror(ENOENT)))
+    }
+    for name in names {
       let entry = "\(path)/\(name)"
       if unlink(entry) == 0 { continue }
       guard errno == EISDIR else { throw failure("remove", entry) }

@@ -16,11 +16,12 @@ package import LockstepConsensus
 package struct StateDirectories: Sendable {
   static let prefix = "state-"
   private static let partSuffix = ".part"
-  private let disk = PosixDisk()
+  private let disk: any Disk
   private let parent: String
   private let name: String
 
-  package init(_ directory: String, group: GroupID) {
+  package init(_ directory: String, group: GroupID, on disk: any Disk = PosixDisk()) {
+    self.disk = disk
     parent = directory
     name = "\(Self.prefix)\(group)"
   }

@@ -217,6 +217,11 @@ struct SnapshotLaneTests {
     alone.node.node.snapshotIsUnsound(of: .first, LogIndex(index.rawValue - 1), "damaged")
     alone.settle(3)
     #expect(alone.node.snapshots.jobs.count == 2)
+    // One that a start has found damaged, and could not remove, is what others are sent until a newer one is there.
+    try alone.put(bytes: 10)
+    alone.node.node.snapshotIsUnsound(of: .first, index.next, "damaged")
+    alone.settle()
+    #expect(alone.node.snapshots.jobs.count == 3)
   }
 
   @Test("short of room, with nothing new to write down, the log begins behind the last one, once that was read")

@@ -143,7 +143,7 @@ struct RestartTests {
     try await node.stop()
     try FileManager.default.removeItem(atPath: node.state)
     try await node.start()
-    #expect(node.notes.contains("it is made anew of the snapshot up to entry"))
+    #expect(node.notes.contains("it was made anew of the snapshot up to entry"))
     #expect(try await node.query("SELECT count(*), sum(b % 1000), min(b) FROM t") == rows)
     try await node.execute("INSERT INTO t(b) VALUES (1)")
     try await node.stop()

@@ -5,7 +5,7 @@ import LockstepExecution
 import LockstepServices
 import LockstepStorage
 import LockstepWire
-import StoredTesting
+import LockstepSimulation
 import Testing
 
 @testable import Lockstep
@@ -83,8 +83,13 @@ private final class Installing {
     let recovery = StateRecovery(store: store, log: log) { _ in }
     let (opened, _) = try recovery.open(.first, machine, in: directories, recovered: nil)
     try carryOut(4, opened.executor)
+    let begin: StoredStates.Begin = { executor, machine throws(StoredMachineFailure) in
+      let applier = StoredApplier(executor, of: machine, isReady: {})
+      applier.start(try StoredApplier.readers(of: executor))
+      return applier
+    }
     let states = StoredStates(
-      opened, try StoredStates.readers(of: opened.executor), of: machine, in: directories, isReady: {})
+      try begin(opened.executor, machine), in: opened.directory, of: directories, machine: machine, beginWork: begin)
     defer { states.stop() }
     func note(_ moment: Moment) throws {
       let copy = "\(path)/\(moment)"

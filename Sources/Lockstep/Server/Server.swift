@@ -165,10 +165,17 @@ public final class Server: Sendable {
       }
       states = nil
     case .stored(let opened, let readers, let machine, let directories):
-      let made = StoredStates(opened, readers, of: machine, in: directories) {
-        eventLoop.execute { later.value?.server.applierReady(.first) }
+      @Sendable func isReady() { eventLoop.execute { later.value?.server.applierReady(.first) } }
+      let begun = StoredApplier(opened.executor, of: machine, isReady: isReady)
+      begun.start(readers)
+      let made = StoredStates(begun, in: opened.directory, of: directories, machine: machine) {
+        executor, machine throws(StoredMachineFailure) in
+        let readers = try StoredApplier.readers(of: executor)
+        let applier = StoredApplier(executor, of: machine, isReady: isReady)
+        applier.start(readers)
+        return applier
       }
-      (applier, installer, states) = (made.applier, made, made)
+      (applier, installer, states) = (begun, made, made)
     }
     let transfers = TransferQueue(store: stored.snapshots, eventLoop: eventLoop, installer: installer)
     let disk = DiskThread(

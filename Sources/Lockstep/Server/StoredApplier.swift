@@ -1,6 +1,7 @@
 import Dispatch
 import Foundation
 import LockstepConsensus
+import LockstepDriver
 import LockstepExecution
 import LockstepRequests
 import NIOCore
@@ -8,7 +9,7 @@ import Synchronization
 
 /// A machine with its own storage, on a thread of its own: the loop hands over committed entries and goes on, and is told
 /// when there are answers. Queries have threads beside it.
-final class StoredApplier: Applier, @unchecked Sendable {
+final class StoredApplier: StoredStateApplier, @unchecked Sendable {
   // Unchecked: `executor` is touched by the machine's thread, and by the loop while nothing is submitted, which the two tell
   // each other through the mutex; what stands below "The loop's own" by the loop alone; all else is guarded by the mutex.
 
@@ -80,6 +81,13 @@ final class StoredApplier: Applier, @unchecked Sendable {
     submitted = executor.mark.last.index
     digest = executor.state.digest
     queries = StoredQueries(isReady: isReady)
+  }
+
+  /// As many readers as queries are answered at the same time.
+  static func readers(of executor: StoredExecutor) throws(StoredMachineFailure) -> [any StoredStateReader] {
+    var readers: [any StoredStateReader] = []
+    while readers.count < StoredQueries.threads { readers.append(try executor.state.makeReader()) }
+    return readers
   }
 
   func start(_ readers: [any StoredStateReader]) {

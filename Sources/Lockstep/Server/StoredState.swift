@@ -91,8 +91,9 @@ struct StoredState {
     case .stored(let machine):
       let directories = StateDirectories(directory, group: .first)
       let (opened, snapshot) = try recovery.open(.first, machine, in: directories, recovered: recovered)
+      if let gap = opened.gap { recovery.notice(gap) }
       do throws(StoredMachineFailure) {
-        let readers = try StoredStates.readers(of: opened.executor)
+        let readers = try StoredApplier.readers(of: opened.executor)
         return (.stored(opened, readers, machine, directories), snapshot)
       } catch {
         opened.executor.state.close()

@@ -147,9 +147,10 @@ final class SnapshotLane {
   private static let nothing = Status(
     .failedPrecondition, "nothing was applied so far: there is no state to write down")
 
-  /// One that others were to read. The state that it was made of is here: another one takes its place.
+  /// One that others were to read. The state that it was made of is here: another one takes its place. So it does where a
+  /// start has found that already, and could not remove it: others are sent the newest.
   func isUnsound(_ index: LogIndex, _ reason: String) {
-    guard kept.contains(where: { $0.last.index == index }) else { return }
+    guard kept.contains(where: { $0.last.index == index }) || index > last?.last.index ?? .zero else { return }
     kept.removeAll { $0.last.index == index }
     context.observe(.snapshotUnsound(group, index, reason))
     due = context.now

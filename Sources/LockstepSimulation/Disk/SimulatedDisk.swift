@@ -308,6 +308,10 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
   }
 
   package func rename(_ from: String, to: String) throws(DiskError) {
+    if names.isDirectory(from) {
+      try checkNew(to, "rename to")
+      return try perform(.rename, from, time: 0) { _ throws(DiskError) in names.moveDirectory(from, to: to) }
+    }
     guard let inode = names[from], names.isDirectory(SimulatedNames.parent(of: to)) else {
       throw missing("rename", from)
     }
@@ -329,6 +333,14 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
   package func createDirectory(_ path: String) throws(DiskError) {
     try checkNew(path, "create directory")
     try perform(.createDirectory, path, time: 0) { _ throws(DiskError) in names.addDirectory(path) }
+  }
+
+  package func removeDirectory(_ path: String) throws(DiskError) {
+    guard let entries = try list(path) else { throw missing("remove directory", path) }
+    for entry in entries.map({ "\(path)/\($0)" }) {
+      if names.isDirectory(entry) { try removeDirectory(entry) } else { try remove(entry) }
+    }
+    try perform(.remove, path, time: 0) { _ throws(DiskError) in names.removeDirectory(path) }
   }
 
   package func syncDirectory(_ path: String) throws(DiskError) {

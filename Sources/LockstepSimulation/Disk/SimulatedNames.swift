@@ -1,10 +1,26 @@
 /// The directories of a disk and the names in them, as the process sees them and as the device has them.
 struct SimulatedNames {
+  /// In a directory that was not synced since.
+  private enum Change {
+    case name(String, SimulatedInode?)
+    /// A directory with all that is in it.
+    case moved(String, to: String)
+    case directoryRemoved(String)
+
+    var path: String {
+      switch self {
+      case .name(let path, _), .moved(let path, _), .directoryRemoved(let path): path
+      }
+    }
+  }
+
   private(set) var inodes: [String: SimulatedInode] = [:]
   private var durable: [String: SimulatedInode] = [:]
-  /// Names made, replaced and removed in directories that were not synced since, in order.
-  private var changes: [(path: String, inode: SimulatedInode?)] = []
+  /// Names made, replaced and removed, in order.
+  private var changes: [Change] = []
   private var directories: [String] = []
+  /// Whose own name may be durable.
+  private var durableDirectories: [String] = []
   /// Those whose parent was not synced.
   private var newDirectories: [String] = []
 
@@ -15,7 +31,7 @@ struct SimulatedNames {
     get { inodes[path] }
     set {
       inodes[path] = newValue
-      changes.append((path, newValue))
+      changes.append(.name(path, newValue))
     }
   }
 
@@ -35,32 +51,87 @@ struct SimulatedNames {
   }
 
   mutating func addDirectory(_ path: String) {
+    finishRemoval(of: path)
     directories.append(path)
     newDirectories.append(path)
   }
 
+  /// An empty one.
+  mutating func removeDirectory(_ path: String) {
+    directories.removeAll { $0 == path }
+    if newDirectories.contains(path) {
+      newDirectories.removeAll { $0 == path }
+    } else {
+      changes.append(.directoryRemoved(path))
+    }
+  }
+
+  /// Changes in it that are not durable yet become so: which of them a power cut leaves is open, and all is one answer.
+  mutating func moveDirectory(_ from: String, to: String) {
+    sync(from)
+    finishRemoval(of: to)
+    if newDirectories.contains(from) {
+      newDirectories.removeAll { $0 == from }
+      durableDirectories.append(from)
+    }
+    Self.move(from, to: to, &inodes, &directories)
+    changes.append(.moved(from, to: to))
+  }
+
+  /// Of one that had this name before.
+  private mutating func finishRemoval(of path: String) {
+    for change in changes where change.path == path {
+      if case .directoryRemoved = change { makeDurable(change) }
+    }
+    changes.removeAll { if case .directoryRemoved(path) = $0 { true } else { false } }
+  }
+
+  private static func move(
+    _ from: String, to: String, _ inodes: inout [String: SimulatedInode], _ directories: inout [String]
+  ) {
+    func moved(_ path: String) -> String { path.hasPrefix(from + "/") ? to + path.dropFirst(from.count) : path }
+    inodes = Dictionary(uniqueKeysWithValues: inodes.map { (moved($0.key), $0.value) })
+    directories = directories.map { $0 == from ? to : moved($0) }
+  }
+
+  private mutating func makeDurable(_ change: Change) {
+    switch change {
+    case .name(let path, let inode): durable[path] = inode
+    case .moved(let from, let to): Self.move(from, to: to, &durable, &durableDirectories)
+    case .directoryRemoved(let path):
+      durableDirectories.removeAll { $0 == path }
+      durable = durable.filter { !$0.key.hasPrefix(path + "/") }
+    }
+  }
+
   mutating func sync(_ directory: String) {
-    for change in changes where Self.parent(of: change.path) == directory { durable[change.path] = change.inode }
-    changes.removeAll { Self.parent(of: $0.path) == directory }
+    for path in newDirectories where Self.parent(of: path) == directory { durableDirectories.append(path) }
     newDirectories.removeAll { Self.parent(of: $0) == directory }
+    for change in changes where Self.parent(of: change.path) == directory { makeDurable(change) }
+    changes.removeAll { Self.parent(of: $0.path) == directory }
   }
 
   /// The power is gone: what is durable and what `survives` is all that there is. Returns how many changes did not.
   mutating func lose(_ survives: (_ path: String) -> Bool) -> Int {
     var lost = 0
-    for directory in newDirectories where !survives(directory) {
-      lost += 1
-      let prefix = directory + "/"
-      directories.removeAll { $0 == directory || $0.hasPrefix(prefix) }
-      changes.removeAll { $0.path.hasPrefix(prefix) }
-      durable = durable.filter { !$0.key.hasPrefix(prefix) }
+    for directory in newDirectories {
+      if survives(directory) {
+        durableDirectories.append(directory)
+      } else {
+        lost += 1
+        changes.removeAll { $0.path.hasPrefix(directory + "/") }
+        durable = durable.filter { !$0.key.hasPrefix(directory + "/") }
+      }
     }
     newDirectories = []
+    // A name in a directory that has moved, and is back where it was, goes with it.
     for change in changes {
-      if survives(change.path) { durable[change.path] = change.inode } else { lost += 1 }
+      if survives(change.path) { makeDurable(change) } else { lost += 1 }
     }
     changes = []
-    inodes = durable
+    directories = durableDirectories
+    inodes = durable.filter { isDirectory(Self.parent(of: $0.key)) }
+    durable = inodes
     return lost
   }
 
@@ -76,7 +147,7 @@ struct SimulatedNames {
     var other = self
     other.inodes = inodes.mapValues(copy)
     other.durable = durable.mapValues(copy)
-    other.changes = changes.map { ($0.path, $0.inode.map(copy)) }
+    other.changes = changes.map { if case .name(let path, let inode) = $0 { .name(path, inode.map(copy)) } else { $0 } }
     return other
   }
 }

@@ -53,6 +53,10 @@ public enum FaultKind: String, CaseIterable, Sendable {
   /// Nothing that goes wrong: such a node votes again.
   case replacementAdmitted
   case machineFailed
+  /// A machine that keeps itself starts with what it was a while ago.
+  case keptStateBehind
+  /// And so far behind that it is made of a snapshot.
+  case keptStateMadeAnew
   // Disks
   case unsyncedWriteLost
   case unsyncedWriteKept

@@ -78,7 +78,7 @@ final class Books {
   /// All that such a disk ever was told to keep, and said that it did.
   var promised: [Set<EntryID>]
   private var seen: [EntryID: (chain: UInt64, bytes: [UInt8])] = [:]
-  private var leaders: [Term: Int] = [:]
+  private(set) var leaders: [Term: Int] = [:]
   var ballots: [Ballot: NodeID] = [:]
   let base: Base
   private(set) var committed: Indexed<Committed>
@@ -143,6 +143,11 @@ final class Books {
     check(
       .recovery, state.durable <= book.stored.last,
       "\(Self.name(place)) believes entry \(state.durable) durable, the last on its disk is \(book.stored.last)")
+    if state.durable > book.base {
+      check(
+        .recovery, book.stored[state.durable] == book.log[state.durable] || book.unwrittenReset != nil,
+        "\(Self.name(place)) believes its entry \(state.durable) durable, and its disk has another one there")
+    }
   }
 
   /// Entries that are new in this node's log, and that are gone.
@@ -248,6 +253,11 @@ final class Books {
   private func commit(_ place: Int, _ index: LogIndex, _ entry: Entry, _ state: GroupInspection) {
     // A disk that was allowed to lose what it had counts with what it has promised.
     let id = EntryID(term: entry.term, index: index)
+    // "Only log entries from the leader's current term are committed by counting replicas" (Raft section 5.4.2).
+    check(
+      .commitStored, !state.isLeader || nodes[place].log[state.hardState.commit]?.term == state.hardState.term,
+      "\(Self.name(place)) leads in term \(state.hardState.term) and commits entry \(state.hardState.commit) of an earlier one"
+    )
     let isStored = state.members.quorum.isSatisfied { voter in
       let other = Int(voter.rawValue) - 1
       return disk(of: other, meantBy: state.members)?[index] == entry || promised[other].contains(id)

@@ -284,6 +284,11 @@ final class FaultDriver {
     else { return false }
     node.disk.flipBit(random.below(8), at: random.below(size), in: newest)
     node.rottenSnapshots.append(newest)
+    // Before another one takes its place, mostly.
+    if node.isUp, !random.oneIn(4) {
+      world.crash(node.place + 1)
+      world.planStart(node.place)
+    }
     return true
   }
 

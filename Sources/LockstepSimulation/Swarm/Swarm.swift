@@ -107,7 +107,6 @@ struct Swarm {
     options.appliesLate = random.oneIn(4)
     if options.appliesLate { crashes.machine = odds(.machineFailed, 50, 2000, in: 2) }
     crashes.recovery = odds(.crashDuringRecovery, 5, 60, in: 4)
-    self.crashes = crashes
 
     var events: [FaultKind] = []
     for kind in Self.eventKinds where random.oneIn(4) && !disabled.contains(kind) { events.append(kind) }
@@ -162,6 +161,12 @@ struct Swarm {
       options.limits.appendBytes = min(options.limits.appendBytes, budget / 16)
     }
     options.driver.roomForProposed = pick([1_000, 4_000, 16_000])
+    // What such a machine takes is measured, and not bounded.
+    options.keepsState = random.oneIn(5) && options.diskBudget == nil
+    if options.keepsState, crashes.machine == 0, random.oneIn(2), !disabled.contains(.machineFailed) {
+      crashes.machine = random.within(50...2000)
+    }
+    self.crashes = crashes
     self.events = events
     self.padding = padding
     self.options = options

@@ -1,4 +1,5 @@
 package import LockstepExecution
+import LockstepWire
 
 /// The simulator's own machine: sixteen registers of 64 bits, each with a content of any length beside it. A request is
 /// operation, register, number, two arguments, flags, and padding.
@@ -56,8 +57,19 @@ package struct Registers: StateMachine {
   }
 
   package private(set) var values = [UInt64](repeating: 0, count: 16)
-  private var contents = [[UInt8]](repeating: [], count: 16)
+  private var contents = [Content](repeating: Content([]), count: 16)
   private var carriedOut: UInt64 = 0
+
+  /// With its digest, which is asked for more often than a content changes.
+  private struct Content {
+    let bytes: [UInt8]
+    let digest: UInt64
+
+    init(_ bytes: [UInt8]) {
+      self.bytes = bytes
+      digest = bytes.isEmpty ? 0 : Checksum.of(bytes, seed: UInt64(bytes.count))
+    }
+  }
 
   package init() {}
 
@@ -67,7 +79,7 @@ package struct Registers: StateMachine {
 
   private func answer(_ request: Request, _ flag: Bool, _ value: UInt64) -> [UInt8] {
     let answer = Self.answer(flag, value)
-    return request.wantsContent ? answer + contents[Int(request.register)] : answer
+    return request.wantsContent ? answer + contents[Int(request.register)].bytes : answer
   }
 
   package mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
@@ -83,7 +95,9 @@ package struct Registers: StateMachine {
       case .put:
         replies.succeed(answer(request, true, values[register]))
         values[register] = request.first
-        if request.setsContent { contents[register] = [UInt8](batch[place].call.requestBytes[Request.bytes...]) }
+        if request.setsContent {
+          contents[register] = Content([UInt8](batch[place].call.requestBytes[Request.bytes...]))
+        }
       case .compareAndSet:
         let isEqual = values[register] == request.first
         if isEqual { values[register] = request.second }
@@ -118,8 +132,8 @@ package struct Registers: StateMachine {
     EncodedSnapshot(of: self) { registers, buffer in
       for word in registers.values + [registers.carriedOut] { buffer.append(varint: word) }
       for content in registers.contents {
-        buffer.append(varint: UInt64(content.count))
-        buffer.append(content)
+        buffer.append(varint: UInt64(content.bytes.count))
+        buffer.append(content.bytes)
       }
       return false
     }
@@ -129,17 +143,14 @@ package struct Registers: StateMachine {
     var machine = Registers()
     for place in machine.values.indices { machine.values[place] = try snapshot.varint() }
     machine.carriedOut = try snapshot.varint()
-    for place in machine.contents.indices { machine.contents[place] = try snapshot.bytes(snapshot.varint()) }
+    for place in machine.contents.indices { machine.contents[place] = Content(try snapshot.bytes(snapshot.varint())) }
     return machine
   }
 
   package var digest: UInt64 {
     var sum = carriedOut &* 0x9e37_79b9_7f4a_7c15
     for value in values { sum = (sum ^ value) &* 0x100_0000_01b3 ^ sum >> 29 }
-    // Contents are all of one byte: their lengths and ends tell them apart.
-    for content in contents where !content.isEmpty {
-      sum = (sum ^ UInt64(content.count) << 8 ^ UInt64(content[content.count - 1])) &* 0x100_0000_01b3 ^ sum >> 29
-    }
+    for content in contents { sum = (sum ^ content.digest) &* 0x100_0000_01b3 ^ sum >> 29 }
     return sum
   }
 

@@ -1,9 +1,8 @@
 package import LockstepConsensus
 package import LockstepExecution
 
-/// A machine that answers some time after it was given commands, some of them at once, and may say that it cannot go on: as
-/// one with its own thread and disk does.
-package final class SimulatedApplier: Applier {
+/// Entries that were submitted and are not carried out, in order, with their bytes: those of the log are borrowed.
+struct WaitingEntries {
   private struct Kept {
     let id: EntryID
     let kind: EntryKind
@@ -14,9 +13,53 @@ package final class SimulatedApplier: Applier {
     let request: [UInt8]
   }
 
+  private var kept: [Kept] = []
+
+  var isEmpty: Bool { kept.isEmpty }
+  var count: Int { kept.count }
+
+  mutating func append(_ entries: ArraySlice<Executor.Entry>) {
+    kept += entries.map {
+      Kept(
+        id: $0.id, kind: $0.kind, timestamp: $0.timestamp, session: $0.session, sequence: $0.sequence,
+        method: [UInt8]($0.method), request: [UInt8]($0.request))
+    }
+  }
+
+  /// Takes up to so many from the front; their bytes are there during the call.
+  mutating func takeFirst<Failure: Error>(
+    _ count: Int, _ body: (ArraySlice<Executor.Entry>) throws(Failure) -> Void
+  ) throws(Failure) {
+    let taken = kept.prefix(count)
+    kept.removeFirst(taken.count)
+    var bytes: [UInt8] = []
+    let places = taken.map { entry in
+      let start = bytes.count
+      bytes += entry.method
+      let middle = bytes.count
+      bytes += entry.request
+      return (method: start..<middle, request: middle..<bytes.count)
+    }
+    var result = Result<Void, Failure>.success(())
+    bytes.withUnsafeBytes { bytes in
+      let entries = zip(taken, places).map { entry, place in
+        Executor.Entry(
+          id: entry.id, kind: entry.kind, timestamp: entry.timestamp, session: entry.session, sequence: entry.sequence,
+          call: Call(
+            method: UnsafeRawBufferPointer(rebasing: bytes[place.method]),
+            request: UnsafeRawBufferPointer(rebasing: bytes[place.request])))
+      }
+      do throws(Failure) { try body(entries[...]) } catch { result = .failure(error) }
+    }
+    try result.get()
+  }
+}
+
+/// A machine that answers some time after it was given commands, some of them at once, and may say that it cannot go on: as
+/// one with its own thread and disk does.
+package final class SimulatedApplier: Applier {
   private var executor: Executor
-  /// Submitted and not carried out, in order.
-  private var waiting: [Kept] = []
+  private var waiting = WaitingEntries()
   private var failure: ApplierFailure?
   private let atOnce: Int
   /// Called when something waits: `collect` is to be called some time later.
@@ -53,11 +96,7 @@ package final class SimulatedApplier: Applier {
     _ entries: ArraySlice<Executor.Entry>, repliesAreWanted: Bool, onReply: (EntryID, Replies.Reply?) -> Void
   ) -> ApplyProgress {
     guard failure == nil else { return progress }
-    waiting += entries.map {
-      Kept(
-        id: $0.id, kind: $0.kind, timestamp: $0.timestamp, session: $0.session, sequence: $0.sequence,
-        method: [UInt8]($0.method), request: [UInt8]($0.request))
-    }
+    waiting.append(entries)
     if !waiting.isEmpty { isWanted() }
     return progress
   }
@@ -68,17 +107,7 @@ package final class SimulatedApplier: Applier {
       failure = ApplierFailure(applied: applied, message: "its disk is full")
       return progress
     }
-    for kept in waiting.prefix(atOnce) {
-      kept.method.withUnsafeBytes { method in
-        kept.request.withUnsafeBytes { request in
-          let entry = Executor.Entry(
-            id: kept.id, kind: kept.kind, timestamp: kept.timestamp, session: kept.session, sequence: kept.sequence,
-            call: Call(method: method, request: request))
-          executor.apply([entry], answer: onReply)
-        }
-      }
-    }
-    waiting.removeFirst(min(atOnce, waiting.count))
+    waiting.takeFirst(atOnce) { executor.apply($0, answer: onReply) }
     if !waiting.isEmpty { isWanted() }
     return progress
   }

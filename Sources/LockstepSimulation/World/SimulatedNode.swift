@@ -51,6 +51,8 @@ final class SimulatedNode {
   var rottenSnapshots: [String] = []
   /// Its machine has said that it cannot go on.
   var machineHasFailed = false
+  /// So far its machine was when the process before this one ended.
+  var appliedBefore = LogIndex.zero
   /// It was told to stop in order.
   var isStopping = false
   /// The process dies as soon as the event is over, and nothing that it says from here on leaves it.

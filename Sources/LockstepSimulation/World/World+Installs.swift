@@ -12,6 +12,7 @@ final class SimulatedInstalls: InstallQueue, FetchPort {
   private unowned let world: World
   private let place: Int
   private let worker: FetchWorker
+  private let installer: any StateInstaller
   let outgoing: OutgoingSnapshots
   private var fetch: SnapshotFetch?
   /// Of the connection that is there, or is being made; 0: none. What comes over an older one is lost.
@@ -23,15 +24,12 @@ final class SimulatedInstalls: InstallQueue, FetchPort {
   private var work: [FetchWork] = []
   private var isWorking = false
 
-  init(world: World, place: Int, store: SnapshotStore) {
+  init(world: World, place: Int, store: SnapshotStore, installer: any StateInstaller) {
     self.world = world
     self.place = place
+    self.installer = installer
     outgoing = OutgoingSnapshots(store: store)
-    worker = FetchWorker(
-      store: store,
-      installer: MemoryInstaller { [unowned world] file throws(StorageError) in
-        world.applier(place, try StateRecovery.executor(from: file, first: world.workload.machine))
-      })
+    worker = FetchWorker(store: store, installer: installer)
   }
 
   // MARK: What the group asks for
@@ -55,6 +53,7 @@ final class SimulatedInstalls: InstallQueue, FetchPort {
   func settle(_ group: GroupID, at index: LogIndex, isOfUse: Bool) {
     guard let directory = world.nodes[place].directory else { return }
     do throws(StorageError) {
+      try installer.settle(isOfUse: isOfUse)
       if isOfUse {
         try SnapshotStore(directory).replaceOlder(group, by: index)
         world.nodes[place].snapshots.removeAll { $0 < index }

@@ -42,7 +42,6 @@ extension World {
       }
       let groups = completed.map { [$0] } ?? []
       simulated.directory = directory
-      simulated.installs = SimulatedInstalls(world: self, place: place, store: store)
       simulated.worker = DiskWorker(log: log, disk: disk)
       simulated.identity = PeerIdentity(
         cluster: directory.cluster, node: directory.node, disk: directory.diskID, incarnation: directory.incarnation,
@@ -54,18 +53,17 @@ extension World {
         faults.count(.snapshotDamaged)
         tell("node \(place + 1): \($0)")
       }
-      let restored = try recovery.restore(
-        group, first: workload.machine, recovered: groups.first { $0.group == group })
-      if restored.snapshot != nil { faults.count(.snapshotRestored) }
-      simulated.snapshots = restored.snapshot.map { [$0.last.index] } ?? []
-      try assemble(place, groups, restored.executor, restored.snapshot)
+      let state = try startingState(place, recovery, groups.first { $0.group == group })
+      simulated.snapshots = state.snapshot.map { [$0.last.index] } ?? []
+      simulated.installs = SimulatedInstalls(world: self, place: place, store: store, installer: state.installer)
+      try assemble(place, groups, state.applier, state.snapshot)
     } catch {
       startFailed(place, error)
     }
   }
 
   private func assemble(
-    _ place: Int, _ groups: [RecoveredGroup], _ executor: Executor, _ snapshot: StoredSnapshot?
+    _ place: Int, _ groups: [RecoveredGroup], _ applier: any Applier, _ snapshot: StoredSnapshot?
   ) throws(StorageError) {
     let simulated = nodes[place]
     guard let installs = simulated.installs else { return }
@@ -81,7 +79,7 @@ extension World {
     let node: Node
     do throws(WireError) {
       node = try Node(
-        configuration, recovered: groups, appliers: [applier(place, executor)], stored: snapshot.map { [$0] } ?? [],
+        configuration, recovered: groups, appliers: [applier], stored: snapshot.map { [$0] } ?? [],
         links: simulated.links, disk: SimulatedQueue(world: self, place: place),
         snapshots: SimulatedSnapshots(world: self, place: place), installs: installs,
         observe: { [unowned self] in self.observe($0, place) },
@@ -120,23 +118,6 @@ extension World {
     lower(&limits.windowMessages, toAtLeast: 1)
     faults.count(.limitsDiffered)
     return (limits, driver)
-  }
-
-  /// The machine of a process that begins, which answers at once, or as one with a disk of its own does.
-  func applier(_ place: Int, _ executor: Executor) -> any Applier {
-    guard options.appliesLate else { return ImmediateApplier(executor) }
-    let life = nodes[place].life
-    return SimulatedApplier(
-      executor, atOnce: 1 + processRandom.below(40),
-      isWanted: { [unowned self] in
-        plan(.applied(node: place, life: life), in: 10_000 + UInt64(processRandom.below(300_000)))
-      },
-      fails: { [unowned self] in
-        guard crashOdds.machine > 0, processRandom.oneIn(crashOdds.machine) else { return false }
-        faults.count(.machineFailed)
-        nodes[place].machineHasFailed = true
-        return true
-      })
   }
 
   /// All entries that a disk has, read back. Who keeps the books reads without faults.
@@ -322,7 +303,8 @@ extension World {
       switch failure {
       case .storage(.disk), .storage(.outOfSpace), .storage(.stopped):
         simulated.diskFaults > simulated.diskFaultsBefore || isDamaged
-      case .machine: simulated.machineHasFailed
+      case .machine:
+        simulated.machineHasFailed || options.keepsState && simulated.diskFaults > simulated.diskFaultsBefore
       case .storage, .diverged, .corrupted: isDamaged
       }
     books.check(.explainedEnd, isExplained, "node \(place + 1) ends although nothing was wrong: \(failure)")
@@ -358,6 +340,7 @@ extension World {
 
   private func release(_ place: Int) {
     let simulated = nodes[place]
+    if simulated.isUp { simulated.appliedBefore = books.nodes[place].applied }
     books.ended(place)
     simulated.node = nil
     simulated.worker = nil

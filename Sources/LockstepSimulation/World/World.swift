@@ -240,6 +240,10 @@ package final class World {
         node \(place + 1) uses \(simulated.disk.bytesInUse) bytes of a disk of which it may use \(budget), and counts \
         \(simulated.budget?.space.used ?? 0)
         """)
+      let counted = simulated.budget?.space.used ?? .max
+      books.check(
+        .withinBudget, simulated.disk.bytesInUse <= counted || simulated.disk.isProcessDead,
+        "node \(place + 1) uses \(simulated.disk.bytesInUse) bytes of its disk, and counts \(counted)")
     }
     let commitBefore = books.nodes[place].commit
     // A disk that failed does not make what the process knew by then less true.

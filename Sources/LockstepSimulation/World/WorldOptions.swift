@@ -39,6 +39,8 @@ package struct WorldOptions: Sendable {
   package var frameDeadline: UInt64 = 1_000_000_000
   /// Machines answer some time after they were given commands.
   package var appliesLate = false
+  /// Machines keep their state on the disk of their node, by themselves; they answer late, too.
+  package var keepsState = false
   /// A short append may run at once, as on a real server.
   package var runsAtOnce = true
 

@@ -91,6 +91,7 @@ package struct BudgetedDisk: Disk {
   }
 
   package func createDirectory(_ path: String) throws(DiskError) { try disk.createDirectory(path) }
+  package func removeDirectory(_ path: String) throws(DiskError) { try disk.removeDirectory(path) }
   package func syncDirectory(_ path: String) throws(DiskError) { try disk.syncDirectory(path) }
   package func lock(_ path: String, exclusive: Bool) throws(DiskError) -> any DiskLock {
     try disk.lock(path, exclusive: exclusive)

@@ -3,7 +3,6 @@ import Foundation
 import LockstepConsensus
 import LockstepExecution
 import LockstepRequests
-import StoredTesting
 import Testing
 
 @testable import Lockstep
@@ -44,6 +43,13 @@ struct ApplierTests {
     { (ImmediateApplier(group: .first, machine: Registers()), {}) },
     { (SimulatedApplier(Executor(group: .first, machine: Registers()), atOnce: 1, isWanted: {}), {}) },
     { (SimulatedApplier(Executor(group: .first, machine: Registers()), atOnce: 1000, isWanted: {}), {}) },
+    {
+      let disk = SimulatedDisk(random: SimulationRandom(seed: 1))
+      try disk.createDirectory("state")
+      let machine = KeptMachine(Registers(), on: disk)
+      let executor = try StoredExecutor(group: .first, state: try machine.open("state"))
+      return (try SimulatedStoredApplier(executor, of: machine, atOnce: 2, isWanted: {}), {})
+    },
     {
       let seat = try StoredSeat()
       return (seat.applier, { try seat.wait() })

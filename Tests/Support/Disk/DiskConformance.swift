@@ -126,6 +126,25 @@ package struct DiskConformance: Sendable, CustomStringConvertible {
       try fails("create directory", orphan, .notFound) { try disk.createDirectory(orphan) }
       try equal(try disk.list(directory + "/one"), ["two"], "the names")
     },
+    DiskConformance(name: "directories: what is in one goes with it, to another name or for good") { disk, directory in
+      let (from, to) = (directory + "/from", directory + "/to")
+      try disk.createDirectory(from)
+      try disk.createDirectory(from + "/inner")
+      let file = try disk.create(from + "/file")
+      try file.write([1], at: 0)
+      try disk.create(from + "/inner/file").write([2], at: 0)
+      try disk.rename(from, to: to)
+      try disk.syncDirectory(directory)
+      try equal(try disk.list(from), nil, "the names in the directory that was")
+      try equal(try disk.list(to), ["file", "inner"], "the names")
+      try file.write([3], at: 0)
+      try equal(try contents(try disk.open(to + "/file", for: .reading)), [3], "the bytes of a file that was open")
+      try equal(try contents(try disk.open(to + "/inner/file", for: .reading)), [2], "the bytes further inside")
+      try disk.removeDirectory(to)
+      try disk.syncDirectory(directory)
+      try equal(try disk.list(directory), [], "the names after the removal")
+      try fails("remove directory", to, .notFound) { try disk.removeDirectory(to) }
+    },
     DiskConformance(name: "lock: made when exclusive, held once, free after its release") { disk, directory in
       let path = directory + "/lock"
       try fails("lock", path, .notFound) { _ = try disk.lock(path, exclusive: false) }

@@ -196,12 +196,27 @@ package final class MemoryDisk: Disk, @unchecked Sendable {
   }
 
   package func rename(_ from: String, to: String) throws(DiskError) {
+    if directories.contains(from) { return try renameDirectory(from, to: to) }
     guard let node = names[from], isDirectory(Self.parent(of: to)) else { throw missing("rename", from) }
     try step("rename", from) { () throws(DiskError) in
       names[from] = nil
       names[to] = node
       note(.set(to, node))
       note(.clear(from))
+    }
+  }
+
+  private func renameDirectory(_ from: String, to: String) throws(DiskError) {
+    try checkNew("rename to", to)
+    try step("rename", from) { () throws(DiskError) in
+      func moved(_ path: String) -> String { to + path.dropFirst(from.count) }
+      for (path, node) in names where path.hasPrefix(from + "/") {
+        names[path] = nil
+        names[moved(path)] = node
+        note(.set(moved(path), node))
+        note(.clear(path))
+      }
+      directories = Set(directories.map { $0 == from || $0.hasPrefix(from + "/") ? moved($0) : $0 })
     }
   }
 
@@ -216,6 +231,14 @@ package final class MemoryDisk: Disk, @unchecked Sendable {
   package func createDirectory(_ path: String) throws(DiskError) {
     try checkNew("create directory", path)
     try step("createDirectory", path) { () throws(DiskError) in directories.insert(path) }
+  }
+
+  package func removeDirectory(_ path: String) throws(DiskError) {
+    guard let entries = try list(path) else { throw missing("remove directory", path) }
+    for entry in entries.map({ "\(path)/\($0)" }) {
+      if directories.contains(entry) { try removeDirectory(entry) } else { try remove(entry) }
+    }
+    try step("removeDirectory", path) { () throws(DiskError) in _ = directories.remove(path) }
   }
 
   package func syncDirectory(_ path: String) throws(DiskError) {
