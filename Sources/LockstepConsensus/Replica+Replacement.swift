@@ -53,7 +53,11 @@ extension Replica {
   /// What the disk before this one has promised is not known to be harmless.
   var isBoundByItsFormerDisk: Bool {
     guard isAwaitingAdmission else { return false }
-    return members.disk(of: id) != configuration.disk || configurations[configurations.count - 1].index > commit
+    // A later configuration, of another member's disk, may wait for this vote.
+    let isDemotionCommitted = configurations.contains {
+      $0.index <= commit && $0.members.disk(of: id) == configuration.disk
+    }
+    return members.disk(of: id) != configuration.disk || !isDemotionCommitted
   }
 
   /// The members that have shown themselves with a disk that the configuration does not mean.
@@ -62,7 +66,7 @@ extension Replica {
   }
 
   mutating func diskReplaced(_ new: MemberDisk) {
-    guard new.node != id, !replacedDisks.contains(new) else { return }
+    guard new.node != id, !replacedDisks.contains(new), !isFormer(new) else { return }
     replacedDisks.removeAll { $0.node == new.node }
     replacedDisks.append(new)
     guard members.disk(of: new.node) != new.disk else { return }
@@ -73,8 +77,16 @@ extension Replica {
     progress[follower].beginAnew(at: log.last.next)
   }
 
+  /// The log names it, and after it another one: it is gone, however late this is heard of it. Taken for the latest it would
+  /// be named again, and the one that is there would not vote.
+  private func isFormer(_ disk: MemberDisk) -> Bool {
+    members.disk(of: disk.node) != disk.disk
+      && configurations.contains { $0.members.disk(of: disk.node) == disk.disk }
+  }
+
   /// The configuration is another one, or a disk is.
   mutating func noteReplacedDisks() {
+    replacedDisks = replacedDisks.filter { !isFormer($0) }
     for follower in progress.indices {
       let node = progress[follower].node
       progress[follower].isReplaced = replacedDisks.contains { $0.node == node && $0.disk != members.disk(of: node) }

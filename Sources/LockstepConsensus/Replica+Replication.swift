@@ -344,6 +344,7 @@ extension Replica {
     }
     for configuration in entries.configurations where configuration.index >= first {
       configurations.append(configuration)
+      noteReplacedDisks()
     }
     markUnstored(from: first)
     effects.append(.accept(LogSlice(first: first, last: log.last)))

@@ -87,7 +87,46 @@ import Testing
     }
   }
 
+  @Test("a learner whose demotion is committed gives its vote to who has another member's demotion, not committed yet")
+  func unawareOfAnother() {
+    let disks = [Self.disk(2), Self.disk(3, 7)]
+    let one = Members(voters: [1, 3].map { NodeID($0) }, learners: [NodeID(2)], disks: [disks[0]])
+    let both = Members(voters: [NodeID(1)], learners: [2, 3].map { NodeID($0) }, disks: disks)
+    for commit in [1, 2] as [UInt64] {
+      var replica = comesBack([(LogIndex(2), one), (LogIndex(3), both)], log: [1, 1, 1])
+      var effects: [Effect] = []
+      replica.step(
+        .append(
+          AppendRequest(
+            term: Term(1), previous: EntryID(term: Term(1), index: LogIndex(3)),
+            entries: LogSlice(first: LogIndex(4), last: LogIndex(3)), commit: LogIndex(commit), readRound: 0)),
+        from: NodeID(1), into: &effects)
+      replica.step(.turnEnded, into: &effects)
+      for write in effects.writes { replica.step(.stored(write.id), into: &effects) }
+      for _ in 0..<3 * replica.limits.electionTicks { replica.step(.tick, into: &effects) }
+      replica.step(.ask(3, last: (4, 1)), from: NodeID(1), into: &effects)
+      #expect((replica.hardState.vote == NodeID(1)) == (commit == 2))
+    }
+  }
+
   // MARK: The leader
+
+  @Test("a disk that the log names no more is not heard of: neither before another was named, nor late")
+  func former() {
+    let (old, new) = (Self.disk(2, 8), Self.disk(2, 9))
+    let voters = [1, 2, 3].map { NodeID($0) }
+    for isLate in [false, true] {
+      var node = Solo(term: 2, log: [1, 1], configurations: [(LogIndex(2), Members(voters: voters, disks: [old]))])
+      if !isLate { node.step(.diskReplaced(old)) }
+      node.append(
+        term: 2, after: (2, 1), [2], configurations: [(LogIndex(3), Members(voters: voters, disks: [new]))])
+      if isLate { node.step(.diskReplaced(old)) }
+      #expect(node.replica.members.disk(of: NodeID(2)) == new.disk && node.replica.unnamedDisks == [])
+      // One that nobody has named is another matter.
+      node.step(.diskReplaced(Self.disk(2, 7)))
+      #expect(node.replica.unnamedDisks == [NodeID(2)])
+    }
+  }
 
   /// Leads three nodes in term 3, with its own first entry committed by node 3, and node 2 has acknowledged all.
   private func leader(committed: Bool = true) -> Solo {
