@@ -94,15 +94,35 @@ extension Books {
     book.base = base
   }
 
-  /// What a start makes of a log, if a snapshot of another node had arrived beside it.
-  private func completed(_ log: Indexed<Entry>, _ state: HardState, _ place: Int) -> (Indexed<Entry>, HardState)? {
-    guard let arrived = nodes[place].arrived, let last = committed[arrived.index]?.entry else { return nil }
+  /// What a start may find: a log, and term, vote and commit index beside it.
+  struct Recoverable {
+    let log: Indexed<Entry>
+    var state: HardState
+  }
+
+  /// What is stored, or that and what is on its way to the disk; the log of each, if a snapshot of another node has arrived
+  /// beside it, begins behind that.
+  func recoverable(_ place: Int, arrived: (index: LogIndex, term: Term)?) -> [Recoverable] {
+    var found = [Recoverable(log: nodes[place].stored, state: nodes[place].storedState)]
+    if let writing = nodes[place].writing {
+      var log = nodes[place].stored.prefix(through: writing.kept)
+      log.append(contentsOf: writing.entries)
+      found.append(Recoverable(log: log, state: writing.state))
+    }
+    guard let arrived else { return found }
+    return found + found.compactMap { completed($0.log, $0.state, place, arrived) }
+  }
+
+  private func completed(
+    _ log: Indexed<Entry>, _ state: HardState, _ place: Int, _ arrived: (index: LogIndex, term: Term)
+  ) -> Recoverable? {
+    guard let last = committed[arrived.index]?.entry else { return nil }
     guard nodes[place].unwrittenReset != nil || log[arrived.index] != last else { return nil }
     var state = state
     let term = max(arrived.term, last.term)
     if term > state.term { (state.term, state.vote) = (term, nil) }
     state.commit = max(state.commit, arrived.index)
-    return (Indexed(base: base.last.index, committedEntries(through: arrived.index)), state)
+    return Recoverable(log: Indexed(base: base.last.index, committedEntries(through: arrived.index)), state: state)
   }
 
   /// It has started again, with this on its disk. `onDisk`: term, vote and commit index as the log has them; `noted`: what
@@ -111,13 +131,7 @@ extension Books {
     guard let state = node.inspect(group) else { return }
     if let disk = node.configuration.disk { began(place, disk: disk) }
     let found = Entry(term: state.last.term, chain: state.lastChain)
-    var candidates = [(log: nodes[place].stored, state: nodes[place].storedState)]
-    if let writing = nodes[place].writing {
-      var log = nodes[place].stored.prefix(through: writing.kept)
-      log.append(contentsOf: writing.entries)
-      candidates.append((log, writing.state))
-    }
-    candidates += candidates.compactMap { completed($0.log, $0.state, place) }
+    let candidates = recoverable(place, arrived: nodes[place].arrived)
     let match = candidates.last {
       // Of a write that was under way its commit index tells whether it was made.
       guard $0.state == onDisk else { return false }

@@ -2,11 +2,12 @@ import LockstepConsensus
 package import LockstepExecution
 package import LockstepRequests
 package import LockstepStorage
+import LockstepWire
 import Synchronization
 
 /// A machine in memory that is written down, whole, on a disk: what one with its own storage has to do, in few words.
 ///
-/// `DIR/state` has the mark, the sessions' records and the machine as of one commit. A commit that is not written is in
+/// `DIR/state` has a checksum of all that follows, the mark, the sessions' records and the machine as of one commit. A commit that is not written is in
 /// memory alone, and with the next one that is: after a crash the state is one of a while ago.
 package struct KeptMachine: StoredMachine {
   private let first: any StateMachine
@@ -59,14 +60,24 @@ private struct KeptFile {
 
   /// Nil: nothing was ever written.
   func read() throws(StoredMachineFailure) -> [UInt8]? {
+    let all: [UInt8]
     do throws(DiskError) {
       guard try disk.list(directory)?.contains("state") ?? false else { return nil }
       let file = try disk.open(path, for: .reading)
       defer { file.close() }
       var bytes = [UInt8](repeating: 0, count: try file.size())
-      let count = try bytes.read(from: file)
-      return Array(bytes[..<count])
+      bytes.removeLast(bytes.count - (try bytes.read(from: file)))
+      all = bytes
     } catch { throw StoredMachineFailure(.storage, "'\(path)' cannot be read: \(error)") }
+    let content = Array(all.dropFirst(8))
+    guard all.prefix(8).elementsEqual(Self.checksum(of: content)) else {
+      throw StoredMachineFailure(.damaged, "'\(path)' is damaged: its \(all.count) bytes do not match their checksum")
+    }
+    return content
+  }
+
+  private static func checksum(of content: [UInt8]) -> [UInt8] {
+    withUnsafeBytes(of: Checksum.of(content, seed: 0).littleEndian) { Array($0) }
   }
 
   func write(_ bytes: [UInt8]) throws(StoredMachineFailure) {
@@ -74,7 +85,7 @@ private struct KeptFile {
       if try disk.list(directory)?.contains("state.next") ?? false { try disk.remove(next) }
       let file = try disk.create(next)
       defer { file.close() }
-      try bytes.write(to: file)
+      try (Self.checksum(of: bytes) + bytes).write(to: file)
       try file.sync()
       // The directory is not synced: what was there before is as good.
       try disk.rename(next, to: path)

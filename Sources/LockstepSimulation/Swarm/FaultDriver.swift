@@ -264,7 +264,14 @@ final class FaultDriver {
 
   /// A node that does not vote yet is as good as lost, and all that are lost may be a minority.
   private func mayLoseDisk(_ place: Int) -> Bool {
-    2 * world.nodes.count { $0.place == place || !world.books.votes($0.place) } < world.nodes.count
+    2 * world.nodes.count { $0.place == place || !votes($0) } < world.nodes.count
+  }
+
+  /// What others have committed it must know as well, if its disk came in place of another: until then it gives no vote.
+  private func votes(_ node: SimulatedNode) -> Bool {
+    guard world.books.votes(node.place) else { return false }
+    if world.books.nodes[node.place].formerDisks.isEmpty { return true }
+    return node.node.map { !$0.isBoundByItsFormerDisk(in: world.group) } ?? false
   }
 
   /// Whether what is left of this node may be given up for an empty disk, where the seed has such losses.

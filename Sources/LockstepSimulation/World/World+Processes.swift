@@ -245,10 +245,12 @@ extension World {
     } catch {}
   }
 
-  func death(at operation: DiskOperation, _ place: Int) -> DiskDeath? {
+  func death(at operation: DiskOperation, of path: String, _ place: Int) -> DiskDeath? {
     let isRecovering = nodes[place].state != .up
+    // The moments in which a snapshot of another node takes the place of what was there are short.
+    let isArrival = path.contains(".arrived-") || operation == .rename && path.contains("/state-")
     let odds =
-      if isRecovering { crashOdds.recovery } else {
+      if isRecovering { crashOdds.recovery } else if isArrival, crashOdds.write > 0 { 12 } else {
         switch operation {
         case .sync, .syncDirectory: crashOdds.sync
         case .write, .create, .rename, .remove, .createDirectory: crashOdds.write

@@ -88,7 +88,7 @@ package final class World {
       let disk = SimulatedDisk(random: SimulationRandom(seed: diskRandom.next()))
       let links = SimulatedLinks(world: self, place: place, count: options.nodes)
       nodes.append(SimulatedNode(place: place, disk: disk, links: links))
-      disk.dies = { [unowned self] operation, _ in self.death(at: operation, place) }
+      disk.dies = { [unowned self] operation, path in self.death(at: operation, of: path, place) }
     }
     for place in 0..<options.clients {
       if place.isMultiple(of: options.callsAtOnce) { readers.append(SimulatedReader(index: readers.count)) }
