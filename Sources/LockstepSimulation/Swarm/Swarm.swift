@@ -163,6 +163,8 @@ struct Swarm {
     options.driver.roomForProposed = pick([1_000, 4_000, 16_000])
     // What such a machine takes is measured, and not bounded.
     options.keepsState = random.oneIn(5) && options.diskBudget == nil
+    // All of the state is written each time.
+    options.entriesBetweenWrites = pick(contents == nil ? [1, 5, 40, 1_000] : [40, 200, 1_000])
     if options.keepsState, crashes.machine == 0, random.oneIn(2), !disabled.contains(.machineFailed) {
       crashes.machine = random.within(50...2000)
     }

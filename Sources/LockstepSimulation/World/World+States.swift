@@ -37,8 +37,7 @@ extension World {
     _ place: Int, _ recovery: StateRecovery, _ recovered: RecoveredGroup?
   ) throws(StorageError) -> StartingState {
     let disk = nodes[place].disk
-    let machine = KeptMachine(
-      workload.machine, on: disk, entriesBetweenWrites: [1, 5, 40, 1_000][processRandom.below(4)])
+    let machine = KeptMachine(workload.machine, on: disk, entriesBetweenWrites: options.entriesBetweenWrites)
     let directories = StateDirectories("data", group: group, on: disk)
     let begin: StoredStates.Begin = { [unowned self] executor, machine throws(StoredMachineFailure) in
       try SimulatedStoredApplier(

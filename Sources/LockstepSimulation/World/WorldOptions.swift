@@ -41,6 +41,8 @@ package struct WorldOptions: Sendable {
   package var appliesLate = false
   /// Machines keep their state on the disk of their node, by themselves; they answer late, too.
   package var keepsState = false
+  /// Every one of so many entries is on the disk when it is carried out, with all before it.
+  package var entriesBetweenWrites: UInt64 = 1
   /// A short append may run at once, as on a real server.
   package var runsAtOnce = true
 
