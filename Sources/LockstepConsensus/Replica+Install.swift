@@ -21,11 +21,10 @@ extension Replica {
     // The leader of this term has what is committed, and has sent something else.
     guard id.index > verified else { return diverge(at: id.index, &effects) }
     log.reset(to: id)
-    configurations.append((id.index, members))
-    noteReplacedDisks()
     configurations = [(id.index, members)]
     unstoredFrom = nil
     effects.append(.reset(id))
+    noteReplacedDisks()
     effects.append(.configured(members))
     commit(through: id.index, &effects)
   }

@@ -66,7 +66,7 @@ extension Replica {
   }
 
   mutating func diskReplaced(_ new: MemberDisk) {
-    guard new.node != id, !replacedDisks.contains(new), !isFormer(new) else { return }
+    guard new.node != id, !replacedDisks.contains(new) else { return }
     replacedDisks.removeAll { $0.node == new.node }
     replacedDisks.append(new)
     guard members.disk(of: new.node) != new.disk else { return }
@@ -77,16 +77,8 @@ extension Replica {
     progress[follower].beginAnew(at: log.last.next)
   }
 
-  /// The log names it, and after it another one: it is gone, however late this is heard of it. Taken for the latest it would
-  /// be named again, and the one that is there would not vote.
-  private func isFormer(_ disk: MemberDisk) -> Bool {
-    members.disk(of: disk.node) != disk.disk
-      && configurations.contains { $0.members.disk(of: disk.node) == disk.disk }
-  }
-
   /// The configuration is another one, or a disk is.
   mutating func noteReplacedDisks() {
-    replacedDisks = replacedDisks.filter { !isFormer($0) }
     for follower in progress.indices {
       let node = progress[follower].node
       progress[follower].isReplaced = replacedDisks.contains { $0.node == node && $0.disk != members.disk(of: node) }

@@ -344,7 +344,6 @@ extension Replica {
     }
     for configuration in entries.configurations where configuration.index >= first {
       configurations.append(configuration)
-      noteReplacedDisks()
     }
     markUnstored(from: first)
     effects.append(.accept(LogSlice(first: first, last: log.last)))

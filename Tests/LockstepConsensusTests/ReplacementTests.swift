@@ -111,23 +111,6 @@ import Testing
 
   // MARK: The leader
 
-  @Test("a disk that the log names no more is not heard of: neither before another was named, nor late")
-  func former() {
-    let (old, new) = (Self.disk(2, 8), Self.disk(2, 9))
-    let voters = [1, 2, 3].map { NodeID($0) }
-    for isLate in [false, true] {
-      var node = Solo(term: 2, log: [1, 1], configurations: [(LogIndex(2), Members(voters: voters, disks: [old]))])
-      if !isLate { node.step(.diskReplaced(old)) }
-      node.append(
-        term: 2, after: (2, 1), [2], configurations: [(LogIndex(3), Members(voters: voters, disks: [new]))])
-      if isLate { node.step(.diskReplaced(old)) }
-      #expect(node.replica.members.disk(of: NodeID(2)) == new.disk && node.replica.unnamedDisks == [])
-      // One that nobody has named is another matter.
-      node.step(.diskReplaced(Self.disk(2, 7)))
-      #expect(node.replica.unnamedDisks == [NodeID(2)])
-    }
-  }
-
   /// Leads three nodes in term 3, with its own first entry committed by node 3, and node 2 has acknowledged all.
   private func leader(committed: Bool = true) -> Solo {
     var leader = Solo.leader(of: 3, term: 3, log: [1, 1])

@@ -262,9 +262,13 @@ final class FaultDriver {
     return ![.misdirectedWrite, .staleSector, .syncLied].contains(kind)
   }
 
-  /// A node that does not vote yet is as good as lost, and all that are lost may be a minority.
+  /// A node that does not vote yet is as good as lost, and all that are lost may be a minority. While members change it
+  /// is not known yet who votes: a leader that has heard last of a disk that is gone since takes another node's vote, and
+  /// gives it back when it hears of the one that is there.
   private func mayLoseDisk(_ place: Int) -> Bool {
-    2 * world.nodes.count { $0.place == place || !votes($0) } < world.nodes.count
+    let known = world.books.nodes.compactMap(\.members)
+    guard let settled = world.books.members ?? known.first, known.allSatisfy({ $0 == settled }) else { return false }
+    return 2 * world.nodes.count { $0.place == place || !votes($0) } < world.nodes.count
   }
 
   /// What others have committed it must know as well, if its disk came in place of another: until then it gives no vote.
