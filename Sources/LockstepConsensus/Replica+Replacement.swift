@@ -51,7 +51,7 @@ extension Replica {
   }
 
   /// What the disk before this one has promised is not known to be harmless.
-  package var isBoundByItsFormerDisk: Bool {
+  var isBoundByItsFormerDisk: Bool {
     guard isAwaitingAdmission else { return false }
     // A later configuration, of another member's disk, may wait for this vote.
     let isDemotionCommitted = configurations.contains {

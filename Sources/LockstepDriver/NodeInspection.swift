@@ -48,9 +48,6 @@ extension Node {
     group(id)?.log.block(containing: index)
   }
 
-  /// It gives no vote, as the disk before this one may have given it.
-  package func isBoundByItsFormerDisk(in id: GroupID) -> Bool { group(id)?.core.isBoundByItsFormerDisk ?? false }
-
   package func digest(of id: GroupID) -> UInt64? { group(id)?.digest }
 
   /// Calls that wait for an answer here, those that were passed on among them, and the bytes of their requests.

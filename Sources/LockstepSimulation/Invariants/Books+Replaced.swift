@@ -11,6 +11,7 @@ extension Books {
     node.formerDisks.append(node.stored)
     node.stored = Indexed(base: base.last.index)
     node.storedState = HardState()
+    node.named = nil
     node.writing = nil
     node.arrived = nil
     node.unwrittenReset = nil
@@ -74,6 +75,13 @@ extension Books {
     guard !node.formerDisks.isEmpty else { return members?.isVoter(number) ?? true }
     guard let members, node.diskIDs.count > node.formerDisks.count else { return false }
     return members.isVoter(number) && members.disk(of: number) == node.diskIDs.last
+  }
+
+  /// And its disk knows that: until then it gives no vote, as the disk before it may have given it.
+  func givesVotes(_ place: Int) -> Bool {
+    guard votes(place) else { return false }
+    guard !nodes[place].formerDisks.isEmpty else { return true }
+    return nodes[place].named.map { nodes[place].storedState.commit >= $0 } ?? false
   }
 
   /// On the disk that it has, or on one that it had.

@@ -45,6 +45,8 @@ final class Books {
     var formerDisks: [Indexed<Entry>] = []
     /// By what each is known to the others, as far as it was started with.
     var diskIDs: [[UInt8]] = []
+    /// The first committed configuration that names the present one, if it came in place of another.
+    var named: LogIndex?
     /// Its configuration as the process has it, and where the entries of the last ones are, since it began.
     var members: Members?
     var configured: [LogIndex] = []
@@ -268,10 +270,14 @@ final class Books {
     committed.append(Committed(entry: entry, inTerm: state.hardState.term))
     guard let bytes = seen[id]?.bytes else { return fail(.stateMachineSafety, "entry \(id.index) was never seen") }
     if let problem = replay.apply(bytes, id) { fail(problem.invariant, problem.message) }
-    if let next = replay.configurations[index] { configure(next) }
+    if let next = replay.configurations[index] { configure(next, at: index) }
   }
 
-  private func configure(_ next: Members) {
+  private func configure(_ next: Members, at index: LogIndex) {
+    for place in nodes.indices where nodes[place].named == nil {
+      guard let disk = next.disk(of: NodeID(UInt64(place + 1))), disk == nodes[place].diskIDs.last else { continue }
+      nodes[place].named = index
+    }
     let before = nodes.indices.filter { votes($0) }
     members = next
     for place in nodes.indices where votes(place) && !before.contains(place) { isAdmittedAgain() }

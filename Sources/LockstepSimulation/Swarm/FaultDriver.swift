@@ -268,14 +268,7 @@ final class FaultDriver {
   private func mayLoseDisk(_ place: Int) -> Bool {
     let known = world.books.nodes.compactMap(\.members)
     guard let settled = world.books.members ?? known.first, known.allSatisfy({ $0 == settled }) else { return false }
-    return 2 * world.nodes.count { $0.place == place || !votes($0) } < world.nodes.count
-  }
-
-  /// What others have committed it must know as well, if its disk came in place of another: until then it gives no vote.
-  private func votes(_ node: SimulatedNode) -> Bool {
-    guard world.books.votes(node.place) else { return false }
-    if world.books.nodes[node.place].formerDisks.isEmpty { return true }
-    return node.node.map { !$0.isBoundByItsFormerDisk(in: world.group) } ?? false
+    return 2 * world.nodes.count { $0.place == place || !world.books.givesVotes($0.place) } < world.nodes.count
   }
 
   /// Whether what is left of this node may be given up for an empty disk, where the seed has such losses.

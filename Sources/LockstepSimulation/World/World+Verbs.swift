@@ -97,7 +97,7 @@ extension World {
   }
 
   /// By all that is committed, it votes with the disk that it has.
-  package func votes(_ id: Int) -> Bool { books.votes(id - 1) }
+  package func votes(_ id: Int) -> Bool { books.givesVotes(id - 1) }
 
   package func restart(_ id: Int) { plan(.start(node: id - 1), in: 1_000) }
 
