@@ -94,7 +94,9 @@ extension Replica {
     guard !members.isJoint, !members.disks.isEmpty || !replacedDisks.isEmpty else { return }
     if let new = replacedDisks.first(where: { members.all.contains($0.node) && members.disk(of: $0.node) != $0.disk }) {
       configure(members.demoting(new), &effects)
-    } else if let learner = members.learners.first(where: { members.disk(of: $0) != nil }), isCaughtUp(learner) {
+    } else if let learner = members.learners.first(where: { members.disk(of: $0) != nil }),
+      isCaughtUp(learner, &effects)
+    {
       configure(members.promoting(learner), &effects)
     }
   }
@@ -110,12 +112,16 @@ extension Replica {
 
   /// "If the last round lasts less than an election timeout, then the leader adds the new server to the cluster" (thesis
   /// section 4.2.1): it has all that was there a moment ago. Until then another round begins.
-  private mutating func isCaughtUp(_ learner: NodeID) -> Bool {
+  ///
+  /// The first round has an entry of its own: what carries it says that the demotion is committed, so who has acknowledged it
+  /// knows that on its disk, and gives its vote (2), even if the promotion is committed without it.
+  private mutating func isCaughtUp(_ learner: NodeID, _ effects: inout [Effect]) -> Bool {
     guard let peer = progress.first(where: { $0.node == learner }), peer.isLinkUp else {
       catchUp = nil
       return false
     }
     guard var round = catchUp, round.node == learner else {
+      appendOwn(content: .noOperation, sizes: CollectionOfOne(Self.noOperationBytes), &effects)
       catchUp = CatchUpRound(node: learner, target: log.last)
       return false
     }
