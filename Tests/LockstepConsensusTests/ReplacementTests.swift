@@ -23,6 +23,19 @@ import Testing
       configurations: configurations)
   }
 
+  /// A leader of term 1 says that entries up to here are committed, and has nothing to send.
+  private func heard(_ commit: UInt64, by replica: inout Replica, from leader: UInt64) -> [Effect] {
+    var effects: [Effect] = []
+    let last = replica.log.last
+    replica.step(
+      .append(
+        AppendRequest(
+          term: Term(1), previous: EntryID(term: Term(1), index: last), entries: LogSlice(first: last.next, last: last),
+          commit: LogIndex(commit), readRound: 0)), from: NodeID(leader), into: &effects)
+    replica.step(.turnEnded, into: &effects)
+    return effects
+  }
+
   @Test("it neither campaigns nor votes, though it is a voter of the configuration that it was started with")
   func silent() {
     var replica = comesBack()
@@ -69,14 +82,7 @@ import Testing
     let learner = Members(voters: [1, 3].map { NodeID($0) }, learners: [NodeID(2)], disks: [Self.disk(2)])
     for commit in [1, 2] as [UInt64] {
       var replica = comesBack([(LogIndex(2), learner)], log: [1, 1])
-      var effects: [Effect] = []
-      replica.step(
-        .append(
-          AppendRequest(
-            term: Term(1), previous: EntryID(term: Term(1), index: LogIndex(2)),
-            entries: LogSlice(first: LogIndex(3), last: LogIndex(2)), commit: LogIndex(commit), readRound: 0)),
-        from: NodeID(3), into: &effects)
-      replica.step(.turnEnded, into: &effects)
+      var effects = heard(commit, by: &replica, from: 3)
       let stored = effects.writes.map(\.hardState.commit)
       #expect(stored == (commit == 2 ? [LogIndex(2)] : []), "it is on the disk before the next vote")
       for write in effects.writes { replica.step(.stored(write.id), into: &effects) }
@@ -94,14 +100,7 @@ import Testing
     let both = Members(voters: [NodeID(1)], learners: [2, 3].map { NodeID($0) }, disks: disks)
     for commit in [1, 2] as [UInt64] {
       var replica = comesBack([(LogIndex(2), one), (LogIndex(3), both)], log: [1, 1, 1])
-      var effects: [Effect] = []
-      replica.step(
-        .append(
-          AppendRequest(
-            term: Term(1), previous: EntryID(term: Term(1), index: LogIndex(3)),
-            entries: LogSlice(first: LogIndex(4), last: LogIndex(3)), commit: LogIndex(commit), readRound: 0)),
-        from: NodeID(1), into: &effects)
-      replica.step(.turnEnded, into: &effects)
+      var effects = heard(commit, by: &replica, from: 1)
       for write in effects.writes { replica.step(.stored(write.id), into: &effects) }
       for _ in 0..<3 * replica.limits.electionTicks { replica.step(.tick, into: &effects) }
       replica.step(.ask(3, last: (4, 1)), from: NodeID(1), into: &effects)

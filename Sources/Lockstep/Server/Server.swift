@@ -165,15 +165,17 @@ public final class Server: Sendable {
       }
       states = nil
     case .stored(let opened, let readers, let machine, let directories):
-      @Sendable func isReady() { eventLoop.execute { later.value?.server.applierReady(.first) } }
-      let begun = StoredApplier(opened.executor, of: machine, isReady: isReady)
-      begun.start(readers)
-      let made = StoredStates(begun, in: opened.directory, of: directories, machine: machine) {
-        executor, machine throws(StoredMachineFailure) in
-        let readers = try StoredApplier.readers(of: executor)
-        let applier = StoredApplier(executor, of: machine, isReady: isReady)
+      @Sendable func begin(_ executor: StoredExecutor, _ readers: [any StoredStateReader]) -> StoredApplier {
+        let applier = StoredApplier(executor, of: machine) {
+          eventLoop.execute { later.value?.server.applierReady(.first) }
+        }
         applier.start(readers)
         return applier
+      }
+      let begun = begin(opened.executor, readers)
+      let made = StoredStates(begun, in: opened.directory, of: directories, machine: machine) {
+        executor, _ throws(StoredMachineFailure) in
+        begin(executor, try StoredApplier.readers(of: executor))
       }
       (applier, installer, states) = (begun, made, made)
     }

@@ -18,6 +18,11 @@ struct WaitingEntries {
   var isEmpty: Bool { kept.isEmpty }
   var count: Int { kept.count }
 
+  func progress(_ failure: ApplierFailure?) -> ApplyProgress {
+    if let failure { return .failed(failure) }
+    return isEmpty ? .done : .underWay
+  }
+
   mutating func append(_ entries: ArraySlice<Executor.Entry>) {
     kept += entries.map {
       Kept(
@@ -87,10 +92,7 @@ package final class SimulatedApplier: Applier {
   package var schemas: [Schema] { executor.machine.schemas }
   package var isStored: Bool { false }
 
-  private var progress: ApplyProgress {
-    if let failure { return .failed(failure) }
-    return waiting.isEmpty ? .done : .underWay
-  }
+  private var progress: ApplyProgress { waiting.progress(failure) }
 
   package func submit(
     _ entries: ArraySlice<Executor.Entry>, repliesAreWanted: Bool, onReply: (EntryID, Replies.Reply?) -> Void

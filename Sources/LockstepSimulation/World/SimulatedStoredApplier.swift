@@ -52,10 +52,7 @@ package final class SimulatedStoredApplier: StoredStateApplier {
   package var schemas: [Schema] { description.schemas }
   package var isStored: Bool { true }
 
-  private var progress: ApplyProgress {
-    if let failure { return .failed(failure) }
-    return waiting.isEmpty ? .done : .underWay
-  }
+  private var progress: ApplyProgress { waiting.progress(failure) }
 
   package func submit(
     _ entries: ArraySlice<Executor.Entry>, repliesAreWanted: Bool, onReply: (EntryID, Replies.Reply?) -> Void
