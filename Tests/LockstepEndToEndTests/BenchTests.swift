@@ -77,9 +77,12 @@ extension EndToEndTests {
         let code = try await process.waitForExit(.seconds(60))
         let json = try JSONValue(parsing: process.lines.first ?? "null")
         Setup.say("bench without its leader, \(flags.joined(separator: " ")): \(json.text())")
-        // Calls that were under way at the leader may have been carried out, and have failed.
-        #expect(code == 1 && process.errors.contains("not every call of the measured time succeeded"))
         func number(_ name: String) -> Double { Double(json[name]?.text() ?? "") ?? -1 }
+        // Calls that were under way at the leader may have been carried out, and have failed. At a low rate there may be
+        // none just then.
+        #expect(number("errors") > 0 || flags.contains("--rate"))
+        #expect(code == (number("errors") > 0 ? 1 : 0))
+        #expect(process.errors.contains("not every call of the measured time succeeded") == (code == 1))
         let outage = try #require(json["outages"]?.array?.first)
         let end = Double(outage["to_ms"]?.text() ?? "") ?? 9000
         #expect(number("longest_gap_ms") >= 100 && end < 7900, "\(outage.text())")
