@@ -121,6 +121,54 @@ struct RoomTests {
     #expect(other.replies.last?.code == 0)
   }
 
+  @Test("a follower refuses what it has no room for once, with the smaller piece behind it, until there is room")
+  func refusedOnce() throws {
+    let world = try world(3)
+    for id in 1...UInt64(3) { world[id].disk.space = room(100_000) }
+    try world.elect(1)
+    world[2].disk.space = room(9_000)
+    try world.tick(10)
+    #expect(world[2].replica.room.isAmple)
+    let sink = FakeSink()
+    try world[1].call(sink, 1, [UInt8](repeating: 1, count: 3_000))
+    try world[1].call(sink, 2)
+    try world.tick(40)
+    #expect(sink.replies.map(\.code) == [0, 0])
+    var told: [Bool] {
+      world[2].journal.events.compactMap { event in
+        switch event {
+        case .roomIsShort: false
+        case .roomIsBack: true
+        default: nil
+        }
+      }
+    }
+    #expect(!world[2].replica.room.takesEntries && told == [false])
+    #expect(world[2].replica.log.last < world[1].replica.log.last)
+    // What the leader of another term sends may be another thing. Here it is the same.
+    try world.elect(3)
+    try world.tick(40)
+    #expect(!world[2].replica.room.takesEntries && told == [false, true, false])
+    world[2].disk.space = room(100_000)
+    try world.tick(40)
+    #expect(world[2].replica.room.isAmple && told == [false, true, false, true])
+    #expect(world[2].replica.log.last == world[3].replica.log.last)
+  }
+
+  @Test("a command that is too long for the disk is refused, and the shorter one behind it is not")
+  func tooLong() throws {
+    let world = try world(1)
+    world[1].disk.space = room(9_000)
+    try world.elect(1)
+    let sink = FakeSink()
+    for (id, length) in [(UInt64(1), 3_000), (2, 10), (3, 3_000), (4, 10)] {
+      try world[1].call(sink, id, [UInt8](repeating: 1, count: length))
+      try world.tick(2)
+    }
+    let refused = UInt32(Status.Code.resourceExhausted.rawValue)
+    #expect(sink.replies.sorted { $0.id < $1.id }.map(\.code) == [refused, 0, refused, 0])
+  }
+
   @Test("the disk is asked one thing at a time")
   func measured() throws {
     let world = try world(1)

@@ -16,7 +16,7 @@ final class Group {
   private let lane: ApplyLane
   private let snapshots: SnapshotLane
   private let installs: InstallLane
-  private let room: RoomWatch
+  private var room: RoomWatch
   private let stages: GroupStages
   private let sender: MessageSender
   private let admission: Admission
@@ -137,7 +137,10 @@ final class Group {
     }
     // It would lead, and answer nobody until it has carried out what it still has to.
     if case .timeoutNow = received.message, !lane.isCaughtUp { return }
-    if let entries = received.entries { updateRoom(adding: entries.bytes.count) }
+    if let entries = received.entries, case .append(let request) = received.message, request.term >= term {
+      room.arrived(entries.bytes.count, term: request.term)
+      updateRoom()
+    }
     let entries = received.entries.map {
       ReceivedEntries(first: $0.first, terms: $0.terms, ends: $0.ends, configurations: received.configurations)
     }
@@ -190,7 +193,7 @@ final class Group {
       proposals.resume { takeCommand($0, $1, $2) }
     }
     if proposals.areArrived {
-      updateRoom(adding: proposals.arrivedBytes)
+      updateRoom(proposed: proposals.arrivedBytes)
       step(.proposed(sizes: proposals.sizes))
       proposals.clearArrived()
     }
@@ -199,10 +202,10 @@ final class Group {
   }
 
   /// Before the log gets so much more, and when the disk has said what it has left.
-  private func updateRoom(adding bytes: Int = 0, isMeasured: Bool = false) {
+  private func updateRoom(proposed bytes: Int = 0, isMeasured: Bool = false) {
     let unstored = LogSlice(first: max(replica.log.durable.next, replica.log.floor), last: replica.log.last)
     let room = room.changed(
-      from: replica.room, waiting: replica.log.bytes(unstored), arriving: bytes, isMeasured: isMeasured)
+      from: replica.room, waiting: replica.log.bytes(unstored), proposed: bytes, term: term, isMeasured: isMeasured)
     if let room { step(.roomChanged(room)) }
   }
 
