@@ -1,4 +1,7 @@
+import LockstepConsensus
+import LockstepExecution
 import LockstepRequests
+import SwiftProtobuf
 import Testing
 
 @testable import LockstepSQL
@@ -22,6 +25,43 @@ struct RefusalTests {
       #expect(try database.rows("SELECT * FROM t ORDER BY id") == before.1, "\(sql): all of a call or nothing")
       return status
     }
+  }
+
+  @Test("SQL: a client that knows the text of a statement of the machine's own cannot have it")
+  func own() throws {
+    let directory = try TemporaryDirectory()
+    let state = try SQLState(directory.path)
+    defer { state.close() }
+    let mark = StoredMark(last: EntryID(term: Term(1), index: LogIndex(7)), time: 3)
+    try state.commit(mark, [SessionRecord(session: 4, sequence: 1, bytes: [1])])
+    let own = [
+      ("UPDATE lockstep_state SET last = ?, term = ?, time = ?, digest = ?", 4),
+      ("REPLACE INTO lockstep_sessions VALUES (?, ?, ?)", 3), ("DELETE FROM lockstep_sessions WHERE session = ?", 1),
+    ]
+    for (sql, count) in own {
+      let request = Lockstep_Sql_V1_ExecuteRequest.with {
+        $0.statements = [
+          .with {
+            $0.sql = sql
+            $0.parameters = Array(repeating: .with { $0.integer = 99 }, count: count)
+          }
+        ]
+      }
+      let bytes: [UInt8] = try request.serializedBytes()
+      let reply = try Array("lockstep.sql.v1.Sql/Execute".utf8).withUnsafeBytes { method in
+        try bytes.withUnsafeBytes { bytes in
+          let context = ApplyContext(group: .first, index: LogIndex(8), term: Term(1), time: 4, session: nil)
+          let waiting = CommandBatch.Waiting(context: context, method: method, request: bytes)
+          var replies = Replies(areWanted: true, count: 1)
+          try state.apply(CommandBatch([waiting][...]), into: &replies)
+          return replies.all[0]
+        }
+      }
+      try state.commit(mark, [])
+      guard case .failure(let status) = reply else { throw Status(.internal, "\(sql) is carried out") }
+      #expect(status.code == .invalidArgument && status.message.contains("lockstep_"), "\(status)")
+    }
+    #expect(try state.sessionRecords() == [SessionRecord(session: 4, sequence: 1, bytes: [1])])
   }
 
   static let refused: [(sql: String, name: String)] = [

@@ -23,8 +23,10 @@ final class WritingConnection {
   private let work = Work()
   // The last one to go: the others are of its connection.
   private let queue: DatabaseQueue
-  /// By their text. Looked up, and never gone through.
+  /// By their text. Looked up, and never gone through. Those of clients have been judged, and the machine's own have not: a
+  /// client that knows the text of one must not get it.
   private var kept: [String: SQLStatement] = [:]
+  private var own: [String: SQLStatement] = [:]
 
   private final class Work {
     var steps = 0
@@ -92,7 +94,7 @@ final class WritingConnection {
 
   /// The connection is closed when nobody has this object any more, or now.
   func close() {
-    kept = [:]
+    (kept, own) = ([:], [:])
     digest.stop()
     // What cannot be closed now is closed with the process.
     try? queue.close()
@@ -181,25 +183,30 @@ final class WritingConnection {
 
   /// A client's; `name` is how its errors call it.
   func statement(_ sql: String, _ name: String) throws(SQLFault) -> SQLStatement {
-    rules.use = .execute
-    defer { rules.use = .own }
-    return try prepared(sql, name)
-  }
-
-  private func prepared(_ sql: String, _ name: String) throws(SQLFault) -> SQLStatement {
     if let statement = kept[sql] {
       statement.name = name
       return statement
     }
+    rules.use = .execute
+    defer { rules.use = .own }
     let statement = try SQLStatement(sql, on: handle, rules: rules, name: name, isKept: true)
     if kept.count >= Self.keptStatements { kept = [:] }
     kept[sql] = statement
     return statement
   }
 
-  /// The machine's own.
+  /// A client's statement that is kept has been looked at.
+  func isKept(_ sql: String) -> Bool { kept[sql] != nil }
+
+  /// The machine's own, of which there are few.
   func run(_ sql: String, _ values: [Lockstep_Sql_V1_Value] = []) throws(SQLFault) {
-    let statement = try prepared(sql, sql)
+    let statement: SQLStatement
+    if let kept = own[sql] {
+      statement = kept
+    } else {
+      statement = try SQLStatement(sql, on: handle, rules: rules, name: sql, isKept: true)
+      own[sql] = statement
+    }
     defer { statement.reset() }
     try statement.bind(values)
     while try statement.step() {}

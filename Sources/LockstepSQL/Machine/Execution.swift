@@ -9,14 +9,16 @@ struct Execution {
 
   static let maximumStatements = 1000
 
-  /// What can be said before the request is put into the log.
-  static func check(_ request: Lockstep_Sql_V1_ExecuteRequest) throws(Status) {
+  /// What can be said before the request is put into the log. Texts that are `known` were found in order before.
+  static func check(
+    _ request: Lockstep_Sql_V1_ExecuteRequest, isKnown: (String) -> Bool = { _ in false }
+  ) throws(Status) {
     guard !request.statements.isEmpty else { throw Status(.invalidArgument, "there is no statement to carry out") }
     guard request.statements.count <= maximumStatements else {
       throw Status(
         .invalidArgument, "\(request.statements.count) statements in one call, the limit is \(maximumStatements)")
     }
-    for (place, statement) in request.statements.enumerated() {
+    for (place, statement) in request.statements.enumerated() where !isKnown(statement.sql) {
       try StatementText.check(statement.sql, name(place, of: request))
     }
   }
@@ -27,7 +29,7 @@ struct Execution {
 
   /// Within a transaction. Refused, the database is as it was before; interrupted, the transaction may be gone.
   func run(_ context: ApplyContext, areWanted: Bool) throws(SQLFault) -> Lockstep_Sql_V1_ExecuteReply {
-    do throws(Status) { try Self.check(request) } catch { throw .refused(error) }
+    do throws(Status) { try Self.check(request, isKnown: connection.isKept) } catch { throw .refused(error) }
     connection.begin(context)
     let digest = connection.digest.value
     try connection.run("SAVEPOINT lockstep_call")

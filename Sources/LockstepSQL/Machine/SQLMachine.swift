@@ -14,6 +14,8 @@ import SwiftProtobuf
 public struct SQLMachine: StoredMachine {
   public static let schema = Schema(name: "lockstep.sql.v1.Sql", descriptorSet: PackageResources.sql_descriptor)
 
+  private let texts = CheckedTexts()
+
   public init() {}
 
   public var version: UInt32 { 1 }
@@ -23,10 +25,12 @@ public struct SQLMachine: StoredMachine {
   private static let execute = Array("lockstep.sql.v1.Sql/Execute".utf8)
   private static let query = Array("lockstep.sql.v1.Sql/Query".utf8)
 
-  public func kind(ofMethod method: RawSpan) -> MethodKind? {
+  public func kind(ofMethod method: RawSpan) -> MethodKind? { Self.kind(method) }
+
+  static func kind(_ method: RawSpan) -> MethodKind? {
     method.withUnsafeBytes { name in
-      if name.elementsEqual(Self.execute) { return .command }
-      return name.elementsEqual(Self.query) ? .query : nil
+      if name.elementsEqual(execute) { return .command }
+      return name.elementsEqual(query) ? .query : nil
     }
   }
 
@@ -34,7 +38,9 @@ public struct SQLMachine: StoredMachine {
     if kind(ofMethod: call.method) == .query {
       _ = try Self.decoded(Lockstep_Sql_V1_QueryRequest.self, call)
     } else {
-      try Execution.check(try Self.decoded(Lockstep_Sql_V1_ExecuteRequest.self, call))
+      let request = try Self.decoded(Lockstep_Sql_V1_ExecuteRequest.self, call)
+      try Execution.check(request, isKnown: texts.contains)
+      texts.insert(request.statements)
     }
   }
 

@@ -76,7 +76,7 @@ final class SQLState: StoredState {
     var requests: [Result<Lockstep_Sql_V1_ExecuteRequest, Status>] = []
     for place in 0..<batch.count {
       do throws(Status) {
-        guard SQLMachine().kind(ofMethod: batch[place].call.method) == .command else {
+        guard SQLMachine.kind(batch[place].call.method) == .command else {
           throw Status(.invalidArgument, "this is a query, and is not carried out from the log")
         }
         requests.append(.success(try SQLMachine.decoded(Lockstep_Sql_V1_ExecuteRequest.self, batch[place].call)))
