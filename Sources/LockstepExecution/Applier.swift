@@ -51,8 +51,10 @@ package protocol Applier: AnyObject {
 package enum ApplyProgress: Sendable, Hashable {
   /// All that was submitted is answered.
   case done
-  /// Some of it will be answered by a later `collect`.
+  /// Some of it will be answered by a later `collect`; more may be submitted meanwhile.
   case underWay
+  /// As `underWay`, and nothing more may be submitted before that.
+  case full
   /// What is not answered never will be: the state behind the applier can go no further, because of its own disk, for
   /// one. The node must not serve this group any more.
   case failed(ApplierFailure)

@@ -27,6 +27,24 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
     var items: [Item] = []
     var bytes: [UInt8] = []
     let repliesAreWanted: Bool
+
+    /// Returns how many bytes it has more.
+    mutating func append(_ entries: ArraySlice<Executor.Entry>) -> Int {
+      let before = bytes.count
+      items.reserveCapacity(items.count + entries.count)
+      bytes.reserveCapacity(entries.reduce(bytes.count) { $0 + $1.method.count + $1.request.count })
+      for entry in entries {
+        let start = bytes.count
+        bytes.append(contentsOf: entry.method)
+        let middle = bytes.count
+        bytes.append(contentsOf: entry.request)
+        items.append(
+          Item(
+            id: entry.id, kind: entry.kind, timestamp: entry.timestamp, session: entry.session,
+            sequence: entry.sequence, method: start..<middle, request: middle..<bytes.count))
+      }
+      return bytes.count - before
+    }
   }
 
   /// What one transaction has come to.
@@ -43,6 +61,8 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
     var done: [Done] = []
     /// Of the replies in `done`.
     var bytes = 0
+    /// Of the entries that are handed over and not carried out.
+    var waitingBytes = 0
     var failure: StoredMachineFailure?
     var isStopping = false
     var isTold = false
@@ -52,6 +72,8 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
   private static let commandsAtOnce = 256
   /// Of replies that the loop has not collected; the machine waits for it.
   private static let maximumBytes = 8 * 1024 * 1024
+  /// Of entries that wait for the machine. More than one transaction: while it is at work the next one gathers.
+  private static let maximumWaitingBytes = 1024 * 1024
 
   let group: GroupID
   let schemas: [Schema]
@@ -70,6 +92,7 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
   private(set) var digest: UInt64
   private var mark: StoredMark
   private var failure: ApplierFailure?
+  private var isFull = false
 
   init(_ executor: StoredExecutor, of machine: any StoredMachine, isReady: @escaping @Sendable () -> Void) {
     self.executor = executor
@@ -118,28 +141,25 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
 
   private var progress: ApplyProgress {
     if let failure { return .failed(failure) }
-    return applied == submitted ? .done : .underWay
+    if applied == submitted { return .done }
+    return isFull ? .full : .underWay
   }
 
   func submit(
     _ entries: ArraySlice<Executor.Entry>, repliesAreWanted: Bool, onReply: (EntryID, Replies.Reply?) -> Void
   ) -> ApplyProgress {
     guard failure == nil, let last = entries.last else { return progress }
-    var job = Job(repliesAreWanted: repliesAreWanted)
-    job.items.reserveCapacity(entries.count)
-    job.bytes.reserveCapacity(entries.reduce(0) { $0 + $1.method.count + $1.request.count })
-    for entry in entries {
-      let start = job.bytes.count
-      job.bytes.append(contentsOf: entry.method)
-      let middle = job.bytes.count
-      job.bytes.append(contentsOf: entry.request)
-      job.items.append(
-        Job.Item(
-          id: entry.id, kind: entry.kind, timestamp: entry.timestamp, session: entry.session,
-          sequence: entry.sequence, method: start..<middle, request: middle..<job.bytes.count))
-    }
     submitted = last.id.index
-    shared.withLock { $0.jobs.append(job) }
+    shared.withLock { shared in
+      // What comes while the machine is at work waits together, and shares the cost of a transaction.
+      let place = shared.jobs.count - 1
+      if place < 0 || shared.jobs[place].repliesAreWanted != repliesAreWanted {
+        shared.jobs.append(Job(repliesAreWanted: repliesAreWanted))
+      }
+      let added = shared.jobs[shared.jobs.count - 1].append(entries)
+      shared.waitingBytes += added
+      isFull = shared.waitingBytes > Self.maximumWaitingBytes
+    }
     wake.signal()
     return progress
   }
@@ -151,6 +171,7 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
         shared.bytes = 0
         shared.isTold = false
       }
+      isFull = shared.waitingBytes > Self.maximumWaitingBytes
       return (shared.done, shared.failure)
     }
     if !done.isEmpty { collected.signal() }
@@ -218,7 +239,7 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
       let end = min(place + Self.commandsAtOnce, job.items.count)
       guard waitForRoom() else { return }
       let answers = try apply(job, place..<end)
-      publish(answers)
+      publish(answers, of: job.items[end - 1].request.upperBound - job.items[place].method.lowerBound)
       place = end
     }
   }
@@ -240,7 +261,7 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
     return try outcome.get()
   }
 
-  private func publish(_ answers: [StoredExecutor.Answer]) {
+  private func publish(_ answers: [StoredExecutor.Answer], of entryBytes: Int) {
     let bytes = answers.reduce(0) { sum, answer in
       if case .success(let reply)? = answer.reply { sum + reply.count } else { sum }
     }
@@ -248,6 +269,7 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
     let mustTell = shared.withLock { shared in
       shared.done.append(done)
       shared.bytes += bytes
+      shared.waitingBytes -= entryBytes
       defer { shared.isTold = true }
       return !shared.isTold
     }

@@ -13,8 +13,10 @@ final class ApplyLane {
   private var target: LogIndex
   /// Entries are being read from the disk to be applied next.
   private(set) var isLoading = false
-  /// The applier will answer later; nothing more is submitted until it has.
+  /// The applier will answer later.
   private var isUnderWay = false
+  /// Nothing more is submitted until it has.
+  private var isFull = false
   /// Nothing more is submitted, so that the applier comes to rest and its state can be frozen.
   private(set) var isHeld = false
   /// Up to here, commands were there when the node started; less when a leader has replaced them.
@@ -75,7 +77,7 @@ final class ApplyLane {
   func reset(to other: any Applier, chain: UInt64) {
     applier = other
     submittedChain = chain
-    (isUnderWay, isHeld) = (false, false)
+    (isUnderWay, isFull, isHeld) = (false, false, false)
     target = max(target, other.applied)
     noteCaughtUp()
   }
@@ -114,7 +116,7 @@ final class ApplyLane {
     replyBudget = context.limits.answerBytes
     collect(proposals, evidence)
     let target = applier.isStored ? min(target, durable) : target
-    while !isUnderWay, !isHeld, applier.submitted < target, !context.hasFailed {
+    while !isFull, !isHeld, applier.submitted < target, !context.hasFailed {
       let next = applier.submitted.next
       guard let block = tail.block(containing: next) else {
         guard !isLoading else { return .rest }
@@ -150,8 +152,9 @@ final class ApplyLane {
 
   private func progressed(_ progress: ApplyProgress) {
     switch progress {
-    case .done: isUnderWay = false
-    case .underWay: isUnderWay = true
+    case .done: (isUnderWay, isFull) = (false, false)
+    case .underWay: (isUnderWay, isFull) = (true, false)
+    case .full: (isUnderWay, isFull) = (true, true)
     case .failed(let failure): context.fail(.machine(group, failure))
     }
   }
@@ -162,7 +165,7 @@ final class ApplyLane {
     replyBudget = context.limits.answerBytes
     for block in blocks {
       // What an applier has no time for is read again.
-      guard !isUnderWay, !isHeld, block.first == applier.submitted.next, !context.hasFailed else { return }
+      guard !isFull, !isHeld, block.first == applier.submitted.next, !context.hasFailed else { return }
       let slice = LogSlice(first: block.first, last: min(block.last, target))
       if !slice.isEmpty { _ = context.stages.measuredApply { apply(block, slice, proposals, evidence) } }
     }
@@ -195,7 +198,7 @@ final class ApplyLane {
           noteSubmitted(block, LogSlice(first: slice.first, last: slice.first.advanced(by: position - 1)))
         }
       }
-      while position < entries.count, position == 0 || replyBudget > 0, !isUnderWay {
+      while position < entries.count, position == 0 || replyBudget > 0, !isFull {
         let areWanted = proposals.areAwaited
         let end =
           areWanted && !applier.isStored
@@ -242,6 +245,7 @@ final class ApplyLane {
 
   func check(commit: LogIndex, last: LogIndex) {
     precondition(applied <= applier.submitted && applier.submitted <= target, "applied beyond what was asked for")
+    precondition(isUnderWay || !isFull, "an applier that is idle and takes nothing")
     precondition(isUnderWay || applied == applier.submitted, "an applier that is idle and owes answers")
     precondition(target <= commit, "applied beyond what is committed")
     precondition(commit <= last, "committed beyond the log")

@@ -18,9 +18,10 @@ struct WaitingEntries {
   var isEmpty: Bool { kept.isEmpty }
   var count: Int { kept.count }
 
-  func progress(_ failure: ApplierFailure?) -> ApplyProgress {
+  func progress(_ failure: ApplierFailure?, atOnce: Int) -> ApplyProgress {
     if let failure { return .failed(failure) }
-    return isEmpty ? .done : .underWay
+    if isEmpty { return .done }
+    return count > atOnce ? .full : .underWay
   }
 
   mutating func append(_ entries: ArraySlice<Executor.Entry>) {
@@ -92,7 +93,7 @@ package final class SimulatedApplier: Applier {
   package var schemas: [Schema] { executor.machine.schemas }
   package var isStored: Bool { false }
 
-  private var progress: ApplyProgress { waiting.progress(failure) }
+  private var progress: ApplyProgress { waiting.progress(failure, atOnce: atOnce) }
 
   package func submit(
     _ entries: ArraySlice<Executor.Entry>, repliesAreWanted: Bool, onReply: (EntryID, Replies.Reply?) -> Void

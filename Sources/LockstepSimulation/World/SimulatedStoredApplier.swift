@@ -52,7 +52,7 @@ package final class SimulatedStoredApplier: StoredStateApplier {
   package var schemas: [Schema] { description.schemas }
   package var isStored: Bool { true }
 
-  private var progress: ApplyProgress { waiting.progress(failure) }
+  private var progress: ApplyProgress { waiting.progress(failure, atOnce: atOnce) }
 
   package func submit(
     _ entries: ArraySlice<Executor.Entry>, repliesAreWanted: Bool, onReply: (EntryID, Replies.Reply?) -> Void

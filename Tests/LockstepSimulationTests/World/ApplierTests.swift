@@ -8,16 +8,43 @@ import Testing
 @testable import Lockstep
 @testable import LockstepSimulation
 
+/// A state that carries nothing out while it is held, and counts what it has stored.
+private final class HeldState: LockstepExecution.StoredState {
+  private let inner: any LockstepExecution.StoredState
+  /// Signalled by each call of `apply`, which then waits for the other.
+  let hasBegun = DispatchSemaphore(value: 0)
+  let mayGoOn = DispatchSemaphore(value: 0)
+  private(set) var commits = 0
+
+  init(_ inner: any LockstepExecution.StoredState) { self.inner = inner }
+
+  var mark: StoredMark { inner.mark }
+  var digest: UInt64 { inner.digest }
+  func sessionRecords() throws(StoredMachineFailure) -> [SessionRecord] { try inner.sessionRecords() }
+  func apply(_ batch: CommandBatch, into replies: inout Replies) throws(StoredMachineFailure) {
+    hasBegun.signal()
+    mayGoOn.wait()
+    try inner.apply(batch, into: &replies)
+  }
+  func commit(_ mark: StoredMark, _ sessions: [SessionRecord]) throws(StoredMachineFailure) {
+    commits += 1
+    try inner.commit(mark, sessions)
+  }
+  func freeze() throws(StoredMachineFailure) -> any Snapshot { try inner.freeze() }
+  func makeReader() throws(StoredMachineFailure) -> any StoredStateReader { try inner.makeReader() }
+  func close() { inner.close() }
+}
+
 /// An applier that works on threads of its own, in a directory that goes with the test.
 private final class StoredSeat {
   let directory = FileManager.default.temporaryDirectory.appendingPathComponent("lockstep-\(UUID().uuidString)").path
   let applier: StoredApplier
   private let ready: DispatchSemaphore
 
-  init() throws {
+  init(_ wrap: (any LockstepExecution.StoredState) -> any LockstepExecution.StoredState = { $0 }) throws {
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     let machine = KeptMachine(Registers())
-    let executor = try StoredExecutor(group: .first, state: try machine.open(directory))
+    let executor = try StoredExecutor(group: .first, state: wrap(try machine.open(directory)))
     let ready = DispatchSemaphore(value: 0)
     self.ready = ready
     applier = StoredApplier(executor, of: machine) { ready.signal() }
@@ -59,6 +86,8 @@ struct ApplierTests {
   private typealias Answers = [(index: UInt64, reply: Replies.Reply?)]
   private enum Entry {
     case put(UInt64)
+    /// A put with some bytes more.
+    case long(UInt64)
     case fail
     case nothing
   }
@@ -76,6 +105,7 @@ struct ApplierTests {
     let requests = entries.map { entry in
       switch entry {
       case .put(let value): Self.request(.put, value)
+      case .long(let value): Self.request(.put, value) + [UInt8](repeating: 0, count: 100_000)
       case .fail: Self.request(.fail)
       case .nothing: [UInt8]()
       }
@@ -108,7 +138,7 @@ struct ApplierTests {
   private func collect(_ seat: Seat, _ answers: inout Answers) throws -> ApplyProgress {
     var found = Answers()
     var progress = seat.applier.collect { found.append(($0.index.rawValue, $1)) }
-    for _ in 0..<1000 where progress == .underWay {
+    for _ in 0..<1000 where progress.isAwaited {
       try seat.wait()
       progress = seat.applier.collect { found.append(($0.index.rawValue, $1)) }
     }
@@ -143,9 +173,9 @@ struct ApplierTests {
     var progress = submit([.put(5), .nothing, .fail, .put(6)], to: applier, &answers)
     #expect(applier.submitted == LogIndex(4))
     #expect(progress == .done || applier.applied < applier.submitted)
-    if progress == .underWay { #expect(applier.digest == digest, "the machine is as of what is applied") }
+    if progress.isAwaited { #expect(applier.digest == digest, "the machine is as of what is applied") }
     progress = submit([.put(7)], to: applier, &answers)
-    if progress == .underWay { progress = try collect(seat, &answers) }
+    if progress.isAwaited { progress = try collect(seat, &answers) }
     #expect(progress == .done && answers.map(\.index) == [1, 2, 3, 4, 5])
     let aborted = Replies.Reply.failure(Status(.aborted, "as asked"))
     #expect(answers.map(\.reply) == [Self.former(0), nil, aborted, Self.former(5), Self.former(6)])
@@ -172,10 +202,43 @@ struct ApplierTests {
     let seat = try Self.kinds[kind]()
     var answers: Answers = []
     let progress = submit([.put(5), .nothing], to: seat.applier, &answers)
-    #expect((seat.applier.freeze() == nil) == (progress == .underWay))
+    #expect((seat.applier.freeze() == nil) == progress.isAwaited)
     _ = try collect(seat, &answers)
     let frozen = try #require(seat.applier.freeze())
     #expect(frozen.last == EntryID(term: Term(3), index: LogIndex(2)) && frozen.digest == seat.applier.digest)
+  }
+
+  @Test("applier: what comes while the machine is at work waits together, until there is enough of it")
+  func gathered() throws {
+    var held: HeldState?
+    let seat = try StoredSeat { inner in
+      let state = HeldState(inner)
+      held = state
+      return state
+    }
+    let state = try #require(held)
+    let waiting: Seat = (seat.applier, { try seat.wait() })
+    var answers: Answers = []
+    #expect(submit([.put(1)], to: seat.applier, &answers) == .underWay)
+    state.hasBegun.wait()
+    for value in 2...5 as ClosedRange<UInt64> {
+      #expect(submit([.put(value)], to: seat.applier, &answers) == .underWay)
+    }
+    for _ in 0..<2 { state.mayGoOn.signal() }
+    #expect(try collect(waiting, &answers) == .done && answers.map(\.index) == [1, 2, 3, 4, 5])
+    #expect(state.commits == 2, "the second transaction has all that came during the first")
+
+    state.hasBegun.wait()
+    _ = submit([.put(6)], to: seat.applier, &answers)
+    state.hasBegun.wait()
+    var progress = ApplyProgress.underWay
+    for value in 7...1000 as ClosedRange<UInt64> where progress == .underWay {
+      progress = submit([.long(value)], to: seat.applier, &answers)
+    }
+    #expect(progress == .full && seat.applier.submitted < LogIndex(100), "what waits is bounded")
+    for _ in 0..<2 { state.mayGoOn.signal() }
+    #expect(try collect(waiting, &answers) == .done)
+    #expect(answers.map(\.index) == Array(1...seat.applier.applied.rawValue) && state.commits == 4)
   }
 
   @Test("applier: one that cannot go on says so, what it has done, and answers nothing after it")
@@ -187,7 +250,7 @@ struct ApplierTests {
     }
     let seat: Seat = (applier, {})
     var answers: Answers = []
-    #expect(submit([.put(1), .put(2), .put(3)], to: applier, &answers) == .underWay)
+    #expect(submit([.put(1), .put(2), .put(3)], to: applier, &answers) == .full)
     let progress = try collect(seat, &answers)
     #expect(
       progress == .failed(ApplierFailure(applied: LogIndex(2), message: "its disk is full")) && answers.count == 2)
@@ -222,4 +285,8 @@ struct ApplierTests {
     #expect(state.mark == StoredMark(last: EntryID(term: Term(3), index: LogIndex(3)), time: 7))
     #expect(state.digest == seat.applier.digest)
   }
+}
+
+extension ApplyProgress {
+  fileprivate var isAwaited: Bool { self == .underWay || self == .full }
 }
