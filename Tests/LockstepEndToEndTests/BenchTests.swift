@@ -16,6 +16,7 @@ extension EndToEndTests {
     let short = ["--json", "--seconds", "1", "--warmup", "0", "--keys", "1000", "--clients", "8"]
     let loads = [
       ["--op", "put", "--explain"], ["--batch", "16"], ["--op", "get", "--read", "any"], ["--rate", "200"],
+      ["--op", "insert", "--batch", "4"],
     ]
     for flags in loads {
       let process = try bench(directory.path, short + flags)

@@ -1,6 +1,8 @@
 import Lockstep
 import LockstepRequests
+import LockstepSQL
 import LockstepWire
+import SwiftProtobuf
 import Testing
 
 @testable import LockstepTool
@@ -46,6 +48,17 @@ struct CallTemplateTests {
     let request = try written(load(.put, value: size), id: 3, key: 42).request
     #expect(String(decoding: request[2..<12], as: UTF8.self) == "0000000042")
     #expect(request.suffix(size).allSatisfy { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) })
+  }
+
+  @Test("an insert has the key that is next as a parameter, behind those that are there")
+  func insert() throws {
+    var load = load(.insert)
+    load.firstKey = 8_000_000_123
+    let (_, method, bytes) = try written(load, id: 1, key: 8_000_000_124)
+    #expect(method == "lockstep.sql.v1.Sql/Execute" && load.keySequence.current == 8_000_000_124)
+    let statement = try #require(try Lockstep_Sql_V1_ExecuteRequest(serializedBytes: bytes).statements.first)
+    #expect(statement.sql == "INSERT INTO bench(k, v) VALUES (?, ?)")
+    #expect(statement.parameters.map(\.text) == ["8000000124", "abcdefghijklmnopqrstuvwxyzabcd"])
   }
 
   @Test("a batch has the keys that are next, each at its place", arguments: [0, 30, 127, 200])

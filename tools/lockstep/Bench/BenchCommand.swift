@@ -15,7 +15,9 @@ struct BenchCommand: AsyncParsableCommand {
       Without --endpoints and \(ClusterOptions.variable), a cluster of --nodes real processes is started on free ports, with \
       node 1 as leader and its data in a temporary directory (in TMPDIR, else /tmp), and removed at the end, also after \
       Ctrl-C. With --nodes this is done even when the variable is set. Otherwise the load goes to the cluster that is \
-      named, which has to offer lockstep.kv.v1.KeyValue; a put overwrites its keys 0000000000, 0000000001, ...
+      named, which has to offer lockstep.kv.v1.KeyValue; a put overwrites its keys 0000000000, 0000000001, ... An \
+      insert goes to lockstep.sql.v1.Sql, into the table bench(k INTEGER PRIMARY KEY, v TEXT), which is made if there is \
+      none: a row of a new key.
 
       Closed loop: each client has --depth calls under way on its connection, and sends the next when one is answered. \
       Open loop, with --rate: calls are sent on schedule, whether or not those before are answered, and a call's time is \
@@ -64,7 +66,7 @@ struct BenchCommand: AsyncParsableCommand {
       valueName: "host:port,..."))
   var endpoints: EndpointList?
 
-  @Option(help: "put or get.")
+  @Option(help: "put, get, or insert, which is of SQL.")
   var op: Load.Operation = .put
 
   @Option(help: "Connections, spread over the nodes that get the load.")
@@ -73,7 +75,7 @@ struct BenchCommand: AsyncParsableCommand {
   @Option(help: "Calls under way on each connection; with --rate at most. (default: 1, with --rate what a node takes)")
   var depth: Int?
 
-  @Option(help: "Commands in each call, for --op put: they go in one message, and are answered in one.")
+  @Option(help: "Commands in each call, for put and insert: they go in one message, and are answered in one.")
   var batch = 1
 
   @Option(help: "An open loop with so many calls a second in all.")
@@ -82,7 +84,7 @@ struct BenchCommand: AsyncParsableCommand {
   @Option(help: "Bytes of a value.")
   var valueSize = 256
 
-  @Option(help: "Different keys, used at random.")
+  @Option(help: "Different keys of put and get, used at random.")
   var keys = 100_000
 
   @Option(help: "How long is measured, in seconds.")
@@ -104,7 +106,7 @@ struct BenchCommand: AsyncParsableCommand {
     transform: TimeoutText.required)
   var timeout: Duration = .seconds(5)
 
-  @Option(help: "Where the clients connect: leader, or spread over all. (default: leader for put, all for get)")
+  @Option(help: "Where the clients connect: leader, or spread over all. (default: all for get, else leader)")
   var target: BenchTarget.Choice?
 
   @Flag(help: "Write every key once before --op get. Always done in a cluster that is started for this.")
@@ -128,7 +130,7 @@ struct BenchCommand: AsyncParsableCommand {
     ] where !range.contains(value) {
       throw ValidationError("--\(name) is \(value), must be from \(range.lowerBound) to \(range.upperBound)")
     }
-    if batch > 1, op == .get { throw ValidationError("--batch is of commands, and --op get makes none") }
+    if batch > 1, !op.isCommand { throw ValidationError("--batch is of commands, and --op get makes none") }
     if batch > 1, rate != nil {
       throw ValidationError("--batch is of a closed loop, and --rate makes an open one; leave out one")
     }
@@ -142,8 +144,10 @@ struct BenchCommand: AsyncParsableCommand {
     }
     if op == .get, ack != nil { throw ValidationError("--ack is of commands, and --op get makes none") }
     if op == .get, explain { throw ValidationError("--explain is of commands, and --op get makes none") }
-    if op == .put, fill { throw ValidationError("--fill is for --op get; --op put writes by itself") }
-    if op == .put, read != nil { throw ValidationError("--read is of queries, and --op put makes none") }
+    if op.isCommand, fill { throw ValidationError("--fill is for --op get; --op \(op.rawValue) writes by itself") }
+    if op.isCommand, read != nil {
+      throw ValidationError("--read is of queries, and --op \(op.rawValue) makes none")
+    }
   }
 
   /// The cluster that is to get the load; nil: one has to be started.
@@ -162,13 +166,16 @@ struct BenchCommand: AsyncParsableCommand {
 
   func run() async throws {
     let run = BenchRun(
-      load: load, warmup: warmup, target: target ?? (op == .put ? .leader : .all), fills: fill, isQuiet: quiet || json,
+      load: load, warmup: warmup, target: target ?? (op.isCommand ? .leader : .all), fills: fill,
+      isQuiet: quiet || json,
       explains: explain)
     let report: BenchReport
     if let endpoints = try named() {
       report = try await run.on(endpoints, nil)
     } else {
-      report = try await OwnCluster.with(nodes: nodes ?? 3) { try await run.on($0.endpoints, $0) }
+      report = try await OwnCluster.with(nodes: nodes ?? 3, nodeFlags: op == .insert ? ["--service", "sql"] : []) {
+        try await run.on($0.endpoints, $0)
+      }
     }
     if json { Output.line(report.json) } else { Output.write(report.text) }
     let result = report.result

@@ -15,7 +15,10 @@ extension BenchReport {
     let nodes = cluster.map { "\($0.nodes), started on this machine for this run" } ?? "running already"
     var lines = [
       ("load", "\(load.operation.rawValue), \(level); \(load.clients) clients, \(pace)"),
-      ("data", "values of \(load.valueBytes) bytes, \(grouped(load.keys)) keys"),
+      (
+        "data",
+        "values of \(load.valueBytes) bytes, \(load.operation == .insert ? "rows of new keys" : "\(grouped(load.keys)) keys")"
+      ),
       ("nodes", "\(nodes); the load goes to \(endpoints.map(\.description).joined(separator: ", "))"),
       ("durability", durability), ("machine", machine.description), ("version", version),
     ].map { name, value in name + String(repeating: " ", count: 12 - name.count) + value }

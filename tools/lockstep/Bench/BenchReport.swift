@@ -33,9 +33,9 @@ struct BenchReport: Sendable {
     add("errors_by_code", .object(errors.map { .init(key: $0.name, value: .init($0.count)) }))
     add("first_error", result.firstError.map { .init($0) } ?? .null)
     add("op", .init(load.operation.rawValue))
-    add(load.operation == .put ? "ack" : "read", .init(level))
+    add(load.operation.isCommand ? "ack" : "read", .init(level))
     if load.operation == .get { add("missing", .init(result.missing)) }
-    if load.operation == .put {
+    if load.operation.isCommand {
       add("batch", .init(load.batch))
       add("times_of", .init(load.batch > 1 ? "batches" : "calls"))
     }
@@ -49,7 +49,7 @@ struct BenchReport: Sendable {
     add("unanswered", .init(result.unanswered))
     add("failed_connections", .init(result.failedConnections))
     add("value_size", .init(load.valueBytes))
-    add("keys", .init(load.keys))
+    if load.operation != .insert { add("keys", .init(load.keys)) }
     add("warmup", .init(warmup))
     add("seconds", .init(result.seconds))
     add("nodes", cluster.map { .init($0.nodes) } ?? .null)
@@ -79,7 +79,7 @@ struct BenchReport: Sendable {
   var endpoints: ArraySlice<Endpoint> { target.endpoints.prefix(load.clients) }
 
   var level: String {
-    guard load.operation == .get else { return load.options.acknowledgement.rawValue }
+    guard !load.operation.isCommand else { return load.options.acknowledgement.rawValue }
     return switch load.options.consistency {
     case .linearizable: "linearizable"
     case .lease: "lease"
@@ -92,7 +92,7 @@ struct BenchReport: Sendable {
 
   /// What an answer to a write rests on. Of nodes elsewhere only the level is known.
   var durability: String {
-    let ack = load.operation == .put ? load.options.acknowledgement.rawValue : Acknowledgement.quorum.rawValue
+    let ack = load.operation.isCommand ? load.options.acknowledgement.rawValue : Acknowledgement.quorum.rawValue
     guard let cluster else { return "\(ack); on the disks of the nodes, which are not seen from here" }
     return "\(ack) of \(cluster.nodes), fdatasync, on \(cluster.fileSystem) in \(cluster.place)"
   }

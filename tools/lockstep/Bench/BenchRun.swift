@@ -15,6 +15,7 @@ struct BenchRun: Sendable {
   func on(_ endpoints: [Endpoint], _ cluster: OwnCluster?) async throws -> BenchReport {
     let found = try await BenchTarget.find(target, among: endpoints)
     if let remark = found.remark { Output.error("lockstep: \(remark)") }
+    let load = try await found.prepare(load)
     try await found.tryOut(load)
     if load.operation == .get, fills || cluster != nil { try await fill(endpoints, found) }
     let survey = explains ? await StageSurvey(endpoints) : nil

@@ -1,7 +1,9 @@
 import Lockstep
 import LockstepConsensus
 import LockstepExecution
+import LockstepSQL
 import LockstepWire
+import SwiftProtobuf
 
 /// Which nodes get a load.
 struct BenchTarget: Sendable, Equatable {
@@ -69,6 +71,28 @@ struct BenchTarget: Sendable, Equatable {
       endpoints: [(leader ?? first).endpoint], versions: versions, remark: remark, known: known, followsLeader: true)
   }
 
+  /// Makes the table of an insert if there is none, and finds the first key behind those that are there.
+  func prepare(_ load: Load) async throws(CommandFailure) -> Load {
+    guard load.operation == .insert, let endpoint = endpoints.first else { return load }
+    let client = Client(endpoints: [endpoint])
+    let outcome: Result<UInt64, CommandFailure>
+    do {
+      let table = Lockstep_Sql_V1_ExecuteRequest.with { $0.statements = [.with { $0.sql = Load.table }] }
+      _ = try await client.call(Load.Operation.insert.method, try table.serializedBytes(), options: load.options)
+      let highest = Lockstep_Sql_V1_QueryRequest.with { $0.sql = Load.highestKey }
+      let reply = try await client.call(
+        "lockstep.sql.v1.Sql/Query", try highest.serializedBytes(), options: load.options)
+      let key = try Lockstep_Sql_V1_QueryReply(serializedBytes: reply.payload).rows.first?.values.first?.integer
+      outcome = .success(UInt64(max(0, key ?? 0) + 1))
+    } catch let failure as CallFailure {
+      outcome = .failure(.failed("\(endpoint): \(CallResult.text(failure))"))
+    } catch { outcome = .failure(.failed("\(endpoint): \(error)")) }
+    await client.close()
+    var load = load
+    load.firstKey = try outcome.get()
+    return load
+  }
+
   /// Makes one call of the load at every node that is to get it. What is refused for good, a level that there is not or
   /// a value that is too long, is then an error and no figure.
   func tryOut(_ load: Load) async throws(CommandFailure) {
@@ -76,7 +100,8 @@ struct BenchTarget: Sendable, Equatable {
       let client = Client(endpoints: [endpoint])
       let failure: CallFailure?
       do throws(CallFailure) {
-        if load.batch > 1 {
+        // Of an insert the one key is new.
+        if load.batch > 1, load.operation != .insert {
           let requests = Array(repeating: load.request, count: load.batch)
           let results = try await client.batch(load.operation.method, requests, options: load.options)
           for result in results { _ = try result.get() }

@@ -23,7 +23,7 @@ struct CallTemplate {
     count = load.batch
     let request = load.request.count
     keyDistance = 1 + Varint.size(UInt64(request)) + request
-    keyPlace = 1 + Self.idBytes + Self.requestPlace(in: packed) + Load.keyPlace
+    keyPlace = 1 + Self.idBytes + Self.requestPlace(in: packed) + load.keyPlace
   }
 
   private static func packedBatch(_ load: Load) -> [UInt8] {
@@ -39,7 +39,7 @@ struct CallTemplate {
   private static func packed(_ load: Load) -> [UInt8] {
     var header = CallHeader(id: 0, timeoutMilliseconds: load.options.timeout.wholeMilliseconds)
     switch load.operation {
-    case .put: header.ack = load.options.acknowledgement.number
+    case .put, .insert: header.ack = load.options.acknowledgement.number
     case .get:
       header.read = load.options.consistency.number
       switch load.options.consistency {

@@ -68,7 +68,7 @@ final class LoadGenerator {
     self.eachSecond = eachSecond
     self.finished = finished
     template = CallTemplate(load)
-    keys = KeySequence(count: UInt64(load.keys), isRandom: load.extent != .everyKey)
+    keys = load.keySequence
     schedule = if case .open(let rate, _) = load.pace { OpenLoopSchedule(rate: rate) } else { nil }
     meter = LoadMeter(slots: schedule == nil ? load.clients * load.window : nil)
   }

@@ -13,23 +13,24 @@ struct OwnCluster: Sendable {
   /// Starts one, in which node 1 leads, hands it to `body` when it serves, and stops and removes it whatever happens: an
   /// error, a signal, a node that cannot run.
   static func with<Result: Sendable>(
-    nodes: Int, _ body: @escaping @Sendable (OwnCluster) async throws -> Result
+    nodes: Int, nodeFlags: [String] = [], _ body: @escaping @Sendable (OwnCluster) async throws -> Result
   ) async throws -> Result {
     let program = try UpCommand.ownProgram()
     let directory = try ClusterDirectory.temporary(nodes: nodes)
     let outcome: Swift.Result<Result, any Error>
-    do { outcome = .success(try await run(program, directory, body)) } catch { outcome = .failure(error) }
+    do { outcome = .success(try await run(program, directory, nodeFlags, body)) } catch { outcome = .failure(error) }
     // What was measured stays measured.
     do { try directory.remove() } catch { Output.error("lockstep: \(error)") }
     return try outcome.get()
   }
 
   private static func run<Result: Sendable>(
-    _ program: String, _ directory: ClusterDirectory, _ body: @escaping @Sendable (OwnCluster) async throws -> Result
+    _ program: String, _ directory: ClusterDirectory, _ nodeFlags: [String],
+    _ body: @escaping @Sendable (OwnCluster) async throws -> Result
   ) async throws -> Result {
     let plan = LaunchPlan(
       nodes: directory.nodes, basePort: try FreePorts.base(nodes: directory.nodes), program: program,
-      isOwnProgram: true, directory: directory.path, cluster: directory.name, leader: 1)
+      isOwnProgram: true, directory: directory.path, cluster: directory.name, leader: 1, nodeFlags: nodeFlags)
     let place = directory.path.lastIndex(of: "/").map { String(directory.path[..<$0]) } ?? "."
     let cluster = OwnCluster(
       nodes: directory.nodes, place: place, fileSystem: FileSystem.type(of: directory.path), endpoints: plan.endpoints)
