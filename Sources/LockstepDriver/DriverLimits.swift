@@ -54,6 +54,9 @@ package struct DriverLimits: Sendable {
   /// How often the disk is asked for what it has left; 0: never. In nanoseconds.
   package var measureEvery: UInt64 = 0
 
+  /// So many queries may be under way at a machine that answers later.
+  package var queriesAtOnce = 16
+
   /// What one append to the log should not exceed, if it can be divided. In bytes.
   package var appendBytes = 1024 * 1024
 

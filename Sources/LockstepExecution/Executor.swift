@@ -153,6 +153,13 @@ package struct Executor {
     return kind
   }
 
+  /// As `freeze` of a machine: because it is a value, this takes no longer for a larger one.
+  func copy() -> FrozenMachine {
+    FrozenMachine(
+      machine: machine, group: group,
+      mark: StoredMark(last: EntryID(term: appliedTerm, index: applied), time: time))
+  }
+
   package func query(_ call: Call) throws(Status) -> [UInt8] {
     try machine.query(call, QueryContext(group: group, index: applied, time: time))
   }

@@ -1,13 +1,21 @@
 package import LockstepConsensus
 
-/// A machine in memory: it answers at once and cannot fail.
+/// A machine in memory: it carries commands out at once and cannot fail. Queries are answered at once as well, but for those
+/// that take long, if there is somebody to do them.
 package final class ImmediateApplier: Applier {
   private var executor: Executor
+  private let longQueries: (any LongQueries)?
 
-  package init(group: GroupID, machine: any StateMachine) { executor = Executor(group: group, machine: machine) }
+  package init(group: GroupID, machine: any StateMachine) {
+    executor = Executor(group: group, machine: machine)
+    longQueries = nil
+  }
 
   /// As it was restored from a snapshot.
-  package init(_ executor: Executor) { self.executor = executor }
+  package init(_ executor: Executor, longQueries: (any LongQueries)? = nil) {
+    self.executor = executor
+    self.longQueries = longQueries
+  }
 
   package var group: GroupID { executor.group }
   package var submitted: LogIndex { executor.applied }
@@ -31,10 +39,37 @@ package final class ImmediateApplier: Applier {
   package func check(_ call: Call) throws(Status) -> MethodKind? { try executor.check(call) }
 
   package func query(_ call: Call, id: UInt64, deadline: UInt64) throws(Status) -> [UInt8]? {
-    try executor.query(call)
+    guard let longQueries, executor.machine.isLong(call) else { return try executor.query(call) }
+    longQueries.ask(id, call, of: executor.copy(), deadline: deadline)
+    return nil
   }
 
-  package func collectAnswers(_ onAnswer: (UInt64, StoredAnswer) -> Void) {}
+  package func collectAnswers(_ onAnswer: (UInt64, StoredAnswer) -> Void) {
+    for (id, answer) in longQueries?.collect() ?? [] { onAnswer(id, answer) }
+  }
 
   package func freeze() -> FrozenState? { executor.freeze() }
+}
+
+/// Answers queries on other threads, from copies of the state, while commands go on.
+package protocol LongQueries: Sendable {
+  /// The bytes of the call are borrowed. `deadline`: monotonic, in nanoseconds.
+  func ask(_ id: UInt64, _ call: Call, of state: FrozenMachine, deadline: UInt64)
+
+  /// The answers that have become ready.
+  func collect() -> [(UInt64, StoredAnswer)]
+}
+
+/// A copy of a machine, and the entry that it is of.
+package struct FrozenMachine: Sendable {
+  let machine: any StateMachine
+  let group: GroupID
+  let mark: StoredMark
+
+  package func query(_ call: Call) -> StoredAnswer {
+    let context = QueryContext(group: group, index: mark.last.index, time: mark.time)
+    do throws(Status) { return StoredAnswer(mark: mark, result: .success(try machine.query(call, context))) } catch {
+      return StoredAnswer(mark: mark, result: .failure(error))
+    }
+  }
 }

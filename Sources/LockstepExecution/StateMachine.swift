@@ -13,6 +13,10 @@ public protocol StateMachine: Sendable {
   /// Answers a query from the state as it is.
   func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8]
 
+  /// Whether this query may take long, by its method or by what it asks for: it is then answered on another thread, from a
+  /// copy of the state, while commands go on. By default none is.
+  func isLong(_ query: Call) -> Bool
+
   /// Is this a call that the machine could carry out? Asked before a command is put into the log, so that bytes that
   /// mean nothing never reach it.
   func validate(_ call: Call) throws(Status)
@@ -39,6 +43,10 @@ public protocol StateMachine: Sendable {
 
   /// What the machine offers, for reflection: a descriptor set per service.
   var schemas: [Schema] { get }
+}
+
+extension StateMachine {
+  public func isLong(_ query: Call) -> Bool { false }
 }
 
 public enum MethodKind: Sendable, Hashable {

@@ -46,7 +46,7 @@ public struct Command<State: Service>: Sendable {
 
   @usableFromInline
   init(_ name: String, _ types: MessageTypes, _ body: @escaping CommandBody<State>) {
-    method = Method(name: name, types: types, body: .command(body))
+    method = Method(name: name, types: types, isLong: false, body: .command(body))
   }
 }
 
@@ -61,13 +61,17 @@ public struct Query<State: Service>: Sendable {
 
   /// - Parameters:
   ///   - name: as the schema has it, without the service's name: `"Balance"`.
+  ///   - isLong: whether it may take more than a fraction of a millisecond, as one that goes through much of the state does.
+  ///     It is then answered on another thread, from a copy of the state, and holds up no commands. To hand it over costs
+  ///     some microseconds.
   ///   - body: a static function of the service. A thrown Status is the reply.
   @inlinable
   public init<Request: SwiftProtobuf.Message, Reply: SwiftProtobuf.Message>(
-    _ name: String, _ body: @escaping @Sendable (borrowing State, Request, QueryContext) throws(Status) -> Reply
+    _ name: String, isLong: Bool = false,
+    _ body: @escaping @Sendable (borrowing State, Request, QueryContext) throws(Status) -> Reply
   ) {
     self.init(
-      name, MessageTypes(Request.self, Reply.self),
+      name, MessageTypes(Request.self, Reply.self), isLong: isLong,
       body: { (state, bytes, context) throws(Status) in
         try stableBytes(of: body(state, decoded(Request.self, bytes), context))
       })
@@ -75,10 +79,10 @@ public struct Query<State: Service>: Sendable {
 
   @usableFromInline
   init(
-    _ name: String, _ types: MessageTypes,
+    _ name: String, _ types: MessageTypes, isLong: Bool,
     body: @escaping @Sendable (borrowing State, RawSpan, QueryContext) throws(Status) -> [UInt8]
   ) {
-    method = Method(name: name, types: types, body: .query(body))
+    method = Method(name: name, types: types, isLong: isLong, body: .query(body))
   }
 }
 
@@ -105,6 +109,7 @@ public struct Method<State: Service>: Sendable {
 
   let name: String
   let types: MessageTypes
+  let isLong: Bool
   let body: Body
 
   var kind: MethodKind {

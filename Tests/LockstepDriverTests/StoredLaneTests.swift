@@ -50,6 +50,44 @@ extension StoredLaneTests {
   }
 }
 
+extension StoredLaneTests {
+  @Test("queries: so many are under way at once, and what waits for a client's room is asked again, not kept")
+  func queries() throws {
+    let applier = BusyApplier()
+    applier.answer = [UInt8](repeating: 7, count: 40_000)
+    let node = try TestNode(configuration(1, of: 1), applier: applier)
+    let (slow, quick) = (FakeSink(), FakeSink())
+    slow.limit = 50_000
+    func read(_ sink: FakeSink, _ id: UInt64) throws {
+      try node.call(sink, id, method: "t/Read") { $0.read = Consistency.any.number }
+    }
+    func settle() { while node.node.turn(now: 1, wall: 1) || node.answerDisk() {} }
+    for id in 1...40 as ClosedRange<UInt64> { try read(slow, id) }
+    settle()
+    #expect(applier.asked.count == 16 && slow.replies.isEmpty)
+    applier.isReady = true
+    node.node.applierReady(.first)
+    settle()
+    // The second takes the room that the first has left.
+    #expect(slow.replies.count == 2 && node.node.underWay.calls == 38)
+    try read(quick, 41)
+    settle()
+    node.node.applierReady(.first)
+    settle()
+    #expect(quick.replies.map(\.id) == [41], "others do not wait for it")
+    slow.limit = .max
+    for now in 2...20 as ClosedRange<UInt64> {
+      node.node.tick(now: now, wall: now)
+      settle()
+      node.node.applierReady(.first)
+      settle()
+    }
+    #expect(Set(slow.replies.map(\.id)) == Set(1...40) && slow.replies.count == 40)
+    #expect(slow.replies.allSatisfy { $0.code == 0 && $0.payload.count == 40_000 })
+    #expect(node.node.underWay.calls == 0 && node.node.underWay.bytes == 0)
+  }
+}
+
 /// A machine that has more to do than it ever gets done: nothing is answered before `isReady`.
 final class BusyApplier: Applier {
   private(set) var asked: [UInt64] = []
@@ -57,6 +95,7 @@ final class BusyApplier: Applier {
   var applied = LogIndex.zero
   var isReady = false
   var progress = ApplyProgress.underWay
+  var answer: [UInt8] = []
   private let inner = ImmediateApplier(group: .first, machine: Tape())
   var group: GroupID { .first }
   var appliedTerm: Term { .zero }
@@ -79,7 +118,8 @@ final class BusyApplier: Applier {
   }
   func collectAnswers(_ onAnswer: (UInt64, StoredAnswer) -> Void) {
     guard isReady else { return }
-    for id in asked { onAnswer(id, StoredAnswer(mark: StoredMark(), result: .success([]))) }
+    for id in asked { onAnswer(id, StoredAnswer(mark: StoredMark(), result: .success(answer))) }
+    asked = []
   }
   func freeze() -> FrozenState? { nil }
 }

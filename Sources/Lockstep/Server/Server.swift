@@ -157,13 +157,16 @@ public final class Server: Sendable {
     let applier: any Applier
     let installer: any StateInstaller
     let states: StoredStates?
+    let queries: QueryThreads?
     switch stored.state {
     case .inMemory(let executor, let first):
-      applier = ImmediateApplier(executor)
+      let threads = QueryThreads { eventLoop.execute { later.value?.server.applierReady(.first) } }
+      threads.start([nil, nil])
+      applier = ImmediateApplier(executor, longQueries: threads)
       installer = MemoryInstaller { file throws(StorageError) in
-        ImmediateApplier(try StateRecovery.executor(from: file, first: first))
+        ImmediateApplier(try StateRecovery.executor(from: file, first: first), longQueries: threads)
       }
-      states = nil
+      (states, queries) = (nil, threads)
     case .stored(let opened, let readers, let machine, let directories):
       @Sendable func begin(_ executor: StoredExecutor, _ readers: [any StoredStateReader]) -> StoredApplier {
         let applier = StoredApplier(executor, of: machine) {
@@ -177,7 +180,7 @@ public final class Server: Sendable {
         executor, _ throws(StoredMachineFailure) in
         begin(executor, try StoredApplier.readers(of: executor))
       }
-      (applier, installer, states) = (begun, made, made)
+      (applier, installer, states, queries) = (begun, made, made, nil)
     }
     let transfers = TransferQueue(store: stored.snapshots, eventLoop: eventLoop, installer: installer)
     let disk = DiskThread(
@@ -187,6 +190,7 @@ public final class Server: Sendable {
         snapshots.stop()
         transfers.stop()
         states?.stop()
+        queries?.stop()
         store.close()
         end.finish(error.map { .failure(ServerFailure($0)) } ?? .success(()))
       })

@@ -83,7 +83,7 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
   private let wake = DispatchSemaphore(value: 0)
   private let collected = DispatchSemaphore(value: 0)
   private let ended = DispatchSemaphore(value: 0)
-  private let queries: StoredQueries
+  private let queries: QueryThreads
   /// Called on a thread of the applier's, when there is something to collect.
   private let isReady: @Sendable () -> Void
 
@@ -103,13 +103,13 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
     mark = executor.mark
     submitted = executor.mark.last.index
     digest = executor.state.digest
-    queries = StoredQueries(isReady: isReady)
+    queries = QueryThreads(isReady: isReady)
   }
 
   /// As many readers as queries are answered at the same time.
   static func readers(of executor: StoredExecutor) throws(StoredMachineFailure) -> [any StoredStateReader] {
     var readers: [any StoredStateReader] = []
-    while readers.count < StoredQueries.threads { readers.append(try executor.state.makeReader()) }
+    while readers.count < QueryThreads.threads { readers.append(try executor.state.makeReader()) }
     return readers
   }
 

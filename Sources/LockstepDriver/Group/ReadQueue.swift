@@ -30,9 +30,11 @@ final class ReadQueue {
   /// To be answered, in this order.
   private var ready: Deque<Read> = []
   /// Asked, and the machine will answer later: looked up by the id they were asked under, and never gone through for an
-  /// answer. Their deadlines are the machine's to keep.
+  /// answer. Their deadlines are the machine's to keep. No more than the limit: their answers are in memory, whether or not
+  /// their clients have room.
   private var asked: [UInt64: Read] = [:]
   private var nextQuery: UInt64 = 1
+  private static let longBytes = 16 * 1024
   /// Ready, but their client has much to read already.
   private var stalled = StalledReads<Read>()
 
@@ -119,8 +121,8 @@ final class ReadQueue {
     if !asked.isEmpty { collect(from: lane, leader) }
     guard !ready.isEmpty || stalled.haveRoom else { return false }
     var budget = context.limits.answerBytes
-    while budget > 0, let read = stalled.next() { budget -= answer(read, from: lane, leader) }
-    while budget > 0, let read = ready.popFirst() {
+    while budget > 0, mayAsk, let read = stalled.next() { budget -= answer(read, from: lane, leader) }
+    while budget > 0, mayAsk, let read = ready.popFirst() {
       let writer = read.target.writer
       if !stalled.isWaiting(writer), writer.hasRoom {
         budget -= answer(read, from: lane, leader)
@@ -128,8 +130,11 @@ final class ReadQueue {
         stalled.append(read, of: writer)
       }
     }
-    return !ready.isEmpty || stalled.haveRoom
+    // Where it may not ask, the next answer of the machine makes a turn.
+    return mayAsk && (!ready.isEmpty || stalled.haveRoom)
   }
+
+  private var mayAsk: Bool { asked.count < context.limits.queriesAtOnce }
 
   /// Another state has taken the place of the machine's, which reaches further: what the former one was asked it will never
   /// answer.
@@ -184,6 +189,12 @@ final class ReadQueue {
   private func collect(from lane: ApplyLane, _ leader: NodeID?) {
     lane.collectAnswers { id, found in
       guard let read = asked.removeValue(forKey: id) else { return }
+      let writer = read.target.writer
+      // Its client had room when it was asked, and others of its answers have taken that: it is asked again, as what waits
+      // for room must not be in memory.
+      if case .success(let reply) = found.result, reply.count > Self.longBytes, !writer.hasRoom {
+        return stalled.append(read, of: writer)
+      }
       let (answer, applied): (Outcome.Answer, Applied) =
         switch found.result {
         case .success(let reply): (.reply(reply), .unknown)

@@ -11,7 +11,7 @@ public struct KeyValue: Service {
     Query("Get", get)
     Command("Delete", delete)
     Command("CompareAndSet", compareAndSet)
-    Query("Range", range)
+    Query("Range", isLong: true, range)
   }
 
   /// One reply to Range has at most so many items, and no more than so many bytes of keys and values, unless the first

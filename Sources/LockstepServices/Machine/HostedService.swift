@@ -17,6 +17,7 @@ protocol HostedService: Sendable {
 struct HostedMethod: Sendable {
   let name: String
   let kind: MethodKind
+  let isLong: Bool
   let types: MessageTypes
 }
 
@@ -39,7 +40,7 @@ struct Host<State: Service>: HostedService {
 
   var schema: Schema { State.schema }
   var methods: [HostedMethod] {
-    State.methods.all.map { HostedMethod(name: $0.name, kind: $0.kind, types: $0.types) }
+    State.methods.all.map { HostedMethod(name: $0.name, kind: $0.kind, isLong: $0.isLong, types: $0.types) }
   }
   var digest: UInt64 { state.digest }
 

@@ -13,6 +13,7 @@ public struct ServiceMachine: StateMachine {
     let method: Int
     let fullName: String
     let kind: MethodKind
+    let isLong: Bool
     let types: MessageTypes
     let plain: PlainRequest?
 
@@ -22,6 +23,7 @@ public struct ServiceMachine: StateMachine {
       self.fullName = fullName
       self.plain = plain
       kind = method.kind
+      isLong = method.isLong
       types = method.types
     }
   }
@@ -100,6 +102,8 @@ public struct ServiceMachine: StateMachine {
     let route = try route(call)
     return try hosts[route.host].query(route.method, call.request, context)
   }
+
+  public func isLong(_ query: Call) -> Bool { table.find(query.methodBytes).map { routes[$0].isLong } ?? false }
 
   public func validate(_ call: Call) throws(Status) {
     let route = try route(call)

@@ -60,6 +60,40 @@ private final class StoredSeat {
   }
 }
 
+/// One whose queries are all long, and answered on threads of their own.
+private final class LongSeat {
+  let applier: ImmediateApplier
+  private let threads: QueryThreads
+  private let ready: DispatchSemaphore
+
+  init() {
+    let ready = DispatchSemaphore(value: 0)
+    self.ready = ready
+    threads = QueryThreads { ready.signal() }
+    threads.start([nil, nil])
+    applier = ImmediateApplier(Executor(group: .first, machine: SlowToAsk(inner: Registers())), longQueries: threads)
+  }
+
+  func wait() throws { try #require(ready.wait(timeout: .now() + 20) == .success) }
+  deinit { threads.stop() }
+}
+
+private struct SlowToAsk: StateMachine {
+  var inner: Registers
+  var version: UInt32 { inner.version }
+  var digest: UInt64 { inner.digest }
+  var schemas: [Schema] { inner.schemas }
+  mutating func apply(_ batch: CommandBatch, into replies: inout Replies) { inner.apply(batch, into: &replies) }
+  func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] { try inner.query(call, context) }
+  func isLong(_ query: Call) -> Bool { true }
+  func validate(_ call: Call) throws(Status) { try inner.validate(call) }
+  func kind(ofMethod method: RawSpan) -> MethodKind? { inner.kind(ofMethod: method) }
+  func freeze() -> any Snapshot { inner.freeze() }
+  func restored(from snapshot: inout SnapshotReader) throws(Status) -> SlowToAsk {
+    SlowToAsk(inner: try inner.restored(from: &snapshot))
+  }
+}
+
 /// What every applier must do, whenever it answers.
 @Suite("appliers")
 struct ApplierTests {
@@ -67,6 +101,10 @@ struct ApplierTests {
   typealias Seat = (applier: any Applier, wait: () throws -> Void)
 
   static let kinds: [@Sendable () throws -> Seat] = [
+    {
+      let seat = LongSeat()
+      return (seat.applier, { try seat.wait() })
+    },
     { (ImmediateApplier(group: .first, machine: Registers()), {}) },
     { (SimulatedApplier(Executor(group: .first, machine: Registers()), atOnce: 1, isWanted: {}), {}) },
     { (SimulatedApplier(Executor(group: .first, machine: Registers()), atOnce: 1000, isWanted: {}), {}) },
@@ -239,6 +277,24 @@ struct ApplierTests {
     for _ in 0..<2 { state.mayGoOn.signal() }
     #expect(try collect(waiting, &answers) == .done)
     #expect(answers.map(\.index) == Array(1...seat.applier.applied.rawValue) && state.commits == 4)
+  }
+
+  @Test("applier: a long query is answered as of when it was asked, though commands have gone on")
+  func longQuery() throws {
+    let seat = LongSeat()
+    var answers: Answers = []
+    #expect(submit([.put(5)], to: seat.applier, &answers) == .done)
+    let (method, request) = ([UInt8](repeating: 0, count: 2), Self.request(.get))
+    let atOnce = try method.withUnsafeBytes { method in
+      try request.withUnsafeBytes { try seat.applier.query(Call(method: method, request: $0), id: 3, deadline: .max) }
+    }
+    #expect(atOnce == nil && submit([.put(6)], to: seat.applier, &answers) == .done)
+    try seat.wait()
+    var found: [(UInt64, StoredAnswer)] = []
+    seat.applier.collectAnswers { found.append(($0, $1)) }
+    let answer = try #require(found.first)
+    #expect(found.count == 1 && answer.0 == 3 && answer.1.mark.last.index == LogIndex(1))
+    #expect(try answer.1.result.get() == Registers.answer(true, 5))
   }
 
   @Test("applier: one that cannot go on says so, what it has done, and answers nothing after it")

@@ -5,14 +5,16 @@ import LockstepRequests
 import NIOCore
 import Synchronization
 
-/// Queries of a machine with its own storage, on a few threads, so that a long one holds up neither the commands nor the
-/// loop, nor at once all others.
-final class StoredQueries: Sendable {
+/// Queries on a few threads, so that a long one holds up neither the commands nor the loop, nor at once all others: those of
+/// a machine with its own storage, and the long ones of a machine in memory.
+final class QueryThreads: LongQueries {
   private struct Asked {
     let id: UInt64
     let method: [UInt8]
     let request: [UInt8]
     let deadline: UInt64
+    /// What answers it; nil: the reader of the thread that takes it.
+    let state: FrozenMachine?
   }
 
   private struct State {
@@ -26,7 +28,7 @@ final class StoredQueries: Sendable {
   /// A reader is of one thread.
   private struct Seat: @unchecked Sendable {
     // Unchecked: made before its thread starts, and touched by that alone.
-    let reader: any StoredStateReader
+    let reader: (any StoredStateReader)?
   }
 
   /// As many are asked at the same time.
@@ -39,7 +41,8 @@ final class StoredQueries: Sendable {
 
   init(isReady: @escaping @Sendable () -> Void) { self.isReady = isReady }
 
-  func start(_ readers: [any StoredStateReader]) {
+  /// A thread for each: with a reader of its own, or for queries that bring their state.
+  func start(_ readers: [(any StoredStateReader)?]) {
     for reader in readers {
       let seat = Seat(reader: reader)
       started.add(1, ordering: .relaxed)
@@ -50,9 +53,12 @@ final class StoredQueries: Sendable {
     }
   }
 
-  func ask(_ id: UInt64, _ call: Call, _ deadline: UInt64) {
+  func ask(_ id: UInt64, _ call: Call, of state: FrozenMachine, deadline: UInt64) { ask(id, call, deadline, state) }
+
+  func ask(_ id: UInt64, _ call: Call, _ deadline: UInt64, _ frozen: FrozenMachine? = nil) {
     let asked = Asked(
-      id: id, method: [UInt8](call.methodBytes), request: [UInt8](call.requestBytes), deadline: deadline)
+      id: id, method: [UInt8](call.methodBytes), request: [UInt8](call.requestBytes), deadline: deadline,
+      state: frozen)
     state.withLock { $0.asked.append(asked) }
     wake.signal()
   }
@@ -98,15 +104,18 @@ final class StoredQueries: Sendable {
     ended.signal()
   }
 
-  private func answer(_ asked: Asked, _ reader: any StoredStateReader) -> StoredAnswer {
+  private func answer(_ asked: Asked, _ reader: (any StoredStateReader)?) -> StoredAnswer {
     func isLate() -> Bool {
       NIODeadline.now().uptimeNanoseconds > asked.deadline || state.withLock { $0.isStopping }
     }
     guard !isLate() else { return Self.late }
     return asked.method.withUnsafeBytes { method in
       asked.request.withUnsafeBytes { request in
+        let call = Call(method: method, request: request)
+        if let state = asked.state { return state.query(call) }
         do throws(StoredMachineFailure) {
-          return try reader.query(Call(method: method, request: request), isLate: isLate)
+          guard let reader else { preconditionFailure("a query without a state, on a thread without one") }
+          return try reader.query(call, isLate: isLate)
         } catch {
           // The commands find out by themselves whether the node can go on.
           return StoredAnswer(mark: StoredMark(), result: .failure(Status(.internal, error.message)))
