@@ -172,12 +172,22 @@ struct LaunchPlanTests {
   }
 
   @Test("this program is told to be a node")
-  func own() {
+  func own() throws {
     #expect(plan().arguments(of: 2) == ["node"] + flags + ["--cluster", "c", "--stop-on-stdin-close"])
     var moved = plan()
     moved.isDirectoryMoved = true
     #expect(moved.arguments(of: 2, isFirstStart: true).contains("--moved-directory"))
     #expect(moved.arguments(of: 2) == plan().arguments(of: 2))
+    var own = plan()
+    own.nodeFlags = ["--retain=1MiB", "--snapshot-age=1h"]
+    own.ownFlags = [try #require(NodeOption(argument: "2:--retain=1GiB"))]
+    let (first, second) = (own.arguments(of: 1), own.arguments(of: 2))
+    #expect(first.contains("--retain=1MiB") && !first.contains("--retain=1GiB"))
+    #expect(!second.contains("--retain=1MiB") && second.contains("--retain=1GiB"))
+    #expect(second.contains("--snapshot-age=1h") && own.ownFlags[0].problem(nodes: 3) == nil)
+    for wrong in ["--retain=1", "x:--retain=1", "2:retain", "2:--", "2"] { #expect(NodeOption(argument: wrong) == nil) }
+    let unfit = ["4:--retain=1", "0:--retain=1", "2:--dir=x", "1:--service=sql"]
+    for option in unfit { #expect(NodeOption(argument: option)?.problem(nodes: 3) != nil, "\(option)") }
     var replaced = plan()
     replaced.replacedDisks = [2]
     #expect(replaced.arguments(of: 2).contains("--replace-disk"))

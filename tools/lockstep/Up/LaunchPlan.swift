@@ -16,6 +16,8 @@ struct LaunchPlan: Equatable, Sendable {
   var replacedDisks: [Int] = []
   /// Further flags of a node, which all get.
   var nodeFlags: [String] = []
+  /// What one of them gets beside, and wins where it says something else.
+  var ownFlags: [NodeOption] = []
 
   static let host = "127.0.0.1"
   static let peerPorts = 100
@@ -35,7 +37,9 @@ struct LaunchPlan: Equatable, Sendable {
     if let leader { arguments += ["--leader", "\(leader)"] }
     if replacedDisks.contains(node) { arguments.append("--replace-disk") }
     if isDirectoryMoved, isFirstStart { arguments.append("--moved-directory") }
-    return arguments + nodeFlags + ["--cluster", cluster, "--stop-on-stdin-close"]
+    let own = ownFlags.filter { $0.node == node }
+    let shared = nodeFlags.filter { flag in !own.contains { $0.name == NodeOption.name(of: flag) } }
+    return arguments + shared + own.map(\.flag) + ["--cluster", cluster, "--stop-on-stdin-close"]
   }
 
   /// What is wrong with the ports, or nil.

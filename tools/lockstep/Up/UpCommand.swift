@@ -62,6 +62,21 @@ struct UpCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "bytes"))
   var snapshotRate: String?
 
+  @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "bytes"))
+  var maximumRequestBytes: String?
+
+  @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "bytes"))
+  var segmentBytes: String?
+
+  @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "level"))
+  var logLevel: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "An option of 'lockstep node' for one of them alone, as in 2:--retain=1GiB; may be repeated.",
+      valueName: "id:--flag=value"))
+  var nodeOption: [NodeOption] = []
+
   @Flag(help: "Keep the data in a temporary directory, which is removed at the end.")
   var ephemeral = false
 
@@ -121,11 +136,14 @@ struct UpCommand: AsyncParsableCommand {
       throw .usage("--replace-disk \(node) is none of the nodes 1 to \(nodes)")
     }
     // What its nodes would refuse, each in its log, is said here, before there are any.
+    if let problem = nodeOption.lazy.compactMap({ $0.problem(nodes: nodes) }).first { throw .usage(problem) }
     let plan = plan(nodes, program: "", directory: ".", cluster: "")
     do {
-      var flags = plan.flags(of: 1)
-      _ = try HostedService.take(from: &flags)
-      _ = try NodeOptions.parse(flags).configuration()
+      for node in 1...nodes {
+        var flags = plan.flags(of: node)
+        _ = try HostedService.take(from: &flags)
+        _ = try NodeOptions.parse(flags).configuration()
+      }
     } catch let failure as NodeOptions.ValidationFailure {
       throw .usage(failure.message)
     } catch { throw .usage(NodeOptions.message(for: error)) }
@@ -140,7 +158,9 @@ struct UpCommand: AsyncParsableCommand {
         snapshotAge.map { "--snapshot-age=\($0)" },
         retain.map { "--retain=\($0)" }, diskBudget.map { "--disk-budget=\($0)" },
         snapshotRate.map { "--snapshot-rate=\($0)" },
-      ].compactMap { $0 })
+        maximumRequestBytes.map { "--maximum-request-bytes=\($0)" }, segmentBytes.map { "--segment-bytes=\($0)" },
+        logLevel.map { "--log-level=\($0)" },
+      ].compactMap { $0 }, ownFlags: nodeOption)
   }
 
   private func launcher(_ program: String, _ directory: ClusterDirectory) -> Launcher {
