@@ -40,6 +40,9 @@ extension Node {
 
   package func inspect(_ id: GroupID) -> GroupInspection? { group(id)?.inspection }
 
+  /// The latest in its log.
+  package func members(of id: GroupID) -> Members? { group(id)?.members }
+
   /// The chain hash of an entry, if it is in memory.
   package func chain(of id: GroupID, at index: LogIndex) -> UInt64? { group(id)?.log.chain(at: index) }
 

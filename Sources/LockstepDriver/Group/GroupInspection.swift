@@ -7,7 +7,8 @@ import LockstepWire
 /// What a check from outside may look at: one group's state, without a copy of it.
 package struct GroupInspection: Sendable {
   package let hardState: HardState
-  package let members: Members
+  /// Of the entry that says who the members are.
+  package let configuration: LogIndex
   package let isLeader: Bool
   package let leader: NodeID?
   package let last: EntryID
@@ -19,7 +20,7 @@ package struct GroupInspection: Sendable {
 
   init(of replica: Replica, leader: NodeID?, lastChain: UInt64, applied: LogIndex) {
     hardState = replica.hardState
-    members = replica.configurations[replica.configurations.count - 1].members
+    configuration = replica.configurations[replica.configurations.count - 1].index
     isLeader = replica.role == .leader
     self.leader = leader
     last = EntryID(term: replica.log.runs.last?.term ?? replica.log.base.term, index: replica.log.last)

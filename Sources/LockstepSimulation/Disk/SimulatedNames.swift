@@ -16,8 +16,10 @@ struct SimulatedNames {
 
   private(set) var inodes: [String: SimulatedInode] = [:]
   private var durable: [String: SimulatedInode] = [:]
-  /// Names made, replaced and removed, in order.
-  private var changes: [Change] = []
+  /// Names made, replaced and removed, by their directory, each with its place among all. A directory that is never synced,
+  /// in which a file is replaced over and over, is not gone through for the syncs of others.
+  private var changes: [String: [(number: Int, change: Change)]] = [:]
+  private var nextChange = 0
   private var directories: [String] = []
   /// Whose own name may be durable.
   private var durableDirectories: [String] = []
@@ -31,8 +33,17 @@ struct SimulatedNames {
     get { inodes[path] }
     set {
       inodes[path] = newValue
-      changes.append(.name(path, newValue))
+      append(.name(path, newValue))
     }
+  }
+
+  private mutating func append(_ change: Change) {
+    changes[Self.parent(of: change.path), default: []].append((nextChange, change))
+    nextChange += 1
+  }
+
+  private var changesInOrder: [Change] {
+    changes.values.joined().sorted { $0.number < $1.number }.map(\.change)
   }
 
   static func parent(of path: String) -> String {
@@ -46,8 +57,16 @@ struct SimulatedNames {
   func isFree(_ path: String) -> Bool { inodes[path] == nil && !directories.contains(path) }
 
   func list(_ directory: String) -> [String] {
-    let paths = (inodes.keys + directories).filter { Self.parent(of: $0) == directory }
-    return paths.map { String($0[($0.lastIndex(of: "/").map($0.index(after:)) ?? $0.startIndex)...]) }.sorted()
+    let start = directory == "." ? 0 : directory == "/" ? 1 : directory.utf8.count + 1
+    let slash = UInt8(ascii: "/")
+    func name(_ path: String) -> String? {
+      let path = path.utf8
+      guard path.count > start, start < 2 || path.starts(with: directory.utf8) else { return nil }
+      let name = path.dropFirst(start)
+      guard start == 0 || path[path.index(before: name.startIndex)] == slash, !name.contains(slash) else { return nil }
+      return String(name)
+    }
+    return (inodes.keys.compactMap(name) + directories.compactMap(name)).sorted()
   }
 
   mutating func addDirectory(_ path: String) {
@@ -62,7 +81,7 @@ struct SimulatedNames {
     if newDirectories.contains(path) {
       newDirectories.removeAll { $0 == path }
     } else {
-      changes.append(.directoryRemoved(path))
+      append(.directoryRemoved(path))
     }
   }
 
@@ -75,15 +94,16 @@ struct SimulatedNames {
       durableDirectories.append(from)
     }
     Self.move(from, to: to, &inodes, &directories)
-    changes.append(.moved(from, to: to))
+    append(.moved(from, to: to))
   }
 
   /// Of one that had this name before.
   private mutating func finishRemoval(of path: String) {
-    for change in changes where change.path == path {
+    let parent = Self.parent(of: path)
+    for (_, change) in changes[parent] ?? [] where change.path == path {
       if case .directoryRemoved = change { makeDurable(change) }
     }
-    changes.removeAll { if case .directoryRemoved(path) = $0 { true } else { false } }
+    changes[parent]?.removeAll { if case .directoryRemoved(path) = $0.change { true } else { false } }
   }
 
   private static func move(
@@ -107,8 +127,7 @@ struct SimulatedNames {
   mutating func sync(_ directory: String) {
     for path in newDirectories where Self.parent(of: path) == directory { durableDirectories.append(path) }
     newDirectories.removeAll { Self.parent(of: $0) == directory }
-    for change in changes where Self.parent(of: change.path) == directory { makeDurable(change) }
-    changes.removeAll { Self.parent(of: $0.path) == directory }
+    for (_, change) in changes.removeValue(forKey: directory) ?? [] { makeDurable(change) }
   }
 
   /// The power is gone: what is durable and what `survives` is all that there is. Returns how many changes did not.
@@ -119,16 +138,16 @@ struct SimulatedNames {
         durableDirectories.append(directory)
       } else {
         lost += 1
-        changes.removeAll { $0.path.hasPrefix(directory + "/") }
+        changes = changes.filter { $0.key != directory && !$0.key.hasPrefix(directory + "/") }
         durable = durable.filter { !$0.key.hasPrefix(directory + "/") }
       }
     }
     newDirectories = []
     // A name in a directory that has moved, and is back where it was, goes with it.
-    for change in changes {
+    for change in changesInOrder {
       if survives(change.path) { makeDurable(change) } else { lost += 1 }
     }
-    changes = []
+    changes = [:]
     directories = durableDirectories
     inodes = durable.filter { isDirectory(Self.parent(of: $0.key)) }
     durable = inodes
@@ -147,7 +166,11 @@ struct SimulatedNames {
     var other = self
     other.inodes = inodes.mapValues(copy)
     other.durable = durable.mapValues(copy)
-    other.changes = changes.map { if case .name(let path, let inode) = $0 { .name(path, inode.map(copy)) } else { $0 } }
+    other.changes = changes.mapValues { list in
+      list.map { number, change in
+        if case .name(let path, let inode) = change { (number, .name(path, inode.map(copy))) } else { (number, change) }
+      }
+    }
     return other
   }
 }

@@ -49,6 +49,7 @@ final class Books {
     var named: LogIndex?
     /// Its configuration as the process has it, and where the entries of the last ones are, since it began.
     var members: Members?
+    var configuration = LogIndex.zero
     var configured: [LogIndex] = []
 
     init(base: LogIndex) {
@@ -128,15 +129,21 @@ final class Books {
   func look(at place: Int, _ node: Node) {
     guard let state = node.inspect(group) else { return }
     let book = nodes[place]
+    var isReconfigured = book.members == nil || book.configuration != state.configuration
     if state.base > book.base, book.log[state.base] != committed[state.base]?.entry {
       reset(place, to: state.base, snapshots: durableSnapshots(place))
+      isReconfigured = true
     }
     if book.log.last != state.last.index || (book.log.lastElement?.chain ?? base.chain) != state.lastChain {
       followLog(place, node, state)
+      // Another one may be in the same place.
+      isReconfigured = true
     }
     lookAtLeader(place, state)
-    book.members = state.members
-    leastQuorum = min(leastQuorum, state.members.voters.count / 2 + 1)
+    if isReconfigured, let members = node.members(of: group) {
+      (book.members, book.configuration) = (members, state.configuration)
+      leastQuorum = min(leastQuorum, members.voters.count / 2 + 1)
+    }
     if state.base != book.base {
       compacted(place, to: state.base, snapshots: durableSnapshots(place), hasTrimmed: hasTrimmed(place))
     }
@@ -260,9 +267,10 @@ final class Books {
       .commitStored, !state.isLeader || nodes[place].log[state.hardState.commit]?.term == state.hardState.term,
       "\(Self.name(place)) leads in term \(state.hardState.term) and commits entry \(state.hardState.commit) of an earlier one"
     )
-    let isStored = state.members.quorum.isSatisfied { voter in
+    guard let members = nodes[place].members else { return }
+    let isStored = members.quorum.isSatisfied { voter in
       let other = Int(voter.rawValue) - 1
-      return disk(of: other, meantBy: state.members)?[index] == entry || promised[other].contains(id)
+      return disk(of: other, meantBy: members)?[index] == entry || promised[other].contains(id)
     }
     check(
       .commitStored, isStored,

@@ -1,3 +1,4 @@
+import Glibc
 import LockstepConsensus
 import LockstepDriver
 import LockstepExecution
@@ -248,9 +249,11 @@ extension World {
   func death(at operation: DiskOperation, of path: String, _ place: Int) -> DiskDeath? {
     let isRecovering = nodes[place].state != .up
     // The moments in which a snapshot of another node takes the place of what was there are short.
-    let isArrival = path.contains(".arrived-") || operation == .rename && path.contains("/state-")
+    func isArrival() -> Bool {
+      path.hasPart(".arrived-") || operation == .rename && path.hasPart("/state-")
+    }
     let odds =
-      if isRecovering { crashOdds.recovery } else if isArrival, crashOdds.write > 0 { 12 } else {
+      if isRecovering { crashOdds.recovery } else if crashOdds.write > 0, isArrival() { 12 } else {
         switch operation {
         case .sync, .syncDirectory: crashOdds.sync
         case .write, .create, .rename, .remove, .createDirectory: crashOdds.write
@@ -371,5 +374,16 @@ extension World {
     tell("node \(place + 1) goes on")
     for event in simulated.deferred { plan(event, in: 1_000) }
     simulated.deferred = []
+  }
+}
+
+extension String {
+  /// As `contains`, which takes a fifth of a simulation's time.
+  fileprivate func hasPart(_ part: StaticString) -> Bool {
+    let count = part.utf8CodeUnitCount
+    return utf8.withContiguousStorageIfAvailable { bytes in
+      guard let start = bytes.baseAddress, bytes.count >= count else { return false }
+      return (0...bytes.count - count).contains { memcmp(start + $0, part.utf8Start, count) == 0 }
+    } ?? contains("\(part)")
   }
 }
