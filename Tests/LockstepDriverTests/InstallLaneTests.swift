@@ -109,6 +109,7 @@ struct InstallLaneTests {
     node.node.installFinished(result(2))
     settle(node)
     #expect(node.replica.log.base == .zero && node.group.progress.applied == LogIndex(3))
+    #expect(node.installs.settled.last?.index == LogIndex(2) && node.installs.settled.last?.isOfUse == false)
   }
 
   @Test("what the former state was asked, and has not answered, the new one is asked, and answers once")

@@ -48,9 +48,13 @@ final class InstallLane {
     context.installs.settle(group, at: commit, isOfUse: false)
   }
 
-  /// It has arrived, and the core is to be asked. Returns whether anybody still waits for it.
+  /// It has arrived, and the core is to be asked. Returns whether anybody still waits for it; else it is of no use.
   func arrived(_ result: InstallResult) -> Bool {
-    guard atLeast != nil else { return false }
+    guard atLeast != nil else {
+      // Not while another one, which the log begins behind, may not be settled yet.
+      if settling == nil { context.installs.settle(group, at: result.snapshot.last.index, isOfUse: false) }
+      return false
+    }
     atLeast = nil
     untaken = result
     return true

@@ -56,7 +56,7 @@ final class SimulatedInstalls: InstallQueue, FetchPort {
       try installer.settle(isOfUse: isOfUse)
       if isOfUse {
         try SnapshotStore(directory).replaceOlder(group, by: index)
-        world.nodes[place].snapshots.removeAll { $0 < index }
+        world.nodes[place].snapshots = [index] + world.nodes[place].snapshots.filter { $0 > index }
       } else {
         try SnapshotStore(directory).settle(group) { _ in false }
       }
@@ -160,7 +160,6 @@ final class SimulatedInstalls: InstallQueue, FetchPort {
         world.faults.count(.installArrived)
         world.books.arrived(place, snapshot.last.index, term)
         let simulated = world.nodes[place]
-        simulated.snapshots = (simulated.snapshots + [snapshot.last.index]).suffix(SnapshotStore.kept)
         // The moment in which it has arrived, and the log does not begin behind it, is short.
         if world.crashOdds.write > 0, world.processRandom.oneIn(4) { simulated.doom = .crashAtWrite }
       }

@@ -95,7 +95,9 @@ package final class World {
       clients.append(SimulatedClient(place: place, reader: readers[place / options.callsAtOnce]))
     }
     books.hasTrimmed = { [unowned self] place in nodes[place].hasTrimmed }
-    books.durableSnapshots = { [unowned self] place in nodes[place].snapshots }
+    books.durableSnapshots = { [unowned self] place in
+      nodes[place].snapshots + (books.nodes[place].arrived.map { [$0.index] } ?? [])
+    }
     books.isCompacted = { [unowned self] in faults.count(.logCompacted) }
     books.isAdmittedAgain = { [unowned self] in faults.count(.replacementAdmitted) }
     guard options.hasFavorites else { return }
