@@ -22,9 +22,10 @@ package final class Node {
   private let isChecking: Bool
 
   /// A node as its disk has it. `appliers`: one for each group, in its first state, or as restored from its last snapshot,
-  /// which is in `stored`. `clock`: monotonic, in nanoseconds; without one, what is counted has no times.
+  /// which is in `stored`. `chains`: of the last entries that machines with their own storage have carried out. `clock`: monotonic, in nanoseconds; without one, what is counted has no times.
   package init(
     _ configuration: Configuration, recovered: [RecoveredGroup], appliers: [any Applier], stored: [StoredSnapshot] = [],
+    chains: [GroupID: UInt64] = [:],
     links: any PeerLinks, disk: any DiskQueue, snapshots: any SnapshotQueue, installs: any InstallQueue,
     observe: @escaping (NodeEvent) -> Void, clock: @escaping () -> UInt64 = { 0 }, isChecking: Bool = false
   ) throws(WireError) {
@@ -37,7 +38,7 @@ package final class Node {
       groups.append(
         try Group(
           context: context, configuration: configuration, recovered: recovered.first { $0.group == applier.group },
-          snapshot: stored.last { $0.header.group == applier.group }, applier: applier))
+          snapshot: stored.last { $0.header.group == applier.group }, applier: applier, chain: chains[applier.group]))
     }
     self.groups = groups
     ready = ReadySet(count: groups.count)

@@ -20,6 +20,9 @@ package enum StoredStateFailure: Error, Equatable {
 package struct OpenedState {
   package let executor: StoredExecutor
   package let directory: LogIndex
+  /// Of the last entry that it has carried out, as the log has it: a snapshot of the state needs it, and there may be one
+  /// before anything else is carried out. Nil: it has carried out none.
+  package let chain: UInt64?
   /// Why it was made anew of a snapshot; nil: it is what the machine had.
   package let gap: String?
 }
@@ -43,11 +46,13 @@ extension StateRecovery {
     }
     do throws(StoredStateFailure) {
       try admit(executor.mark.last, recovered, directories.path(directory))
+      let applied = executor.mark.last.index
       let snapshot = try onStorage { () throws(StorageError) in
         try directories.removeAll(but: directory)
         return try newest(of: group, recovered)
       }
-      return (OpenedState(executor: executor, directory: directory, gap: gap), snapshot)
+      let chain = try onStorage { () throws(StorageError) in try appliedChain(applied, recovered) }
+      return (OpenedState(executor: executor, directory: directory, chain: chain, gap: gap), snapshot)
     } catch {
       executor.state.close()
       throw error
@@ -79,6 +84,16 @@ extension StateRecovery {
             has another history. Remove this directory to have the machine made anew
             """))
     }
+  }
+
+  private func appliedChain(_ index: LogIndex, _ recovered: RecoveredGroup?) throws(StorageError) -> UInt64? {
+    guard index > .zero, let recovered else { return nil }
+    if index == recovered.base.id.index { return recovered.base.chain }
+    if index == recovered.last.index { return recovered.lastChain }
+    let blocks = try log.read(group: recovered.group, from: index, through: index, maximumBytes: 1) { index in
+      recovered.terms.last { $0.first <= index }?.term
+    }
+    return blocks.first?.chain(at: index)
   }
 
   /// A gap: what is between the machine and the log's beginning is in snapshots alone. Returns the new directory.

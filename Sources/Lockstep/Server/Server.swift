@@ -158,6 +158,7 @@ public final class Server: Sendable {
     let installer: any StateInstaller
     let states: StoredStates?
     let queries: QueryThreads?
+    let chains: [GroupID: UInt64]
     switch stored.state {
     case .inMemory(let executor, let first):
       let threads = QueryThreads { eventLoop.execute { later.value?.server.applierReady(.first) } }
@@ -166,7 +167,7 @@ public final class Server: Sendable {
       installer = MemoryInstaller { file throws(StorageError) in
         ImmediateApplier(try StateRecovery.executor(from: file, first: first), longQueries: threads)
       }
-      (states, queries) = (nil, threads)
+      (states, queries, chains) = (nil, threads, [:])
     case .stored(let opened, let readers, let machine, let directories):
       @Sendable func begin(_ executor: StoredExecutor, _ readers: [any StoredStateReader]) -> StoredApplier {
         let applier = StoredApplier(executor, of: machine) {
@@ -181,6 +182,7 @@ public final class Server: Sendable {
         begin(executor, try StoredApplier.readers(of: executor))
       }
       (applier, installer, states, queries) = (begun, made, made, nil)
+      chains = opened.chain.map { [.first: $0] } ?? [:]
     }
     let transfers = TransferQueue(store: stored.snapshots, eventLoop: eventLoop, installer: installer)
     let disk = DiskThread(
@@ -219,7 +221,7 @@ public final class Server: Sendable {
       let node = try Node(
         configuration.node(stored.identity),
         recovered: stored.groups, appliers: [applier],
-        stored: stored.snapshot.map { [$0] } ?? [], links: peers, disk: disk, snapshots: snapshots,
+        stored: stored.snapshot.map { [$0] } ?? [], chains: chains, links: peers, disk: disk, snapshots: snapshots,
         installs: receiver,
         observe: { event in
           log.log(event, tickMilliseconds: configuration.tickMilliseconds)

@@ -25,7 +25,7 @@ final class Group {
 
   init(
     context: NodeContext, configuration: Node.Configuration, recovered: RecoveredGroup?, snapshot: StoredSnapshot?,
-    applier: any Applier
+    applier: any Applier, chain: UInt64?
   ) throws(WireError) {
     id = applier.group
     self.context = context
@@ -37,8 +37,8 @@ final class Group {
       lastTimestamp: max(recovered?.lastTimestamp ?? 0, applier.time))
     lane = ApplyLane(
       group: id, context: context, applier: applier,
-      // A machine with its own storage may be further on than the snapshot.
-      chain: snapshot.flatMap { $0.last.index == applier.applied ? $0.header.last.chain : nil },
+      // A machine with its own storage may be further on than the snapshot, and knows of itself where it is.
+      chain: chain ?? snapshot.flatMap { $0.last.index == applier.applied ? $0.header.last.chain : nil },
       commit: replica.hardState.commit)
     snapshots = SnapshotLane(group: id, context: context, configuration: configuration, last: snapshot)
     room = RoomWatch(context: context)

@@ -126,8 +126,11 @@ extension Books {
   }
 
   /// It has started again, with this on its disk. `onDisk`: term, vote and commit index as the log has them; `noted`: what
-  /// others have acknowledged, as its disk has that.
-  func recovered(_ place: Int, _ node: Node, onDisk: HardState, noted: [Acknowledged], entries: () -> [Entry]) {
+  /// others have acknowledged, as its disk has that. `entries` is asked where a disk may have lost some.
+  func recovered(
+    _ place: Int, _ node: Node, onDisk: HardState, noted: [Acknowledged],
+    entries: () throws(StorageError) -> [Entry]
+  ) throws(StorageError) {
     guard let state = node.inspect(group) else { return }
     if let disk = node.configuration.disk { began(place, disk: disk) }
     let found = Entry(term: state.last.term, chain: state.lastChain)
@@ -156,7 +159,7 @@ extension Books {
         "\(Self.name(place)) recovers \(Self.words(state.last.index, state.hardState)); its disk was told \(expected)")
     } else {
       // It may have lost entries, or have older ones again: what counts from here on is what it has.
-      nodes[place].stored = Indexed(base: base.last.index, entries())
+      nodes[place].stored = Indexed(base: base.last.index, try entries())
       nodes[place].storedState = state.hardState
     }
     if state.applied > base.last.index, let digest = node.digest(of: group) {

@@ -57,14 +57,14 @@ extension World {
       let state = try startingState(place, recovery, groups.first { $0.group == group })
       simulated.snapshots = state.snapshot.map { [$0.last.index] } ?? []
       simulated.installs = SimulatedInstalls(world: self, place: place, store: store, installer: state.installer)
-      try assemble(place, groups, state.applier, state.snapshot)
+      try assemble(place, groups, state)
     } catch {
       startFailed(place, error)
     }
   }
 
   private func assemble(
-    _ place: Int, _ groups: [RecoveredGroup], _ applier: any Applier, _ snapshot: StoredSnapshot?
+    _ place: Int, _ groups: [RecoveredGroup], _ state: StartingState
   ) throws(StorageError) {
     let simulated = nodes[place]
     guard let installs = simulated.installs else { return }
@@ -80,7 +80,8 @@ extension World {
     let node: Node
     do throws(WireError) {
       node = try Node(
-        configuration, recovered: groups, appliers: [applier], stored: snapshot.map { [$0] } ?? [],
+        configuration, recovered: groups, appliers: [state.applier], stored: state.snapshot.map { [$0] } ?? [],
+        chains: state.chain.map { [group: $0] } ?? [:],
         links: simulated.links, disk: SimulatedQueue(world: self, place: place),
         snapshots: SimulatedSnapshots(world: self, place: place), installs: installs,
         observe: { [unowned self] in self.observe($0, place) },
@@ -92,10 +93,10 @@ extension World {
     simulated.state = .up
     simulated.isTurnPlanned = false
     node.advanceClock(now: simulated.clock.monotonic(now), wall: simulated.clock.wall(now))
-    books.recovered(
+    try books.recovered(
       place, node, onDisk: groups.first { $0.group == group }?.hardState ?? HardState(),
       noted: simulated.memory.acknowledged
-    ) { self.storedEntries(place, groups) }
+    ) { () throws(StorageError) in try storedEntries(place, groups) }
     tell("node \(place + 1) starts with a log up to entry \(books.nodes[place].log.last)")
     plan(.tick(node: place, life: simulated.life), in: UInt64(processRandom.below(Int(options.tick))))
     for peer in nodes.indices where peer != place { planDial(from: place, to: peer, at: 1_000_000) }
@@ -121,8 +122,9 @@ extension World {
     return (limits, driver)
   }
 
-  /// All entries that a disk has, read back. Who keeps the books reads without faults.
-  private func storedEntries(_ place: Int, _ groups: [RecoveredGroup]) -> [Books.Entry] {
+  /// All entries that a disk has, read back. Who keeps the books reads without faults; but what the process has written
+  /// since it opened the log may have gone to the wrong place, and then it is as if it had found that first.
+  private func storedEntries(_ place: Int, _ groups: [RecoveredGroup]) throws(StorageError) -> [Books.Entry] {
     guard let state = groups.first(where: { $0.group == group }) else { return [] }
     let first = state.base.id.index.next
     // What is before its base is committed.
@@ -134,7 +136,12 @@ extension World {
     let job = DiskJob(
       group: group, purpose: .apply,
       work: .read(group, from: first, through: state.last.index, maximumBytes: .max, runs: state.terms))
-    guard case .read(let blocks)? = nodes[place].worker?.run(job).outcome else { return before }
+    let blocks: [EntryBlock]
+    switch nodes[place].worker?.run(job).outcome {
+    case .read(let found): blocks = found
+    case .failed(let error): throw error
+    default: return before
+    }
     return before
       + blocks.flatMap { block in
         block.terms.enumerated().map { offset, term in

@@ -10,6 +10,8 @@ extension World {
   struct StartingState {
     let applier: any Applier
     let snapshot: StoredSnapshot?
+    /// Of the last entry that a machine with its own storage has carried out.
+    var chain: UInt64?
     let installer: any StateInstaller
   }
 
@@ -57,7 +59,7 @@ extension World {
         let applier = try begin(opened.executor, machine)
         let states = StoredStates(
           applier, in: opened.directory, of: directories, machine: machine, beginWork: begin)
-        return StartingState(applier: applier, snapshot: snapshot, installer: states)
+        return StartingState(applier: applier, snapshot: snapshot, chain: opened.chain, installer: states)
       } catch { throw StoredStateFailure.machine(error) }
     } catch {
       switch error {

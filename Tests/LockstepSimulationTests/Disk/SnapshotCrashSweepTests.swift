@@ -18,6 +18,8 @@ private struct StartSweep {
     var base: LogIndex
     var applied: LogIndex
     var digest: UInt64
+    /// Of the last entry that a machine with its own storage has carried out.
+    var appliedChain: UInt64?
   }
 
   private let world: World
@@ -74,6 +76,11 @@ private struct StartSweep {
       if start.applied > .zero, world.books.digest(after: start.applied) != start.digest {
         failures.append("\(moment): the state up to entry \(start.applied) is not that of a replay")
       }
+      if world.options.keepsState, start.applied > .zero,
+        world.books.committedEntries(through: start.applied).last?.chain != start.appliedChain
+      {
+        failures.append("\(moment): a snapshot of the state up to entry \(start.applied) could not be made")
+      }
       disk.powerCut(.losesAll)
       var again = try self.start(place, on: disk)
       // A machine's own state may be one of a while ago.
@@ -82,7 +89,7 @@ private struct StartSweep {
           failures.append(
             "\(moment): the state up to entry \(again.applied), found a second time, is not that of a replay")
         }
-        (again.applied, again.digest) = (start.applied, start.digest)
+        (again.applied, again.digest, again.appliedChain) = (start.applied, start.digest, start.appliedChain)
       }
       if again != start { failures.append("\(moment): found \(start), and a second time \(again)") }
     } catch { failures.append("\(moment): \(error)") }
@@ -111,11 +118,13 @@ private struct StartSweep {
     ) { _ in }
     let recovery = StateRecovery(store: store, log: opened.log) { _ in }
     let (applied, digest): (LogIndex, UInt64)
+    var chain: UInt64?
     if world.options.keepsState {
       let machine = KeptMachine(world.workload.machine, on: disk)
       let directories = StateDirectories("data", group: world.group, on: disk)
       let (state, _) = try recovery.open(world.group, machine, in: directories, recovered: recovered)
       (applied, digest) = (state.executor.mark.last.index, state.executor.state.digest)
+      chain = state.chain
     } else {
       let (executor, _) = try recovery.restore(world.group, first: world.workload.machine, recovered: recovered)
       (applied, digest) = (executor.applied, executor.machine.digest)
@@ -125,7 +134,7 @@ private struct StartSweep {
       last: recovered?.last.index ?? .zero,
       lastChain: recovered?.lastChain ?? Checksum.chainOrigin(cluster: world.cluster, group: world.group.rawValue),
       state: recovered?.hardState ?? HardState(), base: recovered?.base.id.index ?? .zero, applied: applied,
-      digest: digest)
+      digest: digest, appliedChain: chain)
   }
 
   /// Every entry behind the base is there, and each follows the one before it.
