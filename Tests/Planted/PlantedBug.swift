@@ -5,8 +5,15 @@
 package enum PlantedBug: String, CaseIterable, Sendable {
   // CASES: tools/planted writes those here that the marks name.
 
-  // Unsafe: set before a simulation begins, and a simulation is one thread.
-  @usableFromInline nonisolated(unsafe) package static var active: PlantedBug?
+  // Unsafe: set before a simulation begins, and a simulation is one thread; tests only read it.
+  #if DEBUG
+    /// Tests are told by an argument.
+    @usableFromInline nonisolated(unsafe) package static var active = CommandLine.arguments.lazy.compactMap {
+      $0.hasPrefix("--planted=") ? PlantedBug(rawValue: String($0.dropFirst(10))) : nil
+    }.first
+  #else
+    @usableFromInline nonisolated(unsafe) package static var active: PlantedBug?
+  #endif
   /// The first invariant that did not hold.
   // Unsafe: written and read by that one thread.
   nonisolated(unsafe) package static var tripped: String?
