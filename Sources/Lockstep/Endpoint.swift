@@ -1,8 +1,11 @@
 /// Where a node listens: a host, by name or address, and a port.
 public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
+  /// A name, or an IPv4 or IPv6 address; without brackets.
   public let host: String
+  /// The TCP port; from 0 to 65535 when the endpoint was made from a text.
   public let port: Int
 
+  /// Takes both as they are: nothing is checked or looked up.
   public init(host: String, port: Int) {
     self.host = host
     self.port = port

@@ -3,8 +3,11 @@
 
 /// A leader's period of office, counted from 1; 0 before the first election (Raft section 5.1).
 public struct Term: Hashable, Comparable, Sendable, CustomStringConvertible {
+  /// The term's number; 0 before the first election.
   public let rawValue: UInt64
+  /// The term with this number; any number is one.
   @inlinable public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  /// Term 0: before the first election.
   @inlinable public static var zero: Term { Term(0) }
   @inlinable public static func < (left: Term, right: Term) -> Bool { left.rawValue < right.rawValue }
   @inlinable package var next: Term { Term(rawValue == .max ? .max : rawValue + 1) }
@@ -13,8 +16,11 @@ public struct Term: Hashable, Comparable, Sendable, CustomStringConvertible {
 
 /// A position in the log, counted from 1; 0 is before the first entry (Raft figure 2).
 public struct LogIndex: Hashable, Comparable, Sendable, CustomStringConvertible {
+  /// The position, counted from 1; 0 is before the first entry.
   public let rawValue: UInt64
+  /// The position with this number; any number is one.
   @inlinable public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  /// Index 0: before the first entry.
   @inlinable public static var zero: LogIndex { LogIndex(0) }
   @inlinable public static func < (left: LogIndex, right: LogIndex) -> Bool { left.rawValue < right.rawValue }
   @inlinable package var next: LogIndex { LogIndex(rawValue == .max ? .max : rawValue + 1) }
@@ -33,7 +39,9 @@ public struct LogIndex: Hashable, Comparable, Sendable, CustomStringConvertible 
 
 /// One member of the cluster, for as long as it keeps its disk; from 1.
 public struct NodeID: Hashable, Comparable, Sendable, CustomStringConvertible {
+  /// The node's number in the cluster, from 1.
   public let rawValue: UInt64
+  /// The node with this number; that it is not 0, and is a member, is not checked here.
   @inlinable public init(_ rawValue: UInt64) { self.rawValue = rawValue }
   @inlinable public static func < (left: NodeID, right: NodeID) -> Bool { left.rawValue < right.rawValue }
   public var description: String { String(rawValue) }
@@ -41,8 +49,11 @@ public struct NodeID: Hashable, Comparable, Sendable, CustomStringConvertible {
 
 /// One replicated log among those that a node hosts; from 1.
 public struct GroupID: Hashable, Comparable, Sendable, CustomStringConvertible {
+  /// The group's number, from 1.
   public let rawValue: UInt64
+  /// The group with this number; that it is not 0, and is hosted, is not checked here.
   @inlinable public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  /// Group 1, the lowest number that a group can have.
   @inlinable public static var first: GroupID { GroupID(1) }
   @inlinable public static func < (left: GroupID, right: GroupID) -> Bool { left.rawValue < right.rawValue }
   public var description: String { String(rawValue) }
@@ -51,12 +62,16 @@ public struct GroupID: Hashable, Comparable, Sendable, CustomStringConvertible {
 /// What identifies an entry: two entries with the same term and index are the same, and so is all before them
 /// (Log Matching, Raft figure 3). Ordered as logs are compared in elections: the term first (Raft section 5.4.1).
 public struct EntryID: Hashable, Comparable, Sendable, CustomStringConvertible {
+  /// The term in which a leader appended the entry.
   public let term: Term
+  /// The entry's position in the log.
   public let index: LogIndex
+  /// The entry of this term at this position.
   @inlinable public init(term: Term, index: LogIndex) {
     self.term = term
     self.index = index
   }
+  /// Stands for what is before the first entry: term 0, index 0.
   @inlinable public static var zero: EntryID { EntryID(term: .zero, index: .zero) }
   public static func < (left: EntryID, right: EntryID) -> Bool {
     (left.term, left.index) < (right.term, right.index)
@@ -97,8 +112,12 @@ package struct HardState: Hashable, Sendable {
 
 /// What an entry is for.
 public enum EntryKind: UInt8, Sendable {
+  /// A call for the state machine to carry out.
   case command = 0
+  /// Changes nothing; a leader appends one when its term begins, to commit what is before it.
   case noOperation = 1
+  /// The members of the group from this entry on.
   case configuration = 2
+  /// Opens a client's session, whose number is the entry's index.
   case openSession = 3
 }

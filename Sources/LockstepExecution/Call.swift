@@ -4,6 +4,7 @@ public struct Call: ~Escapable {
   package let methodBytes: UnsafeRawBufferPointer
   package let requestBytes: UnsafeRawBufferPointer
 
+  /// A call of bytes that the caller lends: it lives no longer than they do.
   @_lifetime(copy method, copy request)
   public init(method: RawSpan, request: RawSpan) {
     methodBytes = method.withUnsafeBytes { $0 }
@@ -18,15 +19,18 @@ public struct Call: ~Escapable {
     requestBytes = request
   }
 
+  /// "package.Service/Method" in UTF-8, borrowed.
   public var method: RawSpan {
     @_lifetime(copy self)
     get { _overrideLifetime(RawSpan(_unsafeBytes: methodBytes), copying: self) }
   }
 
+  /// The bytes of the request, as the client sent them, borrowed.
   public var request: RawSpan {
     @_lifetime(copy self)
     get { _overrideLifetime(RawSpan(_unsafeBytes: requestBytes), copying: self) }
   }
 
+  /// The method as a string; bytes that are not UTF-8 are replaced.
   public var methodName: String { String(decoding: methodBytes, as: UTF8.self) }
 }

@@ -1,8 +1,11 @@
 /// Consecutive committed commands, to be carried out in order. It cannot be kept: the requests are borrowed from the log's
 /// own bytes, and valid during `apply`.
 public struct CommandBatch: ~Escapable {
+  /// One committed command of a batch, borrowed as the batch is.
   public struct Command: ~Escapable {
+    /// What the command may know of the world; variable, since drawing random bits from it changes it.
     public var context: ApplyContext
+    /// The method and the request.
     public let call: Call
 
     @inlinable
@@ -33,6 +36,7 @@ public struct CommandBatch: ~Escapable {
   @_lifetime(immortal)
   package init(_ commands: ArraySlice<Waiting>) { self.commands = commands }
 
+  /// How many commands the batch has.
   @inlinable public var count: Int { commands.count }
 
   /// The command at this place, counted from 0.

@@ -3,9 +3,11 @@ public import LockstepConsensus
 /// What a command may know of the world, besides the machine and its request: the same on every replica. Clocks,
 /// random numbers and ids that come from anywhere else make replicas differ.
 public struct ApplyContext: Sendable {
+  /// The group whose log has the command.
   public let group: GroupID
   /// The place of this command in the log: unique, growing, and so a good revision or id.
   public let index: LogIndex
+  /// The term of the command's entry: in it a leader has put the command into the log.
   public let term: Term
   /// The leader's clock when it took the command, in nanoseconds since 1970; never goes back.
   public let time: UInt64
@@ -28,6 +30,7 @@ public struct ApplyContext: Sendable {
 
 /// What a query may know.
 public struct QueryContext: Sendable {
+  /// The group whose state is asked.
   public let group: GroupID
   /// The last command that the machine has applied.
   public let index: LogIndex

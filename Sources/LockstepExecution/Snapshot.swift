@@ -44,6 +44,7 @@ public struct EncodedSnapshot<State: Sendable>: Snapshot {
 public struct JoinedSnapshot: Snapshot {
   private var parts: ArraySlice<any Snapshot>
 
+  /// - Parameter parts: in the order in which their bytes follow each other.
   public init(_ parts: any Snapshot...) { self.parts = parts[...] }
 
   public mutating func next(maximumBytes: Int) throws(Status) -> [UInt8]? {

@@ -4,10 +4,13 @@ public struct SnapshotBuffer: Sendable {
   /// Those before it are taken; at most `bytes.count`.
   private var start = 0
 
+  /// A buffer with nothing in it.
   public init() {}
 
+  /// How many bytes are written and not yet taken.
   public var count: Int { bytes.count - start }
 
+  /// Appends these bytes as they are, without their number.
   public mutating func append(_ more: some Collection<UInt8>) { bytes.append(contentsOf: more) }
 
   /// Protobuf's variable-length form: seven bits a byte, the low ones first.

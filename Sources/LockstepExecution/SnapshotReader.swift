@@ -32,6 +32,7 @@ public struct SnapshotReader {
     }
   }
 
+  /// The error for bytes that make no sense: `dataLoss`, with what is read, up to which byte, and the reason.
   public func damage(_ reason: String) -> Status {
     Status(.dataLoss, "\(what) is damaged at byte \(before + UInt64(place)): \(reason)")
   }
@@ -47,6 +48,7 @@ public struct SnapshotReader {
     return place < piece.count
   }
 
+  /// Whether all bytes are read. May ask for the next piece, and throws what that throws.
   public mutating func isAtEnd() throws(Status) -> Bool { try !fill() }
 
   /// Refuses bytes after the last one.

@@ -46,9 +46,11 @@ public protocol StateMachine: Sendable {
 }
 
 extension StateMachine {
+  /// False: no query is long unless the machine says so.
   public func isLong(_ query: Call) -> Bool { false }
 }
 
+/// How a method is carried out.
 public enum MethodKind: Sendable, Hashable {
   /// Goes through the log.
   case command
@@ -59,9 +61,12 @@ public enum MethodKind: Sendable, Hashable {
 /// A service's description: its full name, and a serialized `google.protobuf.FileDescriptorSet` with its imports, as
 /// `protoc --include_imports --descriptor_set_out=FILE` writes it.
 public struct Schema: Sendable, Hashable {
+  /// The service's full name: "package.Service".
   public let name: String
+  /// The serialized `FileDescriptorSet`, with all imports.
   public let descriptorSet: [UInt8]
 
+  /// Keeps both as they are: nothing is checked here.
   public init(name: String, descriptorSet: [UInt8]) {
     self.name = name
     self.descriptorSet = descriptorSet

@@ -78,10 +78,14 @@ public protocol StoredStateReader: AnyObject {
   func query(_ call: Call, isLate: () -> Bool) throws(StoredMachineFailure) -> StoredAnswer
 }
 
+/// The answer to a query, and the state that it was given from.
 public struct StoredAnswer: Sendable {
+  /// How far the state was that the answer was given from.
   public let mark: StoredMark
+  /// The encoded reply, or why the query has none.
   public let result: Result<[UInt8], Status>
 
+  /// An answer from the state at `mark`.
   public init(mark: StoredMark, result: Result<[UInt8], Status>) {
     self.mark = mark
     self.result = result
@@ -95,6 +99,7 @@ public struct StoredMark: Sendable, Hashable {
   /// The highest time stamp of those that are in it.
   public var time: UInt64
 
+  /// Without arguments the mark of a state that no entry is in.
   public init(last: EntryID = .zero, time: UInt64 = 0) {
     self.last = last
     self.time = time
@@ -103,12 +108,14 @@ public struct StoredMark: Sendable, Hashable {
 
 /// One of the records by which sessions are kept beside the data: to be stored under session and sequence, and given back.
 public struct SessionRecord: Sendable, Hashable {
+  /// The session's number: the index of the entry that opened it.
   public let session: UInt64
   /// Zero: of the session itself.
   public let sequence: UInt64
   /// Nil: to be removed; where it is of the session itself, all of that session.
   public let bytes: [UInt8]?
 
+  /// A record to be stored, or with nil for `bytes` to be removed.
   public init(session: UInt64, sequence: UInt64, bytes: [UInt8]?) {
     self.session = session
     self.sequence = sequence
@@ -118,6 +125,7 @@ public struct SessionRecord: Sendable, Hashable {
 
 /// Why a stored machine does not go on, on this node.
 public struct StoredMachineFailure: Error, Sendable, Hashable, CustomStringConvertible {
+  /// What is wrong; when a node starts, its exit code follows from it.
   public enum Kind: Sendable, Hashable {
     /// Its disk or its memory.
     case storage
@@ -126,10 +134,12 @@ public struct StoredMachineFailure: Error, Sendable, Hashable, CustomStringConve
     /// It is sound, and not to be used here: of a later version, for one.
     case refused
   }
+  /// What is wrong: with the disk or memory, with what is stored, or with its use here.
   public let kind: Kind
   /// What happened, to what, and what to do.
   public let message: String
 
+  /// A failure of this kind; `message` says what happened, to what, and what to do.
   public init(_ kind: Kind, _ message: String) {
     self.kind = kind
     self.message = message

@@ -90,12 +90,17 @@ public struct Query<State: Service>: Sendable {
 public struct Methods<State: Service>: Sendable {
   let all: [Method<State>]
 
+  /// - Parameter methods: a `Command` or a `Query` for each method of the schema, one after the other.
   public init(@Builder _ methods: () -> [Method<State>]) { all = methods() }
 
+  /// Makes the list of methods from the commands and queries that stand one after the other.
   @resultBuilder
   public enum Builder {
+    /// The method that a command describes.
     public static func buildExpression(_ command: Command<State>) -> Method<State> { command.method }
+    /// The method that a query describes.
     public static func buildExpression(_ query: Query<State>) -> Method<State> { query.method }
+    /// The methods in the order in which they are written.
     public static func buildBlock(_ methods: Method<State>...) -> [Method<State>] { methods }
   }
 }

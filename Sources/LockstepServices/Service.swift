@@ -55,5 +55,6 @@ public protocol Service: Sendable {
 }
 
 extension Service {
+  /// 1, until the service says otherwise.
   public static var version: UInt32 { 1 }
 }

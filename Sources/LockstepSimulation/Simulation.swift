@@ -2,8 +2,11 @@ import LockstepConsensus
 
 /// What one seed came to.
 public struct SimulationReport: Sendable {
+  /// The seed that the run was drawn from.
   public let seed: UInt64
+  /// The first invariant that broke; nil: none did.
   public var failure: InvariantFailure?
+  /// How often each kind of fault was injected.
   public var faults = FaultCounts()
   /// The kinds that the seed drew.
   public var promised: [FaultKind] = []
@@ -11,15 +14,21 @@ public struct SimulationReport: Sendable {
   public var operations = 0
   /// Of several commands each.
   public var batches = 0
+  /// Commands whose answers say that they were carried out, with a reply or with a recorded failure.
   public var acknowledged = 0
+  /// Queries that were answered with a reply.
   public var readsAnswered = 0
+  /// How often a node was seen to begin to lead in a term.
   public var elections = 0
+  /// Events that happened, such as ticks, bytes that arrive, and work of a disk.
   public var events = 0
   /// How often an invariant was held against the world.
   public var checks = 0
+  /// Virtual nanoseconds from the beginning of the run to its end.
   public var simulatedNanoseconds: UInt64 = 0
   /// Equal for equal runs.
   public var trace: UInt64 = 0
+  /// How many nodes the cluster has.
   public var nodes = 0
 }
 

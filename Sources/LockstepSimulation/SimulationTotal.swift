@@ -1,23 +1,38 @@
 /// What many seeds came to.
 public struct SimulationTotal: Sendable {
+  /// How many seeds were added.
   public var seeds = 0
+  /// The seeds that broke an invariant, in the order in which they were added.
   public var failures: [(seed: UInt64, failure: InvariantFailure)] = []
+  /// How often each kind of fault was injected, in all seeds together.
   public var faults = FaultCounts()
   /// In how many seeds each kind was drawn.
   public var promised = FaultCounts()
+  /// Calls of clients in all seeds; of a batch each command counts.
   public var operations = 0
+  /// Batches of commands that clients sent, in all seeds.
   public var batches = 0
+  /// Commands whose answers say that they were carried out, in all seeds.
   public var acknowledged = 0
+  /// Queries that were answered with a reply, in all seeds.
   public var reads = 0
+  /// How often a node was seen to begin to lead in a term, in all seeds.
   public var elections = 0
+  /// Events that happened, in all seeds.
   public var events = 0
+  /// How often an invariant was held against the world, in all seeds.
   public var checks = 0
+  /// Virtual seconds of all runs together.
   public var simulatedSeconds = 0.0
+  /// Real seconds that the runs took; 0 unless whoever runs them sets it.
   public var wallSeconds = 0.0
+  /// Made of the traces of the seeds, in the order in which they were added: equal for equal runs.
   public var trace: UInt64 = 0
 
+  /// The total of no seeds.
   public init() {}
 
+  /// Adds what one seed came to.
   public mutating func add(_ report: SimulationReport) {
     seeds += 1
     if let failure = report.failure { failures.append((report.seed, failure)) }

@@ -44,11 +44,16 @@ extension Duration {
 
 /// What a call asks for beside its request.
 public struct CallOptions: Sendable {
+  /// When a command is answered; queries ignore it. Nodes of this version serve `.quorum`, and refuse the others with
+  /// `unimplemented`.
   public var acknowledgement: Acknowledgement
+  /// How fresh the state must be that answers a query; commands ignore it. Nodes of this version serve `.linearizable`,
+  /// `.at` and `.any`, and refuse the others with `unimplemented`.
   public var consistency: Consistency
   /// After this long the call fails, saying what is known of its effect.
   public var timeout: Duration
 
+  /// By default commands wait for a quorum, queries are linearizable, and calls fail after 5 seconds.
   public init(
     acknowledgement: Acknowledgement = .quorum, consistency: Consistency = .linearizable,
     timeout: Duration = .seconds(5)

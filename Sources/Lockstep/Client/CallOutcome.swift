@@ -4,9 +4,11 @@ import LockstepWire
 
 /// The answer to a call that succeeded, and what it rests on.
 public struct Reply: Sendable {
+  /// The encoded reply message.
   public var payload: [UInt8]
   /// Of the command's entry, or of the state that the query saw.
   public var index: UInt64
+  /// The term of that entry, or of the last entry in that state.
   public var term: UInt64
   /// The node that served it.
   public var node: UInt64
@@ -19,14 +21,20 @@ public struct Reply: Sendable {
 
 /// Why a call did not succeed, and whether it had an effect.
 public struct CallFailure: Error, Sendable, CustomStringConvertible {
+  /// Whether the command of a failed call was carried out.
   public typealias Applied = LockstepRequests.Applied
+  /// Why it did not succeed: a code for programs, and words for people.
   public var status: Status
+  /// Whether the command was carried out, as far as it is known.
   public var applied: Applied
+  /// The log index of the command's entry, or of the state that refused the query; 0: none, or none is known.
   public var index: UInt64
+  /// The term of that entry, or of the last entry in that state; 0: none, or none is known.
   public var term: UInt64
   /// The node that answered; 0: none did.
   public var node: UInt64
 
+  /// By default a failure that no entry and no node is known of.
   public init(
     _ status: Status, applied: Applied, index: UInt64 = 0, term: UInt64 = 0, node: UInt64 = 0
   ) {

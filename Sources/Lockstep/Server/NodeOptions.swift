@@ -3,59 +3,80 @@ import LockstepExecution
 
 /// The flags of a node, the same for `lockstep node` and for a user's own program.
 public struct NodeOptions: ParsableArguments {
+  /// This node's number, from 1; one of `members`.
   @Option(help: "This node's number, from 1.")
   public var id: UInt64
 
+  /// The directory of this node's data; made when it does not exist.
   @Option(help: "Where its data lies; made when it does not exist.")
   public var dir: String
 
+  /// Where clients connect: `HOST:PORT`.
   @Option(help: ArgumentHelp("Where clients connect.", valueName: "host:port"))
   public var listen: String
 
+  /// Where the other nodes connect: `HOST:PORT`.
   @Option(help: ArgumentHelp("Where the other nodes connect.", valueName: "host:port"))
   public var peerListen: String
 
+  /// All voters, this node among them, and where their peers reach them: `ID=HOST:PORT,...`.
   @Option(help: ArgumentHelp("All nodes and where their peers reach them.", valueName: "1=host:port,..."))
   public var members: String
 
+  /// The node that leads when it can; nil: any.
   @Option(help: ArgumentHelp("The node that leads when it can.", valueName: "id"))
   public var leader: UInt64?
 
+  /// The cluster's name; nil: made from the members at the first start, and taken from the directory after that.
   @Option(help: "The cluster's name: nodes of two clusters never talk. By default made from the members.")
   public var cluster: String?
 
+  /// Bytes of the largest request that is taken, from 1 byte to 64 MiB; 1 MiB by default.
   @Option(help: ArgumentHelp("The largest request that is taken.", valueName: "bytes"))
   public var maximumRequestBytes: Int = 1024 * 1024
 
+  /// Bytes of one segment file of the log, from 1 MiB to 4 GiB; 64 MiB by default.
   @Option(help: ArgumentHelp("The size of one file of the log.", valueName: "bytes"))
   public var segmentBytes: Int = 64 * 1024 * 1024
 
+  /// Bytes of log behind the last snapshot that lead to the next one, from 64 KiB to 1 TiB; 512 MiB by default. A
+  /// snapshot that is larger itself waits for as much log as it has bytes.
   @Option(
     help: ArgumentHelp(
       "Log behind the last snapshot that leads to the next one, unless that snapshot is larger.", valueName: "bytes"))
   public var snapshotLogBytes: Int = 512 * 1024 * 1024
 
+  /// How old a snapshot becomes before another follows, if anything was applied since: `30m`, `6h`; from 1 second to
+  /// 366 days, 6 hours by default.
   @Option(
     help: ArgumentHelp(
       "A snapshot that is older is followed by another, if anything was applied since: 30m, 6h.", valueName: "duration")
   )
   public var snapshotAge: String = "6h"
 
+  /// What the directory may take of the disk: `1048576`, `64MiB`, `10GB`; nil: nine tenths of what its file system has
+  /// for it. Beyond that no commands are taken, until there is room again.
   @Option(
     help: ArgumentHelp(
       "What the directory may take of the disk: beyond that no commands are taken, until there is room again. (default: nine tenths of what its file system has for it)",
       valueName: "bytes"))
   public var diskBudget: String?
 
+  /// Log that may gather while a member that is behind holds up its beginning, in bytes or as `64MiB`, the default;
+  /// after that the member gets a snapshot.
   @Option(
     help: ArgumentHelp(
       "Log that may gather while a member that is behind holds up its beginning; then it gets a snapshot.",
       valueName: "bytes"))
   public var retain: String = "64MiB"
 
+  /// What this node fetches of another's snapshot in a second, at most, in bytes or as `512MiB`, the default; 1 MiB or
+  /// more.
   @Option(help: ArgumentHelp("What is fetched of another node's snapshot in a second, at most.", valueName: "bytes"))
   public var snapshotRate: String = "512MiB"
 
+  /// The least level that is logged to standard error: `trace`, `debug`, `info` (the default), `notice`, `warning`,
+  /// `error` or `critical`.
   @Option(help: "trace, debug, info, notice, warning, error or critical; to stderr.")
   public var logLevel: String = "info"
 
@@ -64,6 +85,7 @@ public struct NodeOptions: ParsableArguments {
       "A file with these options, one a line as NAME = VALUE; those on the command line win.", valueName: "file"))
   var config: String?
 
+  /// The directory is a copy of the node's latest one, in its place; a copy is refused otherwise. For one start.
   @Flag(
     help: ArgumentHelp(
       "Take a directory that is a copy, as one is that was moved to another disk; for one start.",
@@ -73,6 +95,8 @@ public struct NodeOptions: ParsableArguments {
         """))
   public var movedDirectory = false
 
+  /// The directory is a new one, in place of one that is lost for good: the node is a learner until it has what the
+  /// lost one may have promised. Refused for a directory in which the node has worked, unless it was begun so.
   @Flag(
     help: ArgumentHelp(
       "Begin with an empty directory in place of one that is lost for good.",
@@ -84,9 +108,11 @@ public struct NodeOptions: ParsableArguments {
         """))
   public var replaceDisk = false
 
+  /// Whether the node stops in order when its standard input ends.
   @Flag(help: "Stop when standard input ends: a launcher that dies takes its nodes along.")
   public var stopOnStdinClose = false
 
+  /// What `ParsableArguments` asks for; `NodeOptions.parse` gives options that can be read.
   public init() {}
 
   /// The configuration that these flags describe.
@@ -116,6 +142,7 @@ public struct NodeOptions: ParsableArguments {
 
   /// Flags that cannot be meant.
   public struct ValidationFailure: Error, Sendable {
+    /// What is wrong, and with which flag or line of the file that `--config` names.
     public let message: String
     init(_ message: String) { self.message = message }
   }

@@ -62,6 +62,9 @@ public struct ServerConfiguration: Sendable {
     return limits
   }
 
+  /// A configuration whose other values are defaults: requests of up to 1 MiB, segments of 64 MiB, a snapshot after 512
+  /// MiB of log or 6 hours, 64 MiB of log retained, 512 MiB of a snapshot fetched a second, ticks of 10 ms, and no disk
+  /// budget. Nothing is checked here: `problem` does that.
   public init(
     id: UInt64, directory: String, listen: Endpoint, peerListen: Endpoint,
     members: [(id: UInt64, peerEndpoint: Endpoint)], preferredLeader: UInt64? = nil, cluster: String? = nil
@@ -152,9 +155,12 @@ public struct ServerConfiguration: Sendable {
 
 /// Why a node could not start, or had to stop.
 public struct ServerFailure: Error, Sendable, CustomStringConvertible {
+  /// The code that a process should exit with; `NodeCommand.run` does.
   public let exitCode: ExitCode
+  /// What happened, to what, and where it is known what to do.
   public let message: String
 
+  /// A failure with this exit code; `message` is for whoever runs the node.
   public init(_ exitCode: ExitCode, _ message: String) {
     self.exitCode = exitCode
     self.message = message

@@ -12,10 +12,12 @@ import SwiftProtobuf
 /// }
 /// ```
 public struct SQLMachine: StoredMachine {
+  /// The service `lockstep.sql.v1.Sql`, with the descriptors of its messages.
   public static let schema = Schema(name: "lockstep.sql.v1.Sql", descriptorSet: PackageResources.sql_descriptor)
 
   private let texts = CheckedTexts()
 
+  /// Touches no file: `open` is given the directory of the database.
   public init() {}
 
   public var version: UInt32 { 1 }

@@ -1,15 +1,19 @@
 /// Why services cannot be hosted: what their tables of methods say is not what their schemas say. Found when a node
 /// starts, before anything is served.
 public enum ServiceTableError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The list of services is empty.
   case noService
+  /// Two services of the list have the same full name.
   case serviceTwice(service: String)
   /// The schema's bytes are no descriptor set.
   case unreadableSchema(service: String)
+  /// The descriptor set describes no service with the full name that `Schema.name` has.
   case notInSchema(service: String)
   /// The schema has a method that the table has not.
   case missingMethod(service: String, method: String)
   /// The table names a method that is not in the schema.
   case unknownMethod(service: String, method: String)
+  /// The table has more than one entry for a method of the schema.
   case methodTwice(service: String, method: String)
   /// The table has a `Command` for a method that the schema marks with NO_SIDE_EFFECTS.
   case commandForQuery(service: String, method: String)
@@ -17,7 +21,9 @@ public enum ServiceTableError: Error, Hashable, Sendable, CustomStringConvertibl
   case queryForCommand(service: String, method: String)
   /// Streams are not served.
   case streamingMethod(service: String, method: String)
+  /// The function takes another message than the schema says: `schema` and `function` are their full names.
   case wrongRequest(service: String, method: String, schema: String, function: String)
+  /// The function gives another message than the schema says: `schema` and `function` are their full names.
   case wrongReply(service: String, method: String, schema: String, function: String)
 
   public var description: String {

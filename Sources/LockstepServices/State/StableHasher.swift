@@ -10,8 +10,10 @@
 public struct StableHasher: Sendable {
   private var state: UInt64 = 0x9e37_79b9_7f4a_7c15
 
+  /// Begins with the same state everywhere.
   public init() {}
 
+  /// Mixes a number in; the order of calls matters.
   public mutating func combine(_ word: UInt64) {
     state = Self.fold(state ^ word, 0xa076_1d64_78bd_642f) &+ 0xe703_7ed1_a0b4_28db
   }
@@ -62,6 +64,7 @@ public struct StableHasher: Sendable {
     text.withUTF8 { combine(bytes: UnsafeRawBufferPointer($0)) }
   }
 
+  /// The hash of all that was combined so far; more may be combined after it.
   public func finish() -> UInt64 { Self.mixed(state) }
 
   private static func absorbed(_ state: UInt64, _ first: UInt64, _ second: UInt64) -> UInt64 {

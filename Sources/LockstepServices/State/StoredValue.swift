@@ -27,10 +27,12 @@ extension StoredValue {
 }
 
 extension StoredValue where Self: FixedWidthInteger {
+  /// Appends the number with its lowest byte first: 8 bytes for `Int64` and `UInt64`.
   public func encode(into bytes: inout [UInt8]) {
     withUnsafeBytes(of: littleEndian) { bytes.append(contentsOf: $0) }
   }
 
+  /// The number; throws `dataLoss` when there are more or fewer bytes than its type has.
   public init(decoding bytes: RawSpan) throws(Status) {
     guard bytes.byteCount == MemoryLayout<Self>.size else {
       throw Status(.dataLoss, "a stored number has \(bytes.byteCount) bytes, must have \(MemoryLayout<Self>.size)")
@@ -45,8 +47,10 @@ extension Int64: StoredValue {}
 extension UInt64: StoredValue {}
 
 extension String: StoredValue {
+  /// Appends the text's UTF-8, without its length.
   public func encode(into bytes: inout [UInt8]) { bytes.append(contentsOf: utf8) }
 
+  /// The text; throws `dataLoss` when the bytes are not UTF-8.
   public init(decoding bytes: RawSpan) throws(Status) {
     guard let text = bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else {
       throw Status(.dataLoss, "a stored text is not UTF-8")
@@ -58,6 +62,8 @@ extension String: StoredValue {
 }
 
 extension StoredValue where Self: SwiftProtobuf.Message {
+  /// Appends the serialized message, with the entries of maps in a fixed order. Required fields may be missing; a
+  /// message of more than 2 GB ends the process.
   public func encode(into bytes: inout [UInt8]) {
     var options = BinaryEncodingOptions()
     options.useDeterministicOrdering = true
@@ -68,6 +74,7 @@ extension StoredValue where Self: SwiftProtobuf.Message {
     bytes.append(contentsOf: encoded)
   }
 
+  /// The message, whose required fields may be missing; throws `dataLoss` when the bytes do not decode.
   public init(decoding bytes: RawSpan) throws(Status) {
     do {
       try self.init(serializedBytes: bytes, partial: true)

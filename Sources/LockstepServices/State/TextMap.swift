@@ -19,8 +19,10 @@ public struct TextMap<Value: StoredValue>: Sendable {
   /// The sum of the entries' hashes, which does not depend on the order in which they came.
   private var sum: UInt64 = 0
 
+  /// A map without keys.
   public init() {}
 
+  /// Whether there are no keys.
   public var isEmpty: Bool { count == 0 }
 
   /// Equal for maps with the same entries, whatever their history; kept up to date by every change.

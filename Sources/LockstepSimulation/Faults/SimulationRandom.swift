@@ -5,6 +5,7 @@ import LockstepConsensus
 public struct SimulationRandom: RandomNumberGenerator, Sendable {
   private var generator: Generator
 
+  /// The numbers of this seed: the same for the same seed.
   public init(seed: UInt64) { generator = Generator(seed: seed) }
 
   /// An independent stream for the part with this name.
@@ -28,6 +29,7 @@ public struct SimulationRandom: RandomNumberGenerator, Sendable {
   /// True in one of `count` cases; never when it is 0.
   public mutating func oneIn(_ count: Int) -> Bool { count > 0 && below(count) == 0 }
 
+  /// Some element; nil when there are none, and then nothing is drawn.
   public mutating func element<Elements: RandomAccessCollection>(of elements: Elements) -> Elements.Element? {
     guard !elements.isEmpty else { return nil }
     return elements[elements.index(elements.startIndex, offsetBy: below(elements.count))]

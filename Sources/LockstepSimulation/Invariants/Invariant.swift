@@ -69,7 +69,9 @@ public enum Invariant: String, Sendable, CaseIterable {
 
 /// A broken invariant, and when.
 public struct InvariantFailure: Error, Sendable, CustomStringConvertible {
+  /// The invariant that did not hold.
   public let invariant: Invariant
+  /// What was found, and mostly at which node.
   public let message: String
   /// Virtual nanoseconds since the beginning of the run.
   public let time: UInt64

@@ -8,6 +8,9 @@ public struct LinearizabilityChecker<Model: SequentialModel> {
   let operations: [TimedOperation<Model.Operation>]
   let maximumSteps: Int
 
+  /// - Parameters:
+  ///   - operations: the history, in any order.
+  ///   - maximumSteps: after so many the search is given up.
   public init(_ operations: [TimedOperation<Model.Operation>], maximumSteps: Int = 20_000_000) {
     self.operations = operations
     self.maximumSteps = maximumSteps
@@ -28,6 +31,7 @@ public struct LinearizabilityChecker<Model: SequentialModel> {
     let state: Model.State
   }
 
+  /// Searches for an order; `.undecided` when the steps did not suffice.
   public func verdict() -> LinearizabilityVerdict {
     var events = linked()
     guard events.count > 1 else { return .linearizable }

@@ -1,5 +1,6 @@
 /// A part of a history that still cannot be put in order.
 public struct OffendingPart: Sendable {
+  /// An operation that belongs to the part.
   public struct Item: Sendable {
     /// In the history.
     public let place: Int

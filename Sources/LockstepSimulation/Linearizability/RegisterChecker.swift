@@ -6,6 +6,9 @@ public struct RegisterChecker: Sendable {
   let operations: [TimedOperation<RegisterModel.Operation>]
   let maximumSteps: Int
 
+  /// - Parameters:
+  ///   - operations: all that was asked of one key.
+  ///   - maximumSteps: after about so many the search is given up.
   public init(_ operations: [TimedOperation<RegisterModel.Operation>], maximumSteps: Int = 20_000_000) {
     self.operations = operations
     self.maximumSteps = maximumSteps
@@ -17,6 +20,7 @@ public struct RegisterChecker: Sendable {
   /// So many steps of `ClusterSearch` are one of `RegisterSearch`.
   private static let clusterStepsInOne = 12
 
+  /// Searches for an order; `.undecided` when the steps did not suffice.
   public func verdict() -> LinearizabilityVerdict {
     let first = counted(
       maximumSteps: min(maximumSteps, Self.usualSteps),

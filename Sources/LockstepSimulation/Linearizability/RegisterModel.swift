@@ -1,33 +1,45 @@
 /// One key: a text, or nothing. Keys are independent of each other, so a history of many is checked key by key
 /// (linearizability is local: Herlihy and Wing, 1990).
 public enum RegisterModel: SequentialModel {
+  /// What a client asks of the key, with what is known of the answer.
   public enum Operation: Sendable, Equatable {
+    /// Sets the text.
     case put(String)
     /// What was read; `.unknown` when the answer never came.
     case get(Answer)
     /// With no `expected`, only if there is nothing.
     case compareAndSet(expected: String?, String, Swapped)
+    /// Removes the text, if there is one.
     case delete
     /// A whole number is added to the one that the text says; nothing counts as 0. Of what is no number it fails, and
     /// changes nothing. `sum`: what was answered.
     case add(Int64, sum: Answer)
+    /// Adds this to the end of the text; nothing counts as an empty text.
     case append(String)
   }
 
+  /// What an operation was answered.
   public enum Answer: Sendable, Equatable {
+    /// No answer came: it may have been any.
     case unknown
+    /// This text; nil: there was nothing.
     case value(String?)
   }
 
+  /// What a `compareAndSet` was answered.
   public enum Swapped: Sendable, Equatable {
+    /// No answer came: it may have set the text or not.
     case unknown
+    /// The text was as expected, and was set.
     case yes
+    /// The text was not as expected, and was left as it was.
     case no
   }
 
   /// The text's bytes: two texts are the same if these are, however they look.
   public static let initial: [UInt8]? = nil
 
+  /// See `SequentialModel.step`. An `add` that fails leaves the state as it is, whatever `sum` says.
   public static func step(_ state: [UInt8]?, _ operation: Operation) -> [UInt8]?? {
     switch operation {
     case .put(let value): return .some(Array(value.utf8))

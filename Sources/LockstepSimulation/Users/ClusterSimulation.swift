@@ -7,6 +7,7 @@ public struct SimulatedCall: Sendable {
   /// The serialized request.
   public var request: [UInt8]
 
+  /// A call of `method`, "package.Service/Method", with a serialized request.
   public init(_ method: String, _ request: [UInt8]) {
     self.method = method
     self.request = request
@@ -71,7 +72,9 @@ public struct ClusterSimulation<Machine: StateMachine> {
 
 /// A seed that broke an invariant, and the least that it takes to see it again.
 public struct SimulationFailure: Error, Sendable, CustomStringConvertible {
+  /// The seed whose run broke an invariant.
   public let seed: UInt64
+  /// What broke in the run with the shortest schedule that was found.
   public let failure: InvariantFailure
   /// Faults that have to occur, of those that the seed draws.
   public let faults: [FaultKind]
