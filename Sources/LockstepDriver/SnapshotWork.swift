@@ -22,15 +22,21 @@ package final class SnapshotWork {
     case over
   }
 
-  private let job: SnapshotJob
+  private let header: SnapshotHeader
+  private let kept: [StoredSnapshot]
   private let store: SnapshotStore
+  /// Not kept a second time, as in a job: what has been written of the only one is let go (`Snapshot`).
   private var content: (any Snapshot)?
+  /// Nothing is written: what is there is read.
+  package let isTrimming: Bool
   private var phase = Phase.begin
 
   package init(_ job: SnapshotJob, in store: SnapshotStore) {
-    self.job = job
+    header = job.header
+    kept = job.kept
     self.store = store
     content = job.content
+    isTrimming = job.content == nil
   }
 
   /// Throws when the disk cannot be trusted any more, and not after it has finished.
@@ -57,25 +63,22 @@ package final class SnapshotWork {
 
   private func finished(_ outcome: SnapshotResult.Outcome) -> Step {
     phase = .over
-    return .finished(SnapshotResult(job.header, outcome))
+    return .finished(SnapshotResult(header, outcome))
   }
-
-  /// Nothing is written: what is there is read.
-  package var isTrimming: Bool { job.content == nil }
 
   private func begin() throws(StorageError) -> Step {
     if isTrimming {
       phase = .check(written: nil, nil)
       return .went(bytes: 0)
     }
-    do throws(StorageError) { phase = .write(try store.begin(job.header)) } catch {
+    do throws(StorageError) { phase = .write(try store.begin(header)) } catch {
       // Nothing was synced, so that nothing is in doubt: what is in the way here is no harm to the log.
       switch error {
       case .refused: return finished(.failed(Status(.failedPrecondition, "\(error)")))
       case .disk: break
       default: throw error
       }
-      _ = try store.names(of: job.header.group)
+      _ = try store.names(of: header.group)
       return finished(.failed(Status(.internal, "\(error)")))
     }
     return .went(bytes: 0)
@@ -96,7 +99,7 @@ package final class SnapshotWork {
   }
 
   private func check(_ written: StoredSnapshot?, _ file: SnapshotFile?) throws(StorageError) -> Step {
-    guard let before = job.kept.last else { return try settle(written, nil) }
+    guard let before = kept.last else { return try settle(written, nil) }
     do throws(StorageError) {
       guard let file else {
         phase = .check(written: written, try store.open(before.name))
@@ -110,16 +113,16 @@ package final class SnapshotWork {
   /// `problem`: with the one that was read.
   private func settle(_ written: StoredSnapshot?, _ problem: StorageError?) throws(StorageError) -> Step {
     phase = .over
-    var result = SnapshotResult(job.header, written.map { .written($0) } ?? .trimmed)
-    var kept = job.kept.map(\.name)
-    if let problem, let unsound = kept.popLast() {
+    var result = SnapshotResult(header, written.map { .written($0) } ?? .trimmed)
+    var names = kept.map(\.name)
+    if let problem, let unsound = names.popLast() {
       result.unsound.append(SnapshotResult.Unsound(index: unsound.index, reason: "\(problem)"))
     }
     if let written {
-      kept = (kept + [written.name]).suffix(SnapshotStore.kept)
-      result.left = try store.prune(job.header.group, keeping: kept).map { "\($0)" }
+      names = (names + [written.name]).suffix(SnapshotStore.kept)
+      result.left = try store.prune(header.group, keeping: names).map { "\($0)" }
     } else if problem == nil {
-      result.left = try store.prune(job.header.group, keeping: kept.suffix(1), atLeast: 1).map { "\($0)" }
+      result.left = try store.prune(header.group, keeping: names.suffix(1), atLeast: 1).map { "\($0)" }
     }
     return .finished(result)
   }

@@ -21,7 +21,10 @@ struct SnapshotWorkTests {
   }
 
   private func carryOut(_ job: SnapshotJob, in store: SnapshotStore) throws -> SnapshotResult {
-    let work = SnapshotWork(job, in: store)
+    try carryOut(SnapshotWork(job, in: store))
+  }
+
+  private func carryOut(_ work: SnapshotWork) throws -> SnapshotResult {
     for _ in 0..<10_000 {
       if case .finished(let result) = try work.step(maximumBytes: 1 << 16) { return result }
     }
@@ -66,5 +69,31 @@ struct SnapshotWorkTests {
     #expect(sound.unsound.isEmpty && left == [9])
     let (damaged, both) = try trim(isDamaged: true)
     #expect(damaged.unsound.map(\.index.rawValue) == [9] && both.contains(5))
+  }
+
+  /// Says with each piece whether anybody else holds the state.
+  private struct Held: Snapshot {
+    final class Token: Sendable {}
+    var token = Token()
+    var left = 20
+
+    mutating func next(maximumBytes: Int) throws(Status) -> [UInt8]? {
+      guard isKnownUniquelyReferenced(&token) else { throw Status(.internal, "somebody else holds the state") }
+      left -= 1
+      return left < 0 ? nil : [UInt8](repeating: 1, count: maximumBytes)
+    }
+  }
+
+  @Test("the state is held once, so that what is written of it can be let go")
+  func heldOnce() throws {
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let directory = try NodeDirectory.open(
+      disk: PosixDisk(), path: path, cluster: testCluster, node: NodeID(1),
+      members: [DiskIdentity.Member(node: NodeID(1), address: "127.0.0.1:1")],
+      newDiskID: { [UInt8](repeating: 9, count: 16) }, options: LogOptions())
+    defer { directory.close() }
+    let work = SnapshotWork(SnapshotJob(header: header(5), content: Held()), in: SnapshotStore(directory))
+    let result = try carryOut(work)
+    guard case .written = result.outcome else { throw StorageError.stopped("\(result.outcome)") }
   }
 }

@@ -83,6 +83,29 @@ struct FrozenTests {
     }
   }
 
+  @Test("what is written of a frozen state is let go, as are the values that were replaced meanwhile")
+  func letGo() async {
+    await #expect(processExitsWith: .success) {
+      var map = Self.map(of: 50_000)
+      var frozen: any Snapshot = map.freeze()
+      let before = Self.used()
+      for number in 0..<50_000 { map["key \(number)"] = "another that is too long to lie in the map itself \(number)" }
+      let replaced = Self.used() - before
+      var pieces = 0
+      var left: [Int] = []
+      while let piece = try? frozen.next(maximumBytes: 64 * 1024) {
+        pieces += piece.count
+        left.append(Self.used() - before)
+      }
+      precondition(replaced > 5_000_000 && pieces > 3_000_000, "\(replaced) bytes were replaced, \(pieces) written")
+      let half = left[left.count / 2]
+      precondition(half < replaced * 6 / 10, "half-way, \(half) of \(replaced) bytes are held")
+      let end = left.last ?? .max
+      precondition(end < replaced / 10, "at the end, \(end) of \(replaced) bytes are held")
+      withExtendedLifetime((map, frozen)) {}
+    }
+  }
+
   @Test("services: however the snapshot is cut, and whatever is restored from it, it is the same")
   func cutting() throws {
     var replica = try Replica(KeyValue.self, Counter.self)

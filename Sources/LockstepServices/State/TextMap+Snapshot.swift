@@ -10,44 +10,35 @@ public import LockstepExecution
 extension TextMap {
   /// The map as it is, in the time that a copy takes: none.
   public func freeze() -> some Snapshot {
-    EncodedSnapshot(of: Frozen(map: self)) { frozen, buffer in frozen.encode(into: &buffer) }
+    EncodedSnapshot(of: Frozen(count: count, rest: rest)) { frozen, buffer in frozen.encode(into: &buffer) }
   }
 
-  /// A map that does not change, and how far it has been written.
+  /// A map that does not change, and what of it has not been written.
   private struct Frozen: Sendable {
-    let map: TextMap
-    /// The first key that is not written yet. Nil: not even the number of keys is.
-    private var next: TextKey?
+    /// How many keys it has; nil when that is written.
+    var count: Int?
+    var rest: TextMapRest<Value>
 
     /// Entries that are written at once, unless one alone is longer.
     private static var bytesAtOnce: Int { 4096 }
 
-    init(map: TextMap) { self.map = map }
-
     /// False when these were the last.
     mutating func encode(into buffer: inout SnapshotBuffer) -> Bool {
       let end = buffer.count + Self.bytesAtOnce
-      if next == nil { buffer.append(varint: UInt64(map.count)) }
-      let first = next ?? TextKey("")
+      if let count { buffer.append(varint: UInt64(count)) }
+      count = nil
       var encoded: [UInt8] = []
-      var isLast = true
-      map.scan(from: first) { key, value in
-        guard buffer.count < end else {
-          next = key
-          isLast = false
-          return false
-        }
-        key.withBytes { bytes in
+      while buffer.count < end, let slot = rest.next() {
+        slot.key.withBytes { bytes in
           buffer.append(varint: UInt64(bytes.count))
           buffer.append(bytes)
         }
         encoded.removeAll(keepingCapacity: true)
-        value.encode(into: &encoded)
+        slot.value.encode(into: &encoded)
         buffer.append(varint: UInt64(encoded.count))
         buffer.append(encoded)
-        return true
       }
-      return !isLast
+      return !rest.isEmpty
     }
   }
 

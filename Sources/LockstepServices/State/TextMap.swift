@@ -87,6 +87,9 @@ public struct TextMap<Value: StoredValue>: Sendable {
     _ = root.scan(from: start, body)
   }
 
+  /// What is here now, to be read once.
+  var rest: TextMapRest<Value> { TextMapRest(root) }
+
   func leafAddress(of key: TextKey) -> UnsafeRawPointer { root.leafAddress(of: key) }
 
   private static func hash(_ key: borrowing TextKey, _ value: borrowing Value) -> UInt64 {

@@ -44,6 +44,12 @@ final class TextMapBranch<Value: StoredValue>: @unchecked Sendable {
 
   // MARK: Looking up
 
+  /// Its children, whichever they are, the first one last.
+  func addReversed(to leaves: inout [Leaf], _ branches: inout [TextMapBranch]) {
+    leaves.append(contentsOf: self.leaves.reversed())
+    branches.append(contentsOf: self.branches.reversed())
+  }
+
   /// The child that a key belongs to: how many keys are at most it.
   private func place(of key: TextKey) -> Int {
     keys.withUnsafeBufferPointer { keys in

@@ -13,7 +13,7 @@ final class SnapshotThread: SnapshotQueue, Sendable {
   private static let chunkBytes = 256 * 1024
 
   private struct State {
-    var queue: [SnapshotJob] = []
+    var queue: [Progress] = []
     var isStopping = false
   }
 
@@ -52,7 +52,9 @@ final class SnapshotThread: SnapshotQueue, Sendable {
   }
 
   func write(_ job: SnapshotJob) {
-    state.withLock { $0.queue.append(job) }
+    // Not the job: it would hold all of the state until the last of it is written.
+    let progress = Progress(SnapshotWork(job, in: store))
+    state.withLock { $0.queue.append(progress) }
     wake.signal()
   }
 
@@ -68,10 +70,10 @@ final class SnapshotThread: SnapshotQueue, Sendable {
   private func run() {
     while true {
       wake.wait()
-      let job = state.withLock { state -> SnapshotJob? in
+      let next = state.withLock { state -> Progress? in
         state.isStopping || state.queue.isEmpty ? nil : state.queue.removeFirst()
       }
-      if let job { carryOut(job) }
+      if let next { carryOut(next) }
       if isStopping { break }
     }
     ended.signal()
@@ -79,18 +81,24 @@ final class SnapshotThread: SnapshotQueue, Sendable {
 
   /// What a job's threads hand to each other; one of them at a time has it.
   private final class Progress: @unchecked Sendable {
-    // Unchecked: whoever starts a thread for it waits until that has ended, and only then touches it.
+    // Unchecked: who puts it into the queue leaves it alone from then on; and whoever starts a thread for it waits until
+    // that has ended, and only then touches it.
     let work: SnapshotWork
-    let start = NIODeadline.now()
+    private(set) var start = NIODeadline.now()
     var pace = SnapshotPace(now: NIODeadline.now().uptimeNanoseconds)
     var isOver = false
     init(_ work: SnapshotWork) { self.work = work }
+
+    func begin() {
+      start = NIODeadline.now()
+      pace = SnapshotPace(now: start.uptimeNanoseconds)
+    }
   }
 
   /// Only who may change priorities gets ahead of where it was, so each step ahead is another thread's, begun by this one,
   /// which is like all others.
-  private func carryOut(_ job: SnapshotJob) {
-    let progress = Progress(SnapshotWork(job, in: store))
+  private func carryOut(_ progress: Progress) {
+    progress.begin()
     while !progress.isOver {
       let done = DispatchSemaphore(value: 0)
       Self.thread {
