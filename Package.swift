@@ -33,6 +33,7 @@ let nio: [Target.Dependency] = [
   .product(name: "NIOPosix", package: "swift-nio"),
 ]
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -81,11 +82,12 @@ let package = Package(
     module(
       "Lockstep",
       nio + [
-        logging, arguments, deque, signals, "LockstepConsensus", "LockstepRequests", "LockstepExecution",
+        logging, arguments, deque, signals, lifecycle, "LockstepConsensus", "LockstepRequests", "LockstepExecution",
         "LockstepWire", "LockstepPeers", "LockstepStorage", "LockstepTransport", "LockstepDriver", "CMemory",
       ]),
     module(
-      "LockstepServices", ["Lockstep", "LockstepConsensus", "LockstepExecution", "CMemory", protobuf],
+      "LockstepServices",
+      ["Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepRequests", "CMemory", protobuf],
       resources: [.embedInCode("Generated/key_value.descriptor"), .embedInCode("Generated/counter.descriptor")]),
     module(
       "LockstepSQL",
@@ -152,8 +154,8 @@ let package = Package(
     tests(
       "LockstepTests",
       nio + [
-        logging, arguments, "Lockstep", "LockstepServices", "LockstepConsensus", "LockstepDriver", "LockstepExecution",
-        "LockstepRequests",
+        logging, arguments, lifecycle, "Lockstep", "LockstepServices", "LockstepConsensus", "LockstepDriver",
+        "LockstepExecution", "LockstepRequests",
         "LockstepSimulation", "LockstepStorage", "LockstepTransport", "LockstepWire", protobuf,
       ]),
     tests(

@@ -25,6 +25,8 @@ public struct EncodedSnapshot<State: Sendable>: Snapshot {
   private var buffer = SnapshotBuffer()
   private var isWritten = false
 
+  /// A snapshot of `state`, whose bytes `encode` writes as they are asked for.
+  ///
   /// - Parameters:
   ///   - state: what is frozen, with the place that `encode` has reached in it.
   ///   - encode: appends the next few bytes, and returns false when there are no more after these. What it appends at
@@ -44,6 +46,8 @@ public struct EncodedSnapshot<State: Sendable>: Snapshot {
 public struct JoinedSnapshot: Snapshot {
   private var parts: ArraySlice<any Snapshot>
 
+  /// A snapshot of all parts: the bytes of the first one, then those of the next.
+  ///
   /// - Parameter parts: in the order in which their bytes follow each other.
   public init(_ parts: any Snapshot...) { self.parts = parts[...] }
 

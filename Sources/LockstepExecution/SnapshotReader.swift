@@ -15,9 +15,12 @@ public struct SnapshotReader {
   /// The version of the machine, or of the service, that wrote the snapshot: at most the reader's own.
   public let version: UInt32
 
+  /// Reads the bytes that `next` gives, from the front; nothing is asked for before something is read.
+  ///
   /// - Parameters:
   ///   - what: as errors name it: "the snapshot of the services".
-  ///   - next: the next piece of any length, nil after the last.
+  ///   - version: of the machine, or of the service, that wrote the snapshot: for who reads it, and not checked.
+  ///   - next: the next piece of any length, nil after the last. What it throws, reading throws.
   public init(_ what: String, version: UInt32, next: @escaping () throws(Status) -> [UInt8]?) {
     self.what = what
     self.version = version

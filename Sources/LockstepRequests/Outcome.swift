@@ -40,8 +40,8 @@ package struct Evidence: Sendable, Hashable {
   package var leader: NodeID?
   /// The level at which a command was acknowledged; nil when it was not.
   package var acknowledgement: Acknowledgement?
-  /// The voters that hold an acknowledged command on their disks, as the leader knew it when it answered; empty when it
-  /// comes from a node that led no longer by then.
+  /// The voters that hold an acknowledged command on their disks, as the leader knew it when it answered. A node that
+  /// led no longer by then knows of itself alone: it is named if its disk has all that is committed. Empty for a query.
   package var holders: [NodeID] = []
   /// The level at which a query was answered; nil when it was not.
   package var consistency: Consistency?

@@ -1,22 +1,47 @@
 public import LockstepExecution
 public import SwiftProtobuf
 
-/// A method that changes the state: it goes through the log, and every replica carries it out.
-public struct Command<State: Service>: Sendable {
-  let method: Method<State>
+/// A method that changes the state: it goes through the log, and every replica carries it out. It is also what a client
+/// calls it by (`Client.call`).
+public struct Command<State: Service, Request: SwiftProtobuf.Message, Reply: SwiftProtobuf.Message>: Sendable {
+  @usableFromInline let method: Method<State>
+  @usableFromInline let body: @Sendable (inout State, Request, inout ApplyContext) throws -> Reply
 
+  /// The command of this name, which `body` carries out. Bytes that are not a `Request` are answered with
+  /// `invalidArgument`, without a call of `body`.
+  ///
+  /// ```swift
+  /// static let deposit = Command<Bank, Bank_V1_DepositRequest, Bank_V1_DepositReply>("Deposit") {
+  ///   try $0.deposit($1, &$2)
+  /// }
+  /// ```
+  ///
   /// - Parameters:
   ///   - name: as the schema has it, without the service's name: `"Deposit"`.
-  ///   - ahead: asks for the memory that the next few commands will need, before they are carried out one after the
-  ///     other: `ahead: { bank, requests in bank.accounts.prefetch(requests) { $0.account } }`. It can change
-  ///     nothing, and is not called for a command that comes alone.
-  ///   - body: a static function of the service. A thrown Status is the recorded reply, the same on every replica.
+  ///   - body: changes the state and gives the reply. A thrown Status is the recorded reply, the same on every replica;
+  ///     of any other error nothing but that it was one is recorded, as its words may differ from replica to replica.
   @inlinable
-  public init<Request: SwiftProtobuf.Message, Reply: SwiftProtobuf.Message>(
-    _ name: String, ahead: (@Sendable (borrowing State, [Request]) -> Void)? = nil,
-    _ body: @escaping @Sendable (inout State, Request, inout ApplyContext) throws(Status) -> Reply
+  public init(
+    _ name: String, _ body: @escaping @Sendable (inout State, Request, inout ApplyContext) throws -> Reply
   ) {
-    self.init(name, MessageTypes(Request.self, Reply.self)) { state, commands, replies in
+    self.init(name, ahead: nil, body)
+  }
+
+  /// The same command, which asks for the memory that the next few of its calls will need before they are carried out one
+  /// after the other: `.prefetching { bank, requests in bank.accounts.prefetch(requests) { $0.account } }`.
+  ///
+  /// - Parameter ahead: can change nothing, and is not called for a command that comes alone.
+  @inlinable
+  public func prefetching(_ ahead: @escaping @Sendable (borrowing State, [Request]) -> Void) -> Self {
+    Self(method.name, ahead: ahead, body)
+  }
+
+  @inlinable
+  init(
+    _ name: String, ahead: (@Sendable (borrowing State, [Request]) -> Void)?,
+    _ body: @escaping @Sendable (inout State, Request, inout ApplyContext) throws -> Reply
+  ) {
+    self.init(name, MessageTypes(Request.self, Reply.self), body) { state, commands, replies in
       var requests: [Request] = []
       if let ahead, commands.count > 1 {
         requests.reserveCapacity(commands.count)
@@ -29,7 +54,7 @@ public struct Command<State: Service>: Sendable {
       for place in 0..<commands.count {
         let command = commands[place]
         var context = command.context
-        do throws(Status) {
+        do {
           var request = Request()
           if place < requests.count {
             // Moved out: to copy it would be to count references to all that it holds.
@@ -39,15 +64,23 @@ public struct Command<State: Service>: Sendable {
           }
           let reply = try body(&state, request, &context)
           replies.succeed(replies.areWanted ? try stableBytes(of: reply) : [])
-        } catch { replies.fail(error) }
+        } catch { replies.fail(recorded(error)) }
       }
     }
   }
 
   @usableFromInline
-  init(_ name: String, _ types: MessageTypes, _ body: @escaping CommandBody<State>) {
-    method = Method(name: name, types: types, isLong: false, body: .command(body))
+  init(
+    _ name: String, _ types: MessageTypes,
+    _ body: @escaping @Sendable (inout State, Request, inout ApplyContext) throws -> Reply,
+    all: @escaping CommandBody<State>
+  ) {
+    self.body = body
+    method = Method(name: name, types: types, isLong: false, body: .command(all))
   }
+
+  /// "package.Service/Method", as nodes know it.
+  public var fullName: String { method.fullName }
 }
 
 /// Carries out consecutive commands of one method, and answers each.
@@ -55,25 +88,30 @@ public struct Command<State: Service>: Sendable {
 typealias CommandBody<State: Service> = @Sendable (inout State, CommandBatch, inout Replies) -> Void
 
 /// A method that reads the state and changes nothing: it never goes through the log. The schema says so with
-/// `option idempotency_level = NO_SIDE_EFFECTS`.
-public struct Query<State: Service>: Sendable {
+/// `option idempotency_level = NO_SIDE_EFFECTS`. It is also what a client calls it by (`Client.call`).
+public struct Query<State: Service, Request: SwiftProtobuf.Message, Reply: SwiftProtobuf.Message>: Sendable {
   let method: Method<State>
 
+  /// The query of this name, which `body` answers. Bytes that are not a `Request` are answered with `invalidArgument`,
+  /// without a call of `body`.
+  ///
   /// - Parameters:
   ///   - name: as the schema has it, without the service's name: `"Balance"`.
   ///   - isLong: whether it may take more than a fraction of a millisecond, as one that goes through much of the state does.
   ///     It is then answered on another thread, from a copy of the state, and holds up no commands. To hand it over costs
   ///     some microseconds.
-  ///   - body: a static function of the service. A thrown Status is the reply.
+  ///   - body: gives the reply. A thrown Status is the reply; of any other error it says that it was one.
   @inlinable
-  public init<Request: SwiftProtobuf.Message, Reply: SwiftProtobuf.Message>(
+  public init(
     _ name: String, isLong: Bool = false,
-    _ body: @escaping @Sendable (borrowing State, Request, QueryContext) throws(Status) -> Reply
+    _ body: @escaping @Sendable (borrowing State, Request, QueryContext) throws -> Reply
   ) {
     self.init(
       name, MessageTypes(Request.self, Reply.self), isLong: isLong,
       body: { (state, bytes, context) throws(Status) in
-        try stableBytes(of: body(state, decoded(Request.self, bytes), context))
+        do {
+          return try stableBytes(of: body(state, decoded(Request.self, bytes), context))
+        } catch { throw recorded(error) }
       })
   }
 
@@ -84,12 +122,17 @@ public struct Query<State: Service>: Sendable {
   ) {
     method = Method(name: name, types: types, isLong: isLong, body: .query(body))
   }
+
+  /// "package.Service/Method", as nodes know it.
+  public var fullName: String { method.fullName }
 }
 
 /// The methods of a service and the functions that carry them out.
 public struct Methods<State: Service>: Sendable {
   let all: [Method<State>]
 
+  /// The list of a service's methods. `ServiceMachine` checks it against the schema when it is made.
+  ///
   /// - Parameter methods: a `Command` or a `Query` for each method of the schema, one after the other.
   public init(@Builder _ methods: () -> [Method<State>]) { all = methods() }
 
@@ -97,9 +140,13 @@ public struct Methods<State: Service>: Sendable {
   @resultBuilder
   public enum Builder {
     /// The method that a command describes.
-    public static func buildExpression(_ command: Command<State>) -> Method<State> { command.method }
+    public static func buildExpression<Request, Reply>(
+      _ command: Command<State, Request, Reply>
+    ) -> Method<State> { command.method }
     /// The method that a query describes.
-    public static func buildExpression(_ query: Query<State>) -> Method<State> { query.method }
+    public static func buildExpression<Request, Reply>(
+      _ query: Query<State, Request, Reply>
+    ) -> Method<State> { query.method }
     /// The methods in the order in which they are written.
     public static func buildBlock(_ methods: Method<State>...) -> [Method<State>] { methods }
   }
@@ -112,10 +159,12 @@ public struct Method<State: Service>: Sendable {
     case query(@Sendable (borrowing State, RawSpan, QueryContext) throws(Status) -> [UInt8])
   }
 
-  let name: String
+  @usableFromInline let name: String
   let types: MessageTypes
   let isLong: Bool
   let body: Body
+
+  var fullName: String { "\(State.schema.name)/\(name)" }
 
   var kind: MethodKind {
     switch body {
@@ -148,6 +197,11 @@ struct MessageTypes: Sendable {
     self.reply = reply
     self.check = check
   }
+}
+
+@inlinable
+func recorded(_ error: any Error) -> Status {
+  error as? Status ?? Status(.unknown, "the service failed with an error that is no Status")
 }
 
 /// The texts are this module's own: a reply is recorded, and must not change with the library's wording.

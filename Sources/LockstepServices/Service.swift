@@ -1,20 +1,23 @@
 public import LockstepExecution
 
-/// A replicated protobuf service: a value that is the state, and a static function for each method of the schema.
+/// A replicated protobuf service: a value that is the state, and a `Command` or `Query` for each method of the schema.
 ///
 /// ```swift
 /// struct Bank: Service {
 ///   static let schema = Schema(name: "bank.v1.Bank", descriptorSet: PackageResources.bank_descriptor)
-///   static let methods = Methods<Bank> {
-///     Command("Deposit", deposit)
-///     Query("Balance", balance)
+///   static let deposit = Command<Bank, Bank_V1_DepositRequest, Bank_V1_DepositReply>("Deposit") {
+///     try $0.deposit($1, $2)
 ///   }
-///   static func deposit(
-///     _ bank: inout Bank, _ request: Bank_V1_DepositRequest, _ context: inout ApplyContext
+///   static let balance = Query<Bank, Bank_V1_BalanceRequest, Bank_V1_BalanceReply>("Balance") { $0.balance($1, $2) }
+///   static let methods = Methods<Bank> {
+///     deposit
+///     balance
+///   }
+///
+///   mutating func deposit(
+///     _ request: Bank_V1_DepositRequest, _ context: ApplyContext
 ///   ) throws(Status) -> Bank_V1_DepositReply { … }
-///   static func balance(
-///     _ bank: borrowing Bank, _ request: Bank_V1_BalanceRequest, _ context: QueryContext
-///   ) throws(Status) -> Bank_V1_BalanceReply { … }
+///   func balance(_ request: Bank_V1_BalanceRequest, _ context: QueryContext) -> Bank_V1_BalanceReply { … }
 ///
 ///   private var accounts = TextMap<Int64>()
 ///   init() {}

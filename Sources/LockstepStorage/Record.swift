@@ -12,7 +12,7 @@ internal import LockstepWire
 //     32  u64  checksum of the body with its padding
 //     40  u64  link                     the header checksum of the record before: an older version of a record, come
 //                                       back, does not fit between its neighbours
-//     48  u64  extent                   size of the file (segment header, identity), otherwise 0
+//     48  u64  extent                   size of the file (segment header, identity, end of a snapshot), otherwise 0
 //     56  u64  checksum of the 56 bytes before
 //     64  body, padded with zeros to a multiple of 64
 //

@@ -6,55 +6,58 @@ import SwiftProtobuf
 struct Bank: Service {
   static let schema = Schema(name: "bank.v1.Bank", descriptorSet: PackageResources.bank_descriptor)
 
+  static let deposit = Command<Bank, Bank_V1_DepositRequest, Bank_V1_DepositReply>("Deposit") { try $0.deposit($1, $2) }
+  static let transfer = Command<Bank, Bank_V1_TransferRequest, Bank_V1_TransferReply>("Transfer") {
+    try $0.transfer($1, $2)
+  }
+  static let balance = Query<Bank, Bank_V1_BalanceRequest, Bank_V1_BalanceReply>("Balance") { $0.balance($1, $2) }
+  static let total = Query<Bank, Bank_V1_TotalRequest, Bank_V1_TotalReply>("Total") { $0.total($1, $2) }
+
   static let methods = Methods<Bank> {
-    Command("Deposit", deposit)
-    Command("Transfer", transfer)
-    Query("Balance", balance)
-    Query("Total", total)
+    deposit
+    transfer
+    balance
+    total
   }
 
   private var accounts = TextMap<Int64>()
   private(set) var total: Int64 = 0
 
-  static func deposit(
-    _ bank: inout Bank, _ request: Bank_V1_DepositRequest, _ context: inout ApplyContext
+  mutating func deposit(
+    _ request: Bank_V1_DepositRequest, _ context: ApplyContext
   ) throws(Status) -> Bank_V1_DepositReply {
     guard request.amount > 0 else { throw Status(.invalidArgument, "the amount must be more than 0") }
     // No balance exceeds the total, so what fits into the total fits into the account.
-    let (total, overflow) = bank.total.addingReportingOverflow(request.amount)
+    let (sum, overflow) = total.addingReportingOverflow(request.amount)
     guard !overflow else { throw Status(.outOfRange, "the bank cannot hold so much money") }
-    bank.total = total
-    return .with { $0.balance = bank.add(request.amount, to: request.account) }
+    total = sum
+    return .with { $0.balance = add(request.amount, to: request.account) }
   }
 
-  static func transfer(
-    _ bank: inout Bank, _ request: Bank_V1_TransferRequest, _ context: inout ApplyContext
+  mutating func transfer(
+    _ request: Bank_V1_TransferRequest, _ context: ApplyContext
   ) throws(Status) -> Bank_V1_TransferReply {
     guard request.amount > 0 else { throw Status(.invalidArgument, "the amount must be more than 0") }
-    let funds = bank.accounts[request.from] ?? 0
+    let funds = accounts[request.from] ?? 0
     guard funds >= request.amount else {
       throw Status(.failedPrecondition, "\(request.from) has \(funds), which is less than \(request.amount)")
     }
-    bank.accounts[request.from] = funds - request.amount
-    let balance = bank.add(request.amount, to: request.to)
+    accounts[request.from] = funds - request.amount
+    let balance = add(request.amount, to: request.to)
     return .with {
-      $0.fromBalance = bank.accounts[request.from] ?? 0
+      $0.fromBalance = accounts[request.from] ?? 0
       $0.toBalance = balance
     }
   }
 
-  static func balance(
-    _ bank: borrowing Bank, _ request: Bank_V1_BalanceRequest, _ context: QueryContext
-  ) throws(Status) -> Bank_V1_BalanceReply {
-    .with { $0.balance = bank.accounts[request.account] ?? 0 }
+  func balance(_ request: Bank_V1_BalanceRequest, _ context: QueryContext) -> Bank_V1_BalanceReply {
+    .with { $0.balance = accounts[request.account] ?? 0 }
   }
 
-  static func total(
-    _ bank: borrowing Bank, _ request: Bank_V1_TotalRequest, _ context: QueryContext
-  ) throws(Status) -> Bank_V1_TotalReply {
+  func total(_ request: Bank_V1_TotalRequest, _ context: QueryContext) -> Bank_V1_TotalReply {
     .with {
-      $0.total = bank.total
-      $0.accounts = Int64(bank.accounts.count)
+      $0.total = total
+      $0.accounts = Int64(accounts.count)
     }
   }
 

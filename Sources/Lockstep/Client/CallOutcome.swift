@@ -14,8 +14,8 @@ public struct Reply: Sendable {
   public var node: UInt64
   /// A command's level; nil for a query.
   public var acknowledgement: Acknowledgement?
-  /// The voters on whose disks the leader knew the command when it answered; empty when the answer came from a node
-  /// that led no longer by then.
+  /// The voters on whose disks the leader knew the command when it answered. A node that led no longer by then knows of
+  /// itself alone: it is named if its disk has all that is committed. Empty for a query.
   public var holders: [UInt64]
 }
 

@@ -1,11 +1,14 @@
 public import LockstepExecution
 package import LockstepRequests
 package import LockstepWire
-package import NIOCore
-import NIOPosix
+public import NIOCore
+public import NIOPosix
 
 /// A connection to a cluster: to one of its nodes at a time, and to another one when that one fails. Calls may be made
 /// from any task, any number at once; they share the connection.
+///
+/// The end of a task's patience is the end of a call: when the task that made it is cancelled, it fails at once with
+/// `cancelled`, and with `applied: .unknown` if it was sent.
 ///
 /// A call is carried out at most once. One that a node refuses with UNAVAILABLE and `applied: .no`, as one does that knows
 /// no leader or is about to stop, is sent again until its time-out, at the leader that the node names or at the next
@@ -16,9 +19,15 @@ public final class Client: Sendable {
   private let endpoints: [Endpoint]
   private let eventLoop: any EventLoop
 
-  /// `endpoints`: nodes of one cluster, in the order in which they are tried.
-  public convenience init(endpoints: [Endpoint]) {
-    self.init(endpoints: endpoints, eventLoop: MultiThreadedEventLoopGroup.singleton.next())
+  /// A client that connects with its first call, and is to be closed (`close`, or see `withClient`).
+  ///
+  /// - Parameters:
+  ///   - endpoints: nodes of one cluster, in the order in which they are tried; at least one.
+  ///   - eventLoopGroup: one of its loops carries the connection; by default one that all of the process share.
+  public convenience init(
+    endpoints: [Endpoint], eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+  ) {
+    self.init(endpoints: endpoints, eventLoop: eventLoopGroup.next())
   }
 
   package init(endpoints: [Endpoint], eventLoop: any EventLoop) {
@@ -98,8 +107,40 @@ public final class Client: Sendable {
   func perform(
     _ make: @escaping @Sendable (CheckedContinuation<ClientCore.Outcome, Never>) -> ClientCore.Operation
   ) async -> ClientCore.Outcome {
-    await withCheckedContinuation { continuation in
-      eventLoop.execute { self.loopCore.submit(make(continuation)) }
+    let ticket = CallTicket()
+    return await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        eventLoop.execute { self.loopCore.submit(make(continuation), ticket) }
+      }
+    } onCancel: {
+      eventLoop.execute { self.loopCore.cancel(ticket) }
     }
+  }
+}
+
+/// Gives `body` a client and closes it after that, whatever comes of it.
+///
+/// ```swift
+/// let total = try await withClient(endpoints: [Endpoint(host: "127.0.0.1", port: 7401)]) { client in
+///   try await client.call("bank.v1.Bank/Total", [])
+/// }
+/// ```
+///
+/// - Parameters:
+///   - endpoints: nodes of one cluster, in the order in which they are tried; at least one.
+///   - eventLoopGroup: one of its loops carries the connection; by default one that all of the process share.
+///   - body: what is done with it. Calls that it has left under way fail when it returns.
+public func withClient<Result>(
+  endpoints: [Endpoint], eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+  _ body: (Client) async throws -> Result
+) async rethrows -> Result {
+  let client = Client(endpoints: endpoints, eventLoopGroup: eventLoopGroup)
+  do {
+    let result = try await body(client)
+    await client.close()
+    return result
+  } catch {
+    await client.close()
+    throw error
   }
 }

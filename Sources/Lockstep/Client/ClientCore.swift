@@ -11,6 +11,7 @@ import NIOCore
 final class ClientCore {
   struct Waiting {
     let operation: Operation
+    let ticket: CallTicket
     let deadline: NIODeadline
     /// How often it was refused, and what was said the last time; nil: it was never sent.
     var refusals = 0
@@ -77,14 +78,17 @@ final class ClientCore {
 
   // MARK: Calls
 
-  func submit(_ operation: Operation) {
-    if case .closed = state {
+  func submit(_ operation: Operation, _ ticket: CallTicket) {
+    var refusal: String?
+    if case .closed = state { refusal = "the client is closed" }
+    if ticket.isCancelled { refusal = Self.cancelled }
+    if let refusal {
       operation.continuation.resume(
-        returning: .failure(CallFailure(Status(.cancelled, "the client is closed"), applied: .no)))
+        returning: .failure(CallFailure(Status(.cancelled, refusal), applied: .no)))
       return
     }
     let timeout = TimeAmount.milliseconds(Int64(clamping: operation.timeout.milliseconds))
-    waiting.append(Waiting(operation: operation, deadline: .now() + timeout))
+    waiting.append(Waiting(operation: operation, ticket: ticket, deadline: .now() + timeout))
     watchDeadlines()
     switch state {
     case .idle where retry == nil: connect()
@@ -182,6 +186,22 @@ final class ClientCore {
         codec.pack(header, method: UnsafeRawBufferPointer(method), payload: request)
       }
     }
+  }
+
+  private static let cancelled = "the task that made the call was cancelled"
+
+  /// Nobody waits for it any more. What was sent may have an effect all the same.
+  func cancel(_ ticket: CallTicket) {
+    ticket.isCancelled = true
+    let status = Status(.cancelled, Self.cancelled)
+    if let (id, entry) = underWay.first(where: { $0.value.call.ticket === ticket }) {
+      underWay[id] = nil
+      fail(entry.call, CallFailure(status, applied: .unknown))
+      return endIfAnswered(entry.connection)
+    }
+    for call in waiting + refused where call.ticket === ticket { fail(call, CallFailure(status, applied: .no)) }
+    waiting.removeAll { $0.ticket === ticket }
+    refused.removeAll { $0.ticket === ticket }
   }
 
   func fail(_ call: Waiting, _ failure: CallFailure) {

@@ -48,3 +48,11 @@ extension ClientCore {
     }
   }
 }
+
+/// Who waits for a call: by this it is found when the task that made it is cancelled.
+///
+/// Unchecked: it is touched on the client's event loop alone.
+final class CallTicket: @unchecked Sendable {
+  /// Said before the call itself has come to the loop, perhaps.
+  var isCancelled = false
+}

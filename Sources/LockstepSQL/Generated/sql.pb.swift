@@ -27,6 +27,7 @@ fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobu
   typealias Version = _2
 }
 
+/// The statements of one transaction: 1 to 1,000.
 public nonisolated struct Lockstep_Sql_V1_ExecuteRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -40,6 +41,7 @@ public nonisolated struct Lockstep_Sql_V1_ExecuteRequest: Sendable {
   public init() {}
 }
 
+/// A statement and the values of its parameters.
 public nonisolated struct Lockstep_Sql_V1_Statement: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -56,6 +58,8 @@ public nonisolated struct Lockstep_Sql_V1_Statement: Sendable {
   public init() {}
 }
 
+/// What the statements came to. All results together have at most 768 KiB of rows: more is RESOURCE_EXHAUSTED, and none
+/// of the statements has an effect.
 public nonisolated struct Lockstep_Sql_V1_ExecuteReply: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -72,6 +76,7 @@ public nonisolated struct Lockstep_Sql_V1_ExecuteReply: Sendable {
   public init() {}
 }
 
+/// What one statement came to.
 public nonisolated struct Lockstep_Sql_V1_Result: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -86,6 +91,7 @@ public nonisolated struct Lockstep_Sql_V1_Result: Sendable {
   /// Of a statement that gives rows: SELECT, or one with RETURNING.
   public var columns: [Lockstep_Sql_V1_Column] = []
 
+  /// The rows that it gives, in SQLite's order.
   public var rows: [Lockstep_Sql_V1_Row] = []
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -93,13 +99,16 @@ public nonisolated struct Lockstep_Sql_V1_Result: Sendable {
   public init() {}
 }
 
+/// A statement that only reads, and the values of its parameters.
 public nonisolated struct Lockstep_Sql_V1_QueryRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// One statement, with or without a semicolon at its end; one that would change the database is INVALID_ARGUMENT.
   public var sql: String = String()
 
+  /// For ?, ?N and the named ones, in the order of SQLite's own numbering; exactly as many as the statement has.
   public var parameters: [Lockstep_Sql_V1_Value] = []
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -107,13 +116,16 @@ public nonisolated struct Lockstep_Sql_V1_QueryRequest: Sendable {
   public init() {}
 }
 
+/// The rows that the statement gives: at most 768 KiB of them, more is RESOURCE_EXHAUSTED.
 public nonisolated struct Lockstep_Sql_V1_QueryReply: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// The columns of the rows; they are named even when there is no row.
   public var columns: [Lockstep_Sql_V1_Column] = []
 
+  /// In SQLite's order.
   public var rows: [Lockstep_Sql_V1_Row] = []
 
   /// The rows are those of the state as of this entry of the log.
@@ -124,11 +136,13 @@ public nonisolated struct Lockstep_Sql_V1_QueryReply: Sendable {
   public init() {}
 }
 
+/// What is known of one column of the rows.
 public nonisolated struct Lockstep_Sql_V1_Column: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// SQLite's name for it: what stands after AS, if the statement says so.
   public var name: String = String()
 
   /// As the table declares it; of an expression, what the value in the first row is.
@@ -139,11 +153,13 @@ public nonisolated struct Lockstep_Sql_V1_Column: Sendable {
   public init() {}
 }
 
+/// One row.
 public nonisolated struct Lockstep_Sql_V1_Row: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// One for each column, in the same order.
   public var values: [Lockstep_Sql_V1_Value] = []
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -151,11 +167,13 @@ public nonisolated struct Lockstep_Sql_V1_Row: Sendable {
   public init() {}
 }
 
+/// A value as SQLite stores it.
 public nonisolated struct Lockstep_Sql_V1_Value: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// Its storage class, with the value.
   public var kind: Lockstep_Sql_V1_Value.OneOf_Kind? = nil
 
   /// Always true; a value of no kind is NULL, too.
@@ -167,6 +185,7 @@ public nonisolated struct Lockstep_Sql_V1_Value: Sendable {
     set {kind = .null(newValue)}
   }
 
+  /// INTEGER: 64 bits with a sign.
   public var integer: Int64 {
     get {
       if case .integer(let v)? = kind {return v}
@@ -175,6 +194,7 @@ public nonisolated struct Lockstep_Sql_V1_Value: Sendable {
     set {kind = .integer(newValue)}
   }
 
+  /// REAL: 64 bits, IEEE 754. As a parameter, NaN becomes NULL.
   public var real: Double {
     get {
       if case .real(let v)? = kind {return v}
@@ -183,6 +203,7 @@ public nonisolated struct Lockstep_Sql_V1_Value: Sendable {
     set {kind = .real(newValue)}
   }
 
+  /// TEXT, in UTF-8. Where a text in the database is not UTF-8, a reply has U+FFFD in place of what is wrong.
   public var text: String {
     get {
       if case .text(let v)? = kind {return v}
@@ -191,6 +212,7 @@ public nonisolated struct Lockstep_Sql_V1_Value: Sendable {
     set {kind = .text(newValue)}
   }
 
+  /// BLOB: bytes as they are.
   public var blob: Data {
     get {
       if case .blob(let v)? = kind {return v}
@@ -201,12 +223,17 @@ public nonisolated struct Lockstep_Sql_V1_Value: Sendable {
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
+  /// Its storage class, with the value.
   public nonisolated enum OneOf_Kind: Equatable, Sendable {
     /// Always true; a value of no kind is NULL, too.
     case null(Bool)
+    /// INTEGER: 64 bits with a sign.
     case integer(Int64)
+    /// REAL: 64 bits, IEEE 754. As a parameter, NaN becomes NULL.
     case real(Double)
+    /// TEXT, in UTF-8. Where a text in the database is not UTF-8, a reply has U+FFFD in place of what is wrong.
     case text(String)
+    /// BLOB: bytes as they are.
     case blob(Data)
 
   }

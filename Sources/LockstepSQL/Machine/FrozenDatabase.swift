@@ -59,6 +59,7 @@ final class DatabaseCopy: Sendable {
     // A transaction sees what was there when it first looked.
     try source.run("BEGIN")
     try source.run("SELECT last FROM lockstep_state")
+    // Unsafe: a connection is of one thread at a time. From here on only the state has it, and uses it under its lock.
     nonisolated(unsafe) let handedOver = source
     state = Mutex(State(source: handedOver))
   }

@@ -6,9 +6,18 @@ public struct Counter: Service {
   public static let schema = Schema(
     name: "lockstep.counter.v1.Counter", descriptorSet: PackageResources.counter_descriptor)
 
+  /// Adds to a counter, and answers with what it is then; `outOfRange` when that does not fit in 64 bits.
+  public static let add = Command<Counter, Lockstep_Counter_V1_AddRequest, Lockstep_Counter_V1_AddReply>("Add") {
+    try $0.add($1, $2)
+  }
+  /// What a counter is.
+  public static let get = Query<Counter, Lockstep_Counter_V1_GetRequest, Lockstep_Counter_V1_GetReply>("Get") {
+    counter, request, _ in counter.get(request)
+  }
+
   public static let methods = Methods<Counter> {
-    Command("Add", add)
-    Query("Get", get)
+    add
+    get
   }
 
   private var values = TextMap<Int64>()
@@ -18,25 +27,23 @@ public struct Counter: Service {
   public func freeze() -> any Snapshot { values.freeze() }
   public var digest: UInt64 { values.digest }
 
-  static func add(
-    _ state: inout Counter, _ request: Lockstep_Counter_V1_AddRequest, _ context: inout ApplyContext
+  private mutating func add(
+    _ request: Lockstep_Counter_V1_AddRequest, _ context: ApplyContext
   ) throws(Status) -> Lockstep_Counter_V1_AddReply {
-    let value = state.values[request.name] ?? 0
+    let value = values[request.name] ?? 0
     let (sum, overflow) = value.addingReportingOverflow(request.delta)
     guard !overflow else {
       throw Status(
         .outOfRange, "counter \"\(request.name)\" is \(value): adding \(request.delta) does not fit in 64 bits")
     }
-    state.values[request.name] = sum
+    values[request.name] = sum
     return .with {
       $0.value = sum
       $0.revision = context.index.rawValue
     }
   }
 
-  static func get(
-    _ state: borrowing Counter, _ request: Lockstep_Counter_V1_GetRequest, _ context: QueryContext
-  ) throws(Status) -> Lockstep_Counter_V1_GetReply {
-    .with { $0.value = state.values[request.name] ?? 0 }
+  private func get(_ request: Lockstep_Counter_V1_GetRequest) -> Lockstep_Counter_V1_GetReply {
+    .with { $0.value = values[request.name] ?? 0 }
   }
 }

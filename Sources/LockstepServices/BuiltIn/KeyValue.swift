@@ -6,12 +6,33 @@ public struct KeyValue: Service {
   public static let schema = Schema(
     name: "lockstep.kv.v1.KeyValue", descriptorSet: PackageResources.key_value_descriptor)
 
+  /// Sets a key's value.
+  public static let put = Command<KeyValue, Lockstep_Kv_V1_PutRequest, Lockstep_Kv_V1_PutReply>("Put") {
+    $0.put($1, $2)
+  }.prefetching { state, requests in state.map.prefetch(requests) { $0.key } }
+  /// A key's value, and the revision that it is of.
+  public static let get = Query<KeyValue, Lockstep_Kv_V1_GetRequest, Lockstep_Kv_V1_GetReply>("Get") {
+    $0.get($1, $2)
+  }
+  /// Removes a key, and says whether it was there.
+  public static let delete = Command<KeyValue, Lockstep_Kv_V1_DeleteRequest, Lockstep_Kv_V1_DeleteReply>("Delete") {
+    $0.delete($1, $2)
+  }
+  /// Sets a key's value if it is the expected one, and says what it is then.
+  public static let compareAndSet = Command<
+    KeyValue, Lockstep_Kv_V1_CompareAndSetRequest, Lockstep_Kv_V1_CompareAndSetReply
+  >("CompareAndSet") { $0.compareAndSet($1, $2) }
+  /// Keys and their values in order, so many at a time.
+  public static let range = Query<KeyValue, Lockstep_Kv_V1_RangeRequest, Lockstep_Kv_V1_RangeReply>(
+    "Range", isLong: true
+  ) { $0.range($1, $2) }
+
   public static let methods = Methods<KeyValue> {
-    Command("Put", ahead: { state, requests in state.map.prefetch(requests) { $0.key } }, put)
-    Query("Get", get)
-    Command("Delete", delete)
-    Command("CompareAndSet", compareAndSet)
-    Query("Range", isLong: true, range)
+    put
+    get
+    delete
+    compareAndSet
+    range
   }
 
   /// One reply to Range has at most so many items, and no more than so many bytes of keys and values, unless the first
@@ -26,18 +47,16 @@ public struct KeyValue: Service {
   public func freeze() -> any Snapshot { map.freeze() }
   public var digest: UInt64 { map.digest }
 
-  static func put(
-    _ state: inout KeyValue, _ request: Lockstep_Kv_V1_PutRequest, _ context: inout ApplyContext
-  ) throws(Status) -> Lockstep_Kv_V1_PutReply {
-    state.set(request.key, request.value, context)
+  private mutating func put(
+    _ request: Lockstep_Kv_V1_PutRequest, _ context: ApplyContext
+  ) -> Lockstep_Kv_V1_PutReply {
+    set(request.key, request.value, context)
     return .with { $0.revision = context.index.rawValue }
   }
 
-  static func get(
-    _ state: borrowing KeyValue, _ request: Lockstep_Kv_V1_GetRequest, _ context: QueryContext
-  ) throws(Status) -> Lockstep_Kv_V1_GetReply {
+  private func get(_ request: Lockstep_Kv_V1_GetRequest, _ context: QueryContext) -> Lockstep_Kv_V1_GetReply {
     var reply = Lockstep_Kv_V1_GetReply()
-    if let known = state.map[request.key] {
+    if let known = map[request.key] {
       reply.found = true
       reply.value = known.text
       reply.revision = known.revision
@@ -47,24 +66,24 @@ public struct KeyValue: Service {
     return reply
   }
 
-  static func delete(
-    _ state: inout KeyValue, _ request: Lockstep_Kv_V1_DeleteRequest, _ context: inout ApplyContext
-  ) throws(Status) -> Lockstep_Kv_V1_DeleteReply {
+  private mutating func delete(
+    _ request: Lockstep_Kv_V1_DeleteRequest, _ context: ApplyContext
+  ) -> Lockstep_Kv_V1_DeleteReply {
     var reply = Lockstep_Kv_V1_DeleteReply()
-    reply.deleted = state.map.removeValue(forKey: request.key) != nil
+    reply.deleted = map.removeValue(forKey: request.key) != nil
     reply.revision = context.index.rawValue
     return reply
   }
 
-  static func compareAndSet(
-    _ state: inout KeyValue, _ request: Lockstep_Kv_V1_CompareAndSetRequest, _ context: inout ApplyContext
-  ) throws(Status) -> Lockstep_Kv_V1_CompareAndSetReply {
+  private mutating func compareAndSet(
+    _ request: Lockstep_Kv_V1_CompareAndSetRequest, _ context: ApplyContext
+  ) -> Lockstep_Kv_V1_CompareAndSetReply {
     var reply = Lockstep_Kv_V1_CompareAndSetReply()
     let expected = request.hasExpected ? request.expected : nil
-    let current = state.map[request.key]?.text
-    reply.swapped = sameBytes(current, expected)
+    let current = map[request.key]?.text
+    reply.swapped = Self.sameBytes(current, expected)
     if reply.swapped {
-      state.set(request.key, request.value, context)
+      set(request.key, request.value, context)
       reply.current = request.value
     } else if let current {
       reply.current = current
@@ -73,18 +92,16 @@ public struct KeyValue: Service {
     return reply
   }
 
-  static func range(
-    _ state: borrowing KeyValue, _ request: Lockstep_Kv_V1_RangeRequest, _ context: QueryContext
-  ) throws(Status) -> Lockstep_Kv_V1_RangeReply {
-    let limit = request.limit == 0 ? maximumItems : min(Int(request.limit), maximumItems)
+  private func range(_ request: Lockstep_Kv_V1_RangeRequest, _ context: QueryContext) -> Lockstep_Kv_V1_RangeReply {
+    let limit = request.limit == 0 ? Self.maximumItems : min(Int(request.limit), Self.maximumItems)
     let bounds = RangeBounds(start: request.start, end: request.end, prefix: request.prefix)
     var reply = Lockstep_Kv_V1_RangeReply()
     var bytes = 0
-    state.map.scan(from: bounds.first) { key, value in
+    map.scan(from: bounds.first) { key, value in
       guard bounds.holds(key) else { return false }
       let text = key.text
       bytes += text.utf8.count + value.text.utf8.count
-      guard reply.items.count < limit, reply.items.isEmpty || bytes <= maximumRangeBytes else {
+      guard reply.items.count < limit, reply.items.isEmpty || bytes <= Self.maximumRangeBytes else {
         reply.more = true
         return false
       }

@@ -22,13 +22,16 @@ fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobu
   typealias Version = _2
 }
 
+/// What is added, and to which counter.
 public nonisolated struct Lockstep_Counter_V1_AddRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// The counter's name.
   public var name: String = String()
 
+  /// What is added to it; a number below 0 subtracts.
   public var delta: Int64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -36,11 +39,13 @@ public nonisolated struct Lockstep_Counter_V1_AddRequest: Sendable {
   public init() {}
 }
 
+/// What the counter has become.
 public nonisolated struct Lockstep_Counter_V1_AddReply: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// The counter with `delta` added.
   public var value: Int64 = 0
 
   /// The place of this command in the log.
@@ -51,11 +56,13 @@ public nonisolated struct Lockstep_Counter_V1_AddReply: Sendable {
   public init() {}
 }
 
+/// Which counter is read.
 public nonisolated struct Lockstep_Counter_V1_GetRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// The counter's name.
   public var name: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -63,11 +70,13 @@ public nonisolated struct Lockstep_Counter_V1_GetRequest: Sendable {
   public init() {}
 }
 
+/// What the counter is.
 public nonisolated struct Lockstep_Counter_V1_GetReply: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// The counter; 0 when nobody has added to it.
   public var value: Int64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()

@@ -22,13 +22,16 @@ fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobu
   typealias Version = _2
 }
 
+/// Which key is set, and to what.
 public nonisolated struct Lockstep_Kv_V1_PutRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// The key that is set.
   public var key: String = String()
 
+  /// The value that it gets.
   public var value: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -36,11 +39,13 @@ public nonisolated struct Lockstep_Kv_V1_PutRequest: Sendable {
   public init() {}
 }
 
+/// The key is set.
 public nonisolated struct Lockstep_Kv_V1_PutReply: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// The place of this command in the log: the key's revision from now on.
   public var revision: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -48,11 +53,13 @@ public nonisolated struct Lockstep_Kv_V1_PutReply: Sendable {
   public init() {}
 }
 
+/// Which key is read.
 public nonisolated struct Lockstep_Kv_V1_GetRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// The key that is read.
   public var key: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -60,16 +67,19 @@ public nonisolated struct Lockstep_Kv_V1_GetRequest: Sendable {
   public init() {}
 }
 
+/// What the key holds.
 public nonisolated struct Lockstep_Kv_V1_GetReply: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// Whether the key is there.
   public var found: Bool = false
 
+  /// The key's value; empty where it was not found.
   public var value: String = String()
 
-  /// The key's own revision where it was found, else that of the whole map.
+  /// The key's own revision where it was found, else that of the state: the place of the last entry in it.
   public var revision: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -77,11 +87,13 @@ public nonisolated struct Lockstep_Kv_V1_GetReply: Sendable {
   public init() {}
 }
 
+/// Which key is removed.
 public nonisolated struct Lockstep_Kv_V1_DeleteRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// The key that is removed.
   public var key: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -89,6 +101,7 @@ public nonisolated struct Lockstep_Kv_V1_DeleteRequest: Sendable {
   public init() {}
 }
 
+/// The key is not there any more.
 public nonisolated struct Lockstep_Kv_V1_DeleteReply: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -97,6 +110,7 @@ public nonisolated struct Lockstep_Kv_V1_DeleteReply: Sendable {
   /// Whether the key was there.
   public var deleted: Bool = false
 
+  /// The place of this command in the log, whether or not the key was there.
   public var revision: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -104,11 +118,13 @@ public nonisolated struct Lockstep_Kv_V1_DeleteReply: Sendable {
   public init() {}
 }
 
+/// Which key is set, to what, and what it must hold before.
 public nonisolated struct Lockstep_Kv_V1_CompareAndSetRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// The key that is set.
   public var key: String = String()
 
   /// The value that the key must have; left out: the key must be absent.
@@ -121,6 +137,7 @@ public nonisolated struct Lockstep_Kv_V1_CompareAndSetRequest: Sendable {
   /// Clears the value of `expected`. Subsequent reads from it will return its default value.
   public mutating func clearExpected() {self._expected = nil}
 
+  /// The value that it gets.
   public var value: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -130,11 +147,13 @@ public nonisolated struct Lockstep_Kv_V1_CompareAndSetRequest: Sendable {
   fileprivate var _expected: String? = nil
 }
 
+/// Whether the key was set, and what it holds now.
 public nonisolated struct Lockstep_Kv_V1_CompareAndSetReply: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// Whether the key was as expected, and was set.
   public var swapped: Bool = false
 
   /// The key's value after the call; left out: the key is absent.
@@ -147,6 +166,7 @@ public nonisolated struct Lockstep_Kv_V1_CompareAndSetReply: Sendable {
   /// Clears the value of `current`. Subsequent reads from it will return its default value.
   public mutating func clearCurrent() {self._current = nil}
 
+  /// The place of this command in the log, whether or not the key was set.
   public var revision: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -162,10 +182,13 @@ public nonisolated struct Lockstep_Kv_V1_RangeRequest: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// The least key of the range; empty: the range has no lower end.
   public var start: String = String()
 
+  /// The key before which the range ends; empty: the range has no upper end.
   public var end: String = String()
 
+  /// What every key of the range starts with; empty: anything.
   public var prefix: String = String()
 
   /// The most items to answer with; 0 and anything above the service's own limit mean that limit.
@@ -176,15 +199,19 @@ public nonisolated struct Lockstep_Kv_V1_RangeRequest: Sendable {
   public init() {}
 }
 
+/// A key that is there.
 public nonisolated struct Lockstep_Kv_V1_Item: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// The key.
   public var key: String = String()
 
+  /// Its value.
   public var value: String = String()
 
+  /// Its revision: the place in the log of the command that wrote the value.
   public var revision: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -192,16 +219,19 @@ public nonisolated struct Lockstep_Kv_V1_Item: Sendable {
   public init() {}
 }
 
+/// The first keys of the range: 10,000 items and 1 MiB of keys and values at most, but one item whatever its length.
 public nonisolated struct Lockstep_Kv_V1_RangeReply: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// In the order of their keys' UTF-8 bytes.
   public var items: [Lockstep_Kv_V1_Item] = []
 
   /// There are further keys in the range: ask again from the key that follows the last item's.
   public var more: Bool = false
 
+  /// The place in the log of the last entry in the state that was read.
   public var revision: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()

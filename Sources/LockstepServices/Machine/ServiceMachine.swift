@@ -57,8 +57,10 @@ public struct ServiceMachine: StateMachine {
 
   private static func host<State: Service>(_: State.Type) -> any HostedService { Host<State>() }
 
+  /// The schemas of the services, in the order of their names.
   public var schemas: [Schema] { hosts.map(\.schema) }
 
+  /// A number made of each service's name and digest: equal when, and for practical purposes only when, all states are.
   public var digest: UInt64 {
     var hasher = StableHasher()
     for (name, host) in zip(names, hosts) {
@@ -78,6 +80,8 @@ public struct ServiceMachine: StateMachine {
 
   // MARK: Calls
 
+  /// Carries out the commands in order, each by its service, and answers each. One of a method that is not here is
+  /// answered with `unimplemented`; a query, and bytes that are not the method's request, with `invalidArgument`.
   public mutating func apply(_ batch: CommandBatch, into replies: inout Replies) {
     var next = 0
     while next < batch.count {
@@ -98,13 +102,18 @@ public struct ServiceMachine: StateMachine {
   /// than malloc has places at hand for what was freed last, since all their requests are there at once.
   private static let most = 7
 
+  /// Answers a query by its service, from the state as it is. Throws `unimplemented` when the method is not here,
+  /// `invalidArgument` when it is a command or the bytes are not its request, and what the service throws.
   public func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] {
     let route = try route(call)
     return try hosts[route.host].query(route.method, call.request, context)
   }
 
+  /// Whether the method is a `Query` that was declared with `isLong: true`; false when it is not here.
   public func isLong(_ query: Call) -> Bool { table.find(query.methodBytes).map { routes[$0].isLong } ?? false }
 
+  /// Checks that the method is here and that the bytes decode as its request. Throws `unimplemented` when it is not,
+  /// and `invalidArgument`, with the method's name, when they do not.
   public func validate(_ call: Call) throws(Status) {
     let route = try route(call)
     if let plain = route.plain, plain.surelyDecodes(call.requestBytes) { return }
@@ -115,6 +124,7 @@ public struct ServiceMachine: StateMachine {
     }
   }
 
+  /// Command or query, by the full name "package.Service/Method"; nil when no service here has this method.
   public func kind(ofMethod method: RawSpan) -> MethodKind? {
     method.withUnsafeBytes { table.find($0) }.map { routes[$0].kind }
   }
@@ -134,10 +144,13 @@ public struct ServiceMachine: StateMachine {
   /// Grows when that of one of the services does.
   public var version: UInt32 { hosts.reduce(0) { $0 &+ $1.version } }
 
+  /// The states of all services as they are: names and versions first, then each state, in the order of the names.
   public func freeze() -> any Snapshot {
     ServiceSnapshot(zip(names, hosts).map { ServicePart(name: $0, version: $1.version, state: $1.freeze()) })
   }
 
+  /// A machine of the same services with the states of a snapshot. Throws `failedPrecondition` when it has another
+  /// format, other services, or a later version of one of them, and `dataLoss` when its bytes are damaged.
   public func restored(from snapshot: inout SnapshotReader) throws(Status) -> ServiceMachine {
     let contents = try ServiceSnapshot.contents(&snapshot)
     guard contents.map(\.name) == names else {

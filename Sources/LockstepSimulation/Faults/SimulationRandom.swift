@@ -16,6 +16,7 @@ public struct SimulationRandom: RandomNumberGenerator, Sendable {
     return SimulationRandom(seed: hash)
   }
 
+  /// The next 64 random bits of this stream.
   public mutating func next() -> UInt64 { generator.next() }
 
   /// A number in `0..<bound`.

@@ -8,6 +8,8 @@ public struct LinearizabilityChecker<Model: SequentialModel> {
   let operations: [TimedOperation<Model.Operation>]
   let maximumSteps: Int
 
+  /// A check of this history. Nothing is searched before `verdict`.
+  ///
   /// - Parameters:
   ///   - operations: the history, in any order.
   ///   - maximumSteps: after so many the search is given up.

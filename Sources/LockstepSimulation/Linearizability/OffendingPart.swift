@@ -15,6 +15,8 @@ public struct OffendingPart: Sendable {
 }
 
 extension RegisterChecker {
+  /// The smallest part of the history that was found to have no order, once `verdict` has said that the whole has none.
+  ///
   /// - Parameters:
   ///   - place: where `verdict` said that it is not linearizable.
   ///   - maximumSteps: of all searches for something smaller together.

@@ -6,6 +6,8 @@ public struct RegisterChecker: Sendable {
   let operations: [TimedOperation<RegisterModel.Operation>]
   let maximumSteps: Int
 
+  /// A check of one key's history. Nothing is searched before `verdict`.
+  ///
   /// - Parameters:
   ///   - operations: all that was asked of one key.
   ///   - maximumSteps: after about so many the search is given up.

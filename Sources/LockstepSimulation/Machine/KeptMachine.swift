@@ -7,8 +7,9 @@ import Synchronization
 
 /// A machine in memory that is written down, whole, on a disk: what one with its own storage has to do, in few words.
 ///
-/// `DIR/state` has a checksum of all that follows, the mark, the sessions' records and the machine as of one commit. A commit that is not written is in
-/// memory alone, and with the next one that is: after a crash the state is one of a while ago.
+/// `DIR/state` has a checksum of all that follows, the mark, the sessions' records and the machine as of one commit. A
+/// commit that is not written is in memory alone, and with the next one that is: after a crash the state is one of a
+/// while ago.
 package struct KeptMachine: StoredMachine {
   private let first: any StateMachine
   private let disk: any Disk

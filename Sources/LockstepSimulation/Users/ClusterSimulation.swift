@@ -33,8 +33,11 @@ public struct ClusterSimulation<Machine: StateMachine> {
   private let nodes: Int?
   private let disabled: Set<FaultKind>
 
+  /// A simulation of this machine. Nothing runs before `run`.
+  ///
   /// - Parameters:
   ///   - machine: before the first command.
+  ///   - seeds: each is a run of its own, in ascending order; the same seed gives the same run.
   ///   - nodes: 1 to 7; nil: each seed draws it.
   ///   - disabled: faults that are left out.
   public init(

@@ -5,7 +5,7 @@ import Testing
 
 @testable import bank
 
-/// The bank of the README under simulated faults, as its README shows it.
+/// The bank of the README under simulated faults, as the article *Testing Under Faults* shows it.
 @Suite("A user's machine in the simulator")
 struct BankSimulationTests {
   private static let names = ["alice", "bob", "carol"]
