@@ -4,17 +4,32 @@ import PackageDescription
 // The dependency lists below are the architecture: tools/test builds with
 // --explicit-target-dependency-import-check error, so that a module imports what is listed here and nothing else.
 
-let settings: [SwiftSetting] = [
-  .swiftLanguageMode(.v6),
-  .enableUpcomingFeature("ExistentialAny"),
-  .enableUpcomingFeature("MemberImportVisibility"),
-  .enableUpcomingFeature("InternalImportsByDefault"),
-  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-  // Says of what is borrowed from whom; see Sources/LockstepExecution/Call.swift.
-  .enableExperimentalFeature("Lifetimes"),
-  // Every test runs with the dynamic checks of exclusive access; in release they cost a fifth of all instructions.
-  .unsafeFlags(["-enforce-exclusivity=unchecked", "-cross-module-optimization"], .when(configuration: .release)),
+// Every test runs with the dynamic checks of exclusive access; in release they cost a fifth of all instructions. Swift
+// before 6.3 refuses such flags of a package that another one depends on by its version.
+#if compiler(>=6.3)
+  let mayHaveUnsafeFlags = true
+#else
+  let mayHaveUnsafeFlags = !Context.packageDirectory.contains("/checkouts/")
+#endif
+let fast: [SwiftSetting] = [
+  .unsafeFlags(["-enforce-exclusivity=unchecked", "-cross-module-optimization"], .when(configuration: .release))
 ]
+
+let settings: [SwiftSetting] =
+  [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    // Says of what is borrowed from whom; see Sources/LockstepExecution/Call.swift.
+    .enableExperimentalFeature("Lifetimes"),
+  ] + (mayHaveUnsafeFlags ? fast : [])
+
+// A file in C alone is compiled anew for another commit.
+let commit = Context.gitInformation.map { git in
+  "\(git.currentCommit.prefix(12))\(git.hasUncommittedChanges ? ", modified" : "")"
+}
 
 func module(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = [], exclude: [String] = [])
   -> Target
@@ -66,6 +81,7 @@ let package = Package(
     .systemLibrary(name: "CSQLiteHooks", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CMemory"),
     .systemLibrary(name: "CFiles"),
+    .target(name: "CBuild", cSettings: [.define("LOCKSTEP_COMMIT", to: "\"\(commit ?? "unknown")\"")]),
     .target(name: "CLockstepWire", dependencies: ["CProtobufC"]),
     module("LockstepConsensus", []),
     module("LockstepRequests", ["LockstepConsensus"]),
@@ -107,10 +123,14 @@ let package = Package(
     .executableTarget(
       name: "LockstepTool",
       dependencies: nio + [
-        arguments, histogram, "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection",
+        arguments, histogram, "CBuild", "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection",
         "LockstepRequests", "LockstepSQL", "LockstepServices", "LockstepSimulation", "LockstepStorage",
         "LockstepTransport", "LockstepWire", protobuf,
-      ], path: "tools/lockstep", swiftSettings: settings),
+      ], path: "tools/lockstep",
+      resources: [
+        "template.proto", "template.pb.txt", "template.descriptor", "Package.txt", "README.txt", "gitignore.txt",
+        "generate.txt", "run.txt", "Service.txt", "Node.txt", "ServiceTests.txt", "FaultTests.txt",
+      ].map { .embedInCode("New/Template/\($0)") }, swiftSettings: settings),
     // A user's own program, as the README shows it.
     .executableTarget(
       name: "bank", dependencies: ["LockstepServices", protobuf], path: "Tests/Bank", exclude: ["bank.proto"],
@@ -168,7 +188,7 @@ let package = Package(
       "LockstepToolTests",
       nio + [
         arguments, "LockstepTool", "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection",
-        "LockstepRequests", "LockstepServices", "LockstepStorage", "LockstepTransport", "LockstepWire",
+        "LockstepRequests", "LockstepServices", "LockstepStorage", "LockstepTransport", "LockstepWire", protobuf,
       ]),
     tests(
       "LockstepEndToEndTests",

@@ -51,6 +51,22 @@ struct NodeOptionTests {
     }
   }
 
+  @Test("sizes are written alike, and what is none is named")
+  func sizes() throws {
+    let flags = ["--id", "1", "--dir", "d", "--listen", "h:1", "--peer-listen", "h:2", "--members", "1=h:2"]
+    for name in [
+      "maximum-request-bytes", "segment-bytes", "snapshot-log-bytes", "retain", "snapshot-rate", "disk-budget",
+    ] {
+      let size = name == "disk-budget" ? "128MiB" : "2MiB"
+      _ = try NodeOptions.parse(flags + ["--\(name)", size]).configuration()
+      let options = try NodeOptions.parse(flags + ["--\(name)=2Mi"])
+      let failure = #expect(throws: NodeOptions.ValidationFailure.self) { try options.configuration() }
+      #expect(failure?.message.contains("--\(name) '2Mi' is no number of bytes") == true)
+    }
+    let configuration = try NodeOptions.parse(flags + ["--segment-bytes", "2MiB"]).configuration()
+    #expect(configuration.segmentBytes == 2 << 20 && configuration.snapshotLogBytes == 512 << 20)
+  }
+
   @Test("--config: what the file may name is what a node's help lists")
   func names() {
     let help = NodeOptions.helpMessage()

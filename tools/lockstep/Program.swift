@@ -16,11 +16,11 @@ struct Program: AsyncParsableCommand {
       LOCKSTEP_ENDPOINTS, and without that 127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403; 'lockstep bench' then starts a \
       cluster of its own.
       """,
-    version: LockstepVersion.current,
+    version: VersionText.text,
     subcommands: [
       UpCommand.self, NodeSubcommand.self, CallCommand.self, DescribeCommand.self, SQLCommand.self, StatusCommand.self,
-      LogCommand.self,
-      SnapshotCommand.self, BenchCommand.self, SimulateCommand.self, CheckCommand.self,
+      LogCommand.self, SnapshotCommand.self, BenchCommand.self, SimulateCommand.self, CheckCommand.self,
+      NewCommand.self, CompletionsCommand.self, ManualCommand.self,
     ])
 
   static func main() async {

@@ -31,20 +31,21 @@ public struct NodeOptions: ParsableArguments {
   @Option(help: "The cluster's name: nodes of two clusters never talk. By default made from the members.")
   public var cluster: String?
 
-  /// Bytes of the largest request that is taken, from 1 byte to 64 MiB; 1 MiB by default.
+  /// Bytes of the largest request that is taken, from 1 byte to 64 MiB; 1 MiB by default. Written like `1048576` or
+  /// `1MiB`, as are the other sizes.
   @Option(help: ArgumentHelp("The largest request that is taken.", valueName: "bytes"))
-  public var maximumRequestBytes: Int = 1024 * 1024
+  public var maximumRequestBytes = "1MiB"
 
   /// Bytes of one segment file of the log, from 1 MiB to 4 GiB; 64 MiB by default.
   @Option(help: ArgumentHelp("The size of one file of the log.", valueName: "bytes"))
-  public var segmentBytes: Int = 64 * 1024 * 1024
+  public var segmentBytes = "64MiB"
 
   /// Bytes of log behind the last snapshot that lead to the next one, from 64 KiB to 1 TiB; 512 MiB by default. A
   /// snapshot that is larger itself waits for as much log as it has bytes.
   @Option(
     help: ArgumentHelp(
       "Log behind the last snapshot that leads to the next one, unless that snapshot is larger.", valueName: "bytes"))
-  public var snapshotLogBytes: Int = 512 * 1024 * 1024
+  public var snapshotLogBytes = "512MiB"
 
   /// How old a snapshot becomes before another follows, if anything was applied since: `30m`, `6h`; from 1 second to
   /// 366 days, 6 hours by default.
@@ -121,9 +122,9 @@ public struct NodeOptions: ParsableArguments {
       id: id, directory: dir, listen: try Self.endpoint(listen, "--listen"),
       peerListen: try Self.endpoint(peerListen, "--peer-listen"), members: try parsedMembers(), preferredLeader: leader,
       cluster: cluster)
-    configuration.maximumRequestBytes = maximumRequestBytes
-    configuration.segmentBytes = segmentBytes
-    configuration.snapshotLogBytes = snapshotLogBytes
+    configuration.maximumRequestBytes = try Self.bytes(maximumRequestBytes, "--maximum-request-bytes")
+    configuration.segmentBytes = try Self.bytes(segmentBytes, "--segment-bytes")
+    configuration.snapshotLogBytes = try Self.bytes(snapshotLogBytes, "--snapshot-log-bytes")
     guard let age = Duration(parsing: snapshotAge) else {
       throw ValidationFailure(ServerConfiguration.wrongAge(snapshotAge))
     }

@@ -48,7 +48,7 @@ struct UpCommand: AsyncParsableCommand {
   var service: HostedService?
 
   @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "bytes"))
-  var snapshotLogBytes: Int?
+  var snapshotLogBytes: String?
 
   @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "duration"))
   var snapshotAge: String?

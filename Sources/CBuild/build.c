@@ -1,0 +1,3 @@
+#include "lockstep_build.h"
+
+const char *lockstep_build_commit(void) { return LOCKSTEP_COMMIT; }

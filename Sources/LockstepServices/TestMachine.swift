@@ -1,0 +1,100 @@
+import LockstepConsensus
+public import LockstepExecution
+public import SwiftProtobuf
+
+/// A service by itself, for tests: without a log, a cluster, a disk or a wait. Requests are checked, commands carried out,
+/// and replies encoded and decoded as on a node.
+///
+/// ```swift
+/// var bank = try TestMachine(Bank.self)
+/// #expect(try bank.call(Bank.deposit, .with { $0.account = "ann"; $0.amount = 100 }).balance == 100)
+/// ```
+public struct TestMachine<State: Service> {
+  private let first: ServiceMachine
+  private var executor: Executor
+  /// What the next commands know as their time, in nanoseconds since 1970; a command's is never less than the one's before.
+  public var time: UInt64 = 0
+
+  /// The service before its first command. Throws when its methods are not those of its schema.
+  public init(_: State.Type = State.self) throws(ServiceTableError) {
+    first = try ServiceMachine(services: [State.self])
+    executor = Executor(group: .first, machine: first)
+  }
+
+  /// The state as it is.
+  public var state: State {
+    guard let machine = executor.machine as? ServiceMachine, let state = machine.state(of: State.self) else {
+      preconditionFailure("a machine of one service has lost it")
+    }
+    return state
+  }
+
+  /// Equal when, and for practical purposes only when, the state is.
+  public var digest: UInt64 { executor.machine.digest }
+
+  /// Carries out a command, at the next index. Throws what it was answered with, when that is no reply.
+  public mutating func call<Request, Reply>(
+    _ command: Command<State, Request, Reply>, _ request: Request
+  ) throws(Status) -> Reply {
+    var outcome: Replies.Reply?
+    let (id, timestamp) = (EntryID(term: Term(1), index: executor.applied.advanced(by: 1)), time)
+    try withCall(command.fullName, request) { call throws(Status) in
+      // What no node would take in is not carried out.
+      try executor.machine.validate(call)
+      let entry = Executor.Entry(
+        id: id, kind: .command, timestamp: timestamp, session: 0, sequence: 0, call: call)
+      executor.apply([entry], repliesAreWanted: true) { _, reply in outcome = reply }
+    }
+    switch outcome {
+    case .success(let bytes): return try decodedReply(bytes)
+    case .failure(let status): throw status
+    case nil: preconditionFailure("a command was not answered")
+    }
+  }
+
+  /// Answers a query. Throws what it was answered with, when that is no reply.
+  public func call<Request, Reply>(
+    _ query: Query<State, Request, Reply>, _ request: Request
+  ) throws(Status) -> Reply {
+    var bytes: [UInt8] = []
+    try withCall(query.fullName, request) { call throws(Status) in bytes = try executor.query(call) }
+    return try decodedReply(bytes)
+  }
+
+  /// The same service after its state was written down and read again, as when a node starts from a snapshot. Throws when
+  /// what comes back is another state, or cannot be read.
+  public func restored() throws(Status) -> TestMachine {
+    let frozen = executor.freeze()
+    var content = frozen.content
+    var reader = SnapshotReader("the snapshot", version: frozen.machineVersion) { () throws(Status) -> [UInt8]? in
+      // In pieces, so that one that ends anywhere is read, too.
+      try content.next(maximumBytes: 1000)
+    }
+    var copy = self
+    copy.executor = try Executor(
+      group: frozen.group, first: first, last: frozen.last, time: frozen.time, digest: frozen.digest, from: &reader)
+    return copy
+  }
+
+  private func withCall(
+    _ method: String, _ request: some SwiftProtobuf.Message, _ body: (Call) throws(Status) -> Void
+  ) throws(Status) {
+    let bytes: [UInt8]
+    do { bytes = try request.serializedBytes() } catch {
+      throw Status(.invalidArgument, "the request cannot be encoded: \(error)")
+    }
+    let method = Array(method.utf8)
+    let outcome = method.withUnsafeBytes { method in
+      bytes.withUnsafeBytes { bytes in
+        Result { () throws(Status) in try body(Call(method: method, request: bytes)) }
+      }
+    }
+    try outcome.get()
+  }
+
+  private func decodedReply<Reply: SwiftProtobuf.Message>(_ bytes: [UInt8]) throws(Status) -> Reply {
+    do { return try Reply(serializedBytes: bytes) } catch {
+      throw Status(.internal, "the reply is no \(Reply.protoMessageName)")
+    }
+  }
+}

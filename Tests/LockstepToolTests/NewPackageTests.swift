@@ -1,0 +1,36 @@
+import SwiftProtobuf
+import Testing
+
+@testable import LockstepTool
+
+@Suite("new: a package of one's own")
+struct NewPackageTests {
+  @Test("names: of the module and of the type; what would not build, or collides, is refused")
+  func names() throws {
+    let name = try #require(NewPackage.Names("order_book"))
+    #expect(name.module == "order_book" && name.type == "OrderBook")
+    #expect(NewPackage.Names("Orders")?.module == "orders" && NewPackage.Names("orderBook2")?.type == "OrderBook2")
+    for bad in [
+      "", "2nd", "_x", "x_", "a-b", "a b", "örder", "a.b", "../x", "class", "Service", "status", "lockstep", "Query",
+      String(repeating: "x", count: 65),
+    ] { #expect(NewPackage.Names(bad) == nil, "\(bad)") }
+  }
+
+  @Test("nothing of the template's own names is left, in text and in the description")
+  func renamed() throws {
+    let names = try #require(NewPackage.Names("order_book"))
+    let files = try NewPackage(names, dependency: ".package(path: \"/x\")").files()
+    #expect(files.filter(\.isProgram).map(\.path) == ["generate", "run"])
+    for file in files {
+      let text = String(decoding: file.bytes, as: UTF8.self)
+      #expect(!text.contains("emplate") && !text.contains("TEMPLATE"), "\(file.path)")
+      #expect(!text.contains("@name@") && !text.contains("@Name@") && !text.contains("@dependency@"), "\(file.path)")
+    }
+    let descriptor = try #require(files.first { $0.path == "Sources/order_book/order_book.descriptor" })
+    let set = try Google_Protobuf_FileDescriptorSet(serializedBytes: descriptor.bytes)
+    #expect(set.file.map(\.name) == ["order_book.proto"] && set.file.map(\.package) == ["order_book.v1"])
+    let service = try #require(set.file[0].service.first)
+    #expect(service.name == "OrderBook")
+    #expect(service.method.map(\.inputType) == [".order_book.v1.AddRequest", ".order_book.v1.GetRequest"])
+  }
+}

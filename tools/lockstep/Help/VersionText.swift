@@ -1,0 +1,16 @@
+import CBuild
+import Lockstep
+import LockstepWire
+
+/// What `--version` says: version, commit, and the formats in which this program speaks and stores.
+enum VersionText {
+  static let text = """
+    lockstep \(LockstepVersion.current) (commit \(String(cString: lockstep_build_commit())))
+    protocols: clients \(range(WireVersion.oldest, WireVersion.current)), nodes \
+    \(range(PeerVersion.oldest, PeerVersion.current)); records on disk: LKR1
+    """
+
+  private static func range(_ oldest: UInt32, _ current: UInt32) -> String {
+    oldest == current ? "\(current)" : "\(oldest) to \(current)"
+  }
+}
