@@ -26,11 +26,6 @@ let settings: [SwiftSetting] =
     .enableExperimentalFeature("Lifetimes"),
   ] + (mayHaveUnsafeFlags ? fast : [])
 
-// A file in C alone is compiled anew for another commit.
-let commit = Context.gitInformation.map { git in
-  "\(git.currentCommit.prefix(12))\(git.hasUncommittedChanges ? ", modified" : "")"
-}
-
 func module(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = [], exclude: [String] = [])
   -> Target
 {
@@ -81,7 +76,6 @@ let package = Package(
     .systemLibrary(name: "CSQLiteHooks", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CMemory"),
     .systemLibrary(name: "CFiles"),
-    .target(name: "CBuild", cSettings: [.define("LOCKSTEP_COMMIT", to: "\"\(commit ?? "unknown")\"")]),
     .target(name: "CLockstepWire", dependencies: ["CProtobufC"]),
     module("LockstepConsensus", []),
     module("LockstepRequests", ["LockstepConsensus"]),
@@ -123,14 +117,15 @@ let package = Package(
     .executableTarget(
       name: "LockstepTool",
       dependencies: nio + [
-        arguments, histogram, "CBuild", "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection",
+        arguments, histogram, "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection",
         "LockstepRequests", "LockstepSQL", "LockstepServices", "LockstepSimulation", "LockstepStorage",
         "LockstepTransport", "LockstepWire", protobuf,
       ], path: "tools/lockstep",
       resources: [
         "template.proto", "template.pb.txt", "template.descriptor", "Package.txt", "README.txt", "gitignore.txt",
         "generate.txt", "run.txt", "Service.txt", "Node.txt", "ServiceTests.txt", "FaultTests.txt",
-      ].map { .embedInCode("New/Template/\($0)") }, swiftSettings: settings),
+      ].map { .embedInCode("New/Template/\($0)") }, swiftSettings: settings, plugins: ["CommitOfBuild"]),
+    .plugin(name: "CommitOfBuild", capability: .buildTool(), path: "tools/commit"),
     // A user's own program, as the README shows it.
     .executableTarget(
       name: "bank", dependencies: ["LockstepServices", protobuf], path: "Tests/Bank", exclude: ["bank.proto"],

@@ -69,7 +69,7 @@ struct OptionTests {
       ("--snapshot-log-bytes=0", "--snapshot-log-bytes 0 is not between 65536 (64 KiB) and"),
       ("--retain=5 apples", "--retain '5 apples' is no number of bytes; write it like 1048576, 64MiB or 10GB"),
       ("--snapshot-rate=1kB", "--snapshot-rate 1000 is less than 1048576 (1 MiB) a second"),
-      ("--snapshot-log-bytes=-1", "--snapshot-log-bytes -1 is not between"),
+      ("--snapshot-log-bytes=-1", "--snapshot-log-bytes '-1' is no number of bytes"),
       ("--snapshot-log-bytes=\(Int.max)", "and 1099511627776 (1 TiB)"),
       ("--snapshot-age=999999h", "--snapshot-age '999999h' is no time between 1s and 8784h (366 days)"),
       ("--snapshot-age=10ms", "--snapshot-age '10ms' is no time between 1s and 8784h (366 days)"),

@@ -1,11 +1,10 @@
-import CBuild
 import Lockstep
 import LockstepWire
 
 /// What `--version` says: version, commit, and the formats in which this program speaks and stores.
 enum VersionText {
   static let text = """
-    lockstep \(LockstepVersion.current) (commit \(String(cString: lockstep_build_commit())))
+    lockstep \(LockstepVersion.current) (commit \(CommitOfBuild.name))
     protocols: clients \(range(WireVersion.oldest, WireVersion.current)), nodes \
     \(range(PeerVersion.oldest, PeerVersion.current)); records on disk: LKR1
     """

@@ -1,3 +1,0 @@
-#include "lockstep_build.h"
-
-const char *lockstep_build_commit(void) { return LOCKSTEP_COMMIT; }
