@@ -197,7 +197,7 @@ final class Group {
       step(.proposed(sizes: proposals.sizes))
       proposals.clearArrived()
     }
-    if reads.areArrived, let id = reads.request() { step(.readRequested(id)) }
+    if reads.isRequestDue { step(.readRequested(reads.request())) }
     step(.turnEnded)
   }
 
@@ -229,7 +229,8 @@ final class Group {
     guard !context.hasFailed else { return false }
     if snapshots.isDue, writeStateDown() { isMore = true }
     if lane.isHeld, !snapshots.isDue { isMore = lane.goOn() || isMore }
-    if reads.answer(from: lane, leader: leader) { isMore = true }
+    // Answered at once, as a leader alone does: what has come meanwhile is to be asked for.
+    if reads.answer(from: lane, leader: leader) || reads.isRequestDue { isMore = true }
     let floor = replica.log.floor
     tail.trim(before: lane.needed.map { min(floor, $0) } ?? floor)
     return isMore

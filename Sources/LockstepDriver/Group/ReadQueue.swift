@@ -20,6 +20,7 @@ final class ReadQueue {
 
   private let context: NodeContext
   private var nextID: UInt64
+  /// Linearizable, and no index asked for yet.
   private var arrived: [Read] = []
   /// In order of their ids; none is empty.
   private var confirming: Deque<(id: ReadID, reads: [Read])> = []
@@ -43,34 +44,28 @@ final class ReadQueue {
     nextID = firstID
   }
 
-  var areArrived: Bool { !arrived.isEmpty }
+  /// Whether an index is to be asked for. What comes while one is asked for shares the next request: a request for each turn
+  /// would cost a message there and back, at the leader too, for the few reads of a turn.
+  var isRequestDue: Bool { !arrived.isEmpty && confirming.isEmpty }
 
   func arrive(_ request: Request, for target: ReplyTarget, deadline: UInt64) {
     var index = LogIndex.zero
     if case .at(let asked) = request.options.consistency { index = LogIndex(asked) }
-    arrived.append(
-      Read(
-        target: target, consistency: request.options.consistency, deadline: deadline,
-        method: [UInt8](request.method), payload: [UInt8](request.payloads[0]), index: index))
+    let read = Read(
+      target: target, consistency: request.options.consistency, deadline: deadline,
+      method: [UInt8](request.method), payload: [UInt8](request.payloads[0]), index: index)
+    if read.consistency == .linearizable { arrived.append(read) } else { wait(read) }
   }
 
   // MARK: Which index
 
-  /// All linearizable reads of a turn share one request for an index, which is returned; the others only wait for the
-  /// machine.
-  func request() -> ReadID? {
-    var linearizable: [Read] = []
-    swap(&linearizable, &arrived)
-    arrived.reserveCapacity(linearizable.count)
-    // As a rule they all are: then they stay where they are.
-    if !linearizable.allSatisfy({ $0.consistency == .linearizable }) {
-      for read in linearizable where read.consistency != .linearizable { wait(read) }
-      linearizable.removeAll { $0.consistency != .linearizable }
-    }
-    guard !linearizable.isEmpty else { return nil }
+  /// All that have arrived share one request for an index.
+  func request() -> ReadID {
     let id = ReadID(nextID)
     nextID += 1
-    confirming.append((id, linearizable))
+    confirming.append((id, arrived))
+    arrived = []
+    arrived.reserveCapacity(confirming[0].reads.count)
     return id
   }
 
@@ -214,10 +209,9 @@ final class ReadQueue {
 
   /// Reads whose time is over are told so; the deadlines of the others are noted.
   func expire(_ now: UInt64, applied: LogIndex, leader: NodeID?) {
-    for read in arrived { context.deadlines.note(read.deadline) }
-    for position in confirming.indices {
-      expire(&confirming[position].reads, now, leader) { _ in "no majority of the voters confirmed the leader in time" }
-    }
+    let notConfirmed = { (_: Read) in "no majority of the voters confirmed the leader in time" }
+    expire(&arrived, now, leader, notConfirmed)
+    for position in confirming.indices { expire(&confirming[position].reads, now, leader, notConfirmed) }
     confirming.removeAll { $0.reads.isEmpty }
     let notApplied = { (read: Read) in
       "node \(self.context.id) has applied entry \(applied), and \(read.index) was asked for"
@@ -267,7 +261,7 @@ final class ReadQueue {
   }
 
   func check(applied: LogIndex) {
-    precondition(arrived.isEmpty, "queries that came before the turn have no place")
+    precondition(arrived.isEmpty || !confirming.isEmpty, "queries that came before the turn have no place")
     precondition(confirming.allSatisfy { !$0.reads.isEmpty }, "a read round for nobody")
     precondition(waiting.allSatisfy { $0.index >= leastWaiting && $0.index > applied }, "a read that could be answered")
   }
