@@ -41,7 +41,7 @@ private final class OneNode {
     let peer = Endpoint(host: "127.0.0.1", port: ports.1)
     var configuration = ServerConfiguration(
       id: 1, directory: path ?? self.path, listen: Endpoint(host: "127.0.0.1", port: ports.0), peerListen: peer,
-      members: [(1, peer)])
+      members: [.init(id: 1, peerEndpoint: peer)])
     configuration.segmentBytes = 1 << 20
     configuration.tickMilliseconds = 5
     configuration.snapshotLogBytes = 64 << 10

@@ -33,6 +33,12 @@ extension Servers {
       await client.close()
     }
 
+    @Test("no endpoints: every call says so")
+    func noEndpoints() async throws {
+      let failed = try await failure { _ = try await withClient(endpoints: []) { try await $0.put("k", "v") } }
+      #expect(failed.status.code == .failedPrecondition && failed.applied == .no)
+    }
+
     @Test("a node that accepts and is silent: the deadline holds, applied no; another endpoint is asked after a second")
     func silent() async throws {
       let mute = try RawSocket()

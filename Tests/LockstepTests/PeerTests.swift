@@ -165,7 +165,8 @@ extension Servers {
       for id in 1...2 as ClosedRange<UInt64> { try await cluster.start(id) { $0.cluster = "one" } }
       try await cluster.start(3) {
         $0.cluster = "one"
-        $0.members.append((4, Endpoint(host: "127.0.0.1", port: FreePorts.next())))
+        let endpoint = Endpoint(host: "127.0.0.1", port: FreePorts.next())
+        $0.members.append(ServerConfiguration.Member(id: 4, peerEndpoint: endpoint))
       }
       try await eventually("both sides say so: \(cluster.logs.text)") {
         cluster.logs.contains("node 3 was started with the members 1, 2, 3, 4, node 1 with the members 1, 2, 3")

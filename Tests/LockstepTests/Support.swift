@@ -112,7 +112,8 @@ final class Cluster {
   func configuration(_ id: UInt64) -> ServerConfiguration {
     var configuration = ServerConfiguration(
       id: id, directory: directory(id), listen: endpoint(id), peerListen: peerEndpoint(id),
-      members: (1...count).map { ($0, peerEndpoint($0)) }, preferredLeader: preferredLeader)
+      members: (1...count).map { ServerConfiguration.Member(id: $0, peerEndpoint: peerEndpoint($0)) },
+      preferredLeader: preferredLeader)
     configuration.segmentBytes = 1 << 20
     configuration.maximumRequestBytes = 64 << 10
     configuration.tickMilliseconds = 5

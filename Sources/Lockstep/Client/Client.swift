@@ -22,7 +22,7 @@ public final class Client: Sendable {
   /// A client that connects with its first call, and is to be closed (`close`, or see `withClient`).
   ///
   /// - Parameters:
-  ///   - endpoints: nodes of one cluster, in the order in which they are tried; at least one.
+  ///   - endpoints: nodes of one cluster, in the order in which they are tried; without any, each call fails.
   ///   - eventLoopGroup: one of its loops carries the connection; by default one that all of the process share.
   public convenience init(
     endpoints: [Endpoint], eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
@@ -31,7 +31,6 @@ public final class Client: Sendable {
   }
 
   package init(endpoints: [Endpoint], eventLoop: any EventLoop) {
-    precondition(!endpoints.isEmpty, "a client needs an endpoint")
     self.eventLoop = eventLoop
     self.endpoints = endpoints
     core = .makeEmptyBox(eventLoop: eventLoop)
@@ -127,7 +126,7 @@ public final class Client: Sendable {
 /// ```
 ///
 /// - Parameters:
-///   - endpoints: nodes of one cluster, in the order in which they are tried; at least one.
+///   - endpoints: nodes of one cluster, in the order in which they are tried; without any, each call fails.
 ///   - eventLoopGroup: one of its loops carries the connection; by default one that all of the process share.
 ///   - body: what is done with it. Calls that it has left under way fail when it returns.
 public func withClient<Result>(

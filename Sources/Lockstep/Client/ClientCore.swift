@@ -82,11 +82,8 @@ final class ClientCore {
     var refusal: String?
     if case .closed = state { refusal = "the client is closed" }
     if ticket.isCancelled { refusal = Self.cancelled }
-    if let refusal {
-      operation.continuation.resume(
-        returning: .failure(CallFailure(Status(.cancelled, refusal), applied: .no)))
-      return
-    }
+    if let refusal { return fail(operation, Status(.cancelled, refusal)) }
+    if endpoints.isEmpty { return fail(operation, Status(.failedPrecondition, "the client was given no endpoints")) }
     let timeout = TimeAmount.milliseconds(Int64(clamping: operation.timeout.milliseconds))
     waiting.append(Waiting(operation: operation, ticket: ticket, deadline: .now() + timeout))
     watchDeadlines()
@@ -202,6 +199,10 @@ final class ClientCore {
     for call in waiting + refused where call.ticket === ticket { fail(call, CallFailure(status, applied: .no)) }
     waiting.removeAll { $0.ticket === ticket }
     refused.removeAll { $0.ticket === ticket }
+  }
+
+  private func fail(_ operation: Operation, _ status: Status) {
+    operation.continuation.resume(returning: .failure(CallFailure(status, applied: .no)))
   }
 
   func fail(_ call: Waiting, _ failure: CallFailure) {

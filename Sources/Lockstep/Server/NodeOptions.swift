@@ -160,13 +160,14 @@ public struct NodeOptions: ParsableArguments {
     return endpoint
   }
 
-  private func parsedMembers() throws(ValidationFailure) -> [(id: UInt64, peerEndpoint: Endpoint)] {
-    var result: [(id: UInt64, peerEndpoint: Endpoint)] = []
+  private func parsedMembers() throws(ValidationFailure) -> [ServerConfiguration.Member] {
+    var result: [ServerConfiguration.Member] = []
     for part in members.split(separator: ",", omittingEmptySubsequences: false) {
       guard let equals = part.firstIndex(of: "="), let id = UInt64(part[..<equals]) else {
         throw ValidationFailure("--members has '\(part)', which is not ID=HOST:PORT")
       }
-      result.append((id, try Self.endpoint(String(part[part.index(after: equals)...]), "--members")))
+      let endpoint = try Self.endpoint(String(part[part.index(after: equals)...]), "--members")
+      result.append(ServerConfiguration.Member(id: id, peerEndpoint: endpoint))
     }
     return result
   }

@@ -82,7 +82,7 @@ public final class Server: Sendable {
   static func start(
     _ configuration: ServerConfiguration, _ machine: HostedMachine, _ logger: Logger
   ) async throws(ServerFailure) -> Server {
-    if let problem = configuration.problem { throw ServerFailure(.usage, problem) }
+    try configuration.validate()
     let (disk, configuration) = try budget(configuration, logger)
     let stored = try StoredState.open(configuration, on: disk, machine, logger)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)

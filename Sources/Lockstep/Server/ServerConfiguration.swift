@@ -4,6 +4,20 @@ import LockstepWire
 
 /// What a node needs to know to start.
 public struct ServerConfiguration: Sendable {
+  /// A voter that the cluster begins with.
+  public struct Member: Codable, Hashable, Sendable {
+    /// Its number, from 1.
+    public var id: UInt64
+    /// Where its peers reach it.
+    public var peerEndpoint: Endpoint
+
+    /// Takes both as they are: a configuration's `validate` checks them, with all others.
+    public init(id: UInt64, peerEndpoint: Endpoint) {
+      self.id = id
+      self.peerEndpoint = peerEndpoint
+    }
+  }
+
   /// This node's number, from 1.
   public var id: UInt64
   /// Where its data lies.
@@ -13,7 +27,7 @@ public struct ServerConfiguration: Sendable {
   /// Where the other nodes connect.
   public var peerListen: Endpoint
   /// All voters, this node among them, and where their peers reach them.
-  public var members: [(id: UInt64, peerEndpoint: Endpoint)]
+  public var members: [Member]
   /// The node that leads when it can; nil: any.
   public var preferredLeader: UInt64?
   /// Names the cluster, so that nodes of two clusters never talk; nil: taken from the members at the first start, and
@@ -64,10 +78,10 @@ public struct ServerConfiguration: Sendable {
 
   /// A configuration whose other values are defaults: requests of up to 1 MiB, segments of 64 MiB, a snapshot after 512
   /// MiB of log or 6 hours, 64 MiB of log retained, 512 MiB of a snapshot fetched a second, ticks of 10 ms, and no disk
-  /// budget. Nothing is checked here: `problem` does that.
+  /// budget. Nothing is checked here: `validate` does that.
   public init(
     id: UInt64, directory: String, listen: Endpoint, peerListen: Endpoint,
-    members: [(id: UInt64, peerEndpoint: Endpoint)], preferredLeader: UInt64? = nil, cluster: String? = nil
+    members: [Member], preferredLeader: UInt64? = nil, cluster: String? = nil
   ) {
     self.id = id
     self.directory = directory
@@ -85,8 +99,13 @@ public struct ServerConfiguration: Sendable {
     tickMilliseconds = 10
   }
 
+  /// Throws a failure that names what is wrong with it, if anything is. A start does the same.
+  public func validate() throws(ServerFailure) {
+    if let problem { throw ServerFailure(.usage, problem) }
+  }
+
   /// What is wrong with it, in words, or nil.
-  public var problem: String? {
+  var problem: String? {
     let ids = members.map(\.id)
     if ids.isEmpty { return "there are no members" }
     if ids.contains(0) { return "node numbers begin at 1" }
