@@ -206,6 +206,23 @@ struct SnapshotFetchTests {
     #expect(sources.asked.first?.index == LogIndex(7) && sources.asked.last?.index == LogIndex(9))
   }
 
+  @Test("another file of the same state, as a machine with its own storage may have, is read from its beginning")
+  func otherFile() {
+    let other = file + [1, 2, 3]
+    let sources = begin { sources, _ in sources.files[NodeID(3)] = (LogIndex(9), other) }
+    sources.answerWork()
+    sources.answerDial()
+    for _ in 0..<5 {
+      sources.answerRead()
+      sources.answerWork()
+    }
+    #expect(sources.written.count == 320)
+    sources.reachable = [3]
+    sources.fetch?.disconnected("it is gone")
+    sources.run(ticks: 60)
+    #expect(sources.written == other && sources.result != nil)
+  }
+
   @Test("a source that has none, or is not there, is passed over; when there is none at all, all are asked again")
   func sources() {
     let sources = begin { sources, _ in

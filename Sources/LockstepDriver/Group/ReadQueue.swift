@@ -35,7 +35,6 @@ final class ReadQueue {
   /// their clients have room.
   private var asked: [UInt64: Read] = [:]
   private var nextQuery: UInt64 = 1
-  private static let longBytes = 16 * 1024
   /// Ready, but their client has much to read already.
   private var stalled = StalledReads<Read>()
 
@@ -184,19 +183,18 @@ final class ReadQueue {
   private func collect(from lane: ApplyLane, _ leader: NodeID?) {
     lane.collectAnswers { id, found in
       guard let read = asked.removeValue(forKey: id) else { return }
-      let writer = read.target.writer
-      // Its client had room when it was asked, and others of its answers have taken that: it is asked again, as what waits
-      // for room must not be in memory.
-      if case .success(let reply) = found.result, reply.count > Self.longBytes, !writer.hasRoom {
-        return stalled.append(read, of: writer)
-      }
       let (answer, applied): (Outcome.Answer, Applied) =
         switch found.result {
         case .success(let reply): (.reply(reply), .unknown)
         case .failure(let status): (.failure(status), .no)
         }
-      self.answer(
-        read, Outcome(answer, applied: applied, index: found.mark.last.index, term: found.mark.last.term), leader)
+      let outcome = Outcome(answer, applied: applied, index: found.mark.last.index, term: found.mark.last.term)
+      // Its client had room when it was asked, and others of its answers have taken that: it is asked again, as what waits
+      // for room must not be in memory.
+      if case .success = found.result, outcome.bytes > context.limits.longReplyBytes, !read.target.writer.hasRoom {
+        return stalled.append(read, of: read.target.writer)
+      }
+      self.answer(read, outcome, leader)
     }
   }
 

@@ -168,9 +168,11 @@ package final class SnapshotFetch {
         found.fileBytes == fileBytes ?? found.fileBytes, found.data.count <= options.pieceBytes,
         found.offset + found.data.count == min(found.fileBytes, found.offset + options.pieceBytes)
       else {
+        // Another file of the same state, as a machine with its own storage may have: of no use for the rest of this one.
+        let isOther = found.index == index && fileBytes.map { $0 != found.fileBytes } ?? false
         return giveUpSource(
           "sent \(found.data.count) bytes at \(found.offset) of the \(found.fileBytes) of a snapshot up to entry \(found.index), where \(received) of \(fileBytes ?? 0) of one up to entry \(index ?? job.atLeast) were expected",
-          isConnected: true)
+          isConnected: true, hasNothing: isOther)
       }
       (index, fileBytes) = (found.index, found.fileBytes)
       asked = min(asked, found.fileBytes)

@@ -186,7 +186,7 @@ struct SnapshotCrashSweepTests {
         let isFrequent = operation == .write || kind == "other" || path.hasSuffix("/state.next")
         if isFrequent || kind == "log" && (operation == .sync || operation == .create) {
           writes += 1
-          guard writes.isMultiple(of: extent(quick: 61, full: 13)) else { return nil }
+          guard writes.isMultiple(of: extent(quick: 61, full: 31)) else { return nil }
         }
         swept["\(kind) \(operation)", default: 0] += 1
         sweep.cut(place, "before \(operation) of \(path)")
