@@ -277,8 +277,8 @@ package final class Node {
   /// The invariants of all parts, and that the ledger counts what the parts have.
   private func check() {
     var (calls, bytes) = context.forwarder.permits
-    for group in groups {
-      group.check()
+    for (position, group) in groups.enumerated() {
+      group.check(isTurnDue: ready.contains(position))
       let permits = group.permits
       calls += permits.calls
       bytes += permits.bytes

@@ -8,6 +8,8 @@ struct ReadySet {
 
   var isEmpty: Bool { positions.isEmpty }
 
+  func contains(_ position: Int) -> Bool { isMember[position] }
+
   mutating func insert(_ position: Int) {
     guard !isMember[position] else { return }
     isMember[position] = true

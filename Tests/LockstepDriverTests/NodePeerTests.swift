@@ -298,6 +298,24 @@ struct NodePeerTests {
     #expect(sink.reply(21)?.code == 0 && sink.reply(22)?.code == 0)
   }
 
+  @Test("reads at a leader alone, while it begins: what comes while an index is asked for is asked for next")
+  func readsOfOne() throws {
+    let world = try World(1)
+    let sink = FakeSink()
+    let (node, calls) = (world[1], 300 as UInt64)
+    for id in 1...calls {
+      world.now += World.tickLength
+      node.node.tick(now: world.now, wall: world.wall)
+      try node.call(sink, id, method: "t/Read")
+      // With one turn for each read, and a disk that is slower than they come.
+      _ = node.node.turn(now: world.now, wall: world.wall)
+      if id.isMultiple(of: 3) { _ = node.answerDisk() }
+    }
+    try world.settle()
+    let codes = (1...calls).map { sink.reply($0)?.code }
+    #expect(codes.allSatisfy { $0 == 0 || $0 == unavailable } && codes.suffix(100).allSatisfy { $0 == 0 })
+  }
+
   @Test("reads: one whose time is over while others are asked for is told so, and those behind it are asked for")
   func expired() throws {
     let world = try World(3)

@@ -341,12 +341,12 @@ final class Group {
   var probes: StageProbes { stages.underWay }
   var waitingCalls: (commands: Proposals, queries: ReadQueue) { (proposals, reads) }
 
-  /// The invariants of all parts, at the end of a turn.
-  func check() {
+  /// The invariants of all parts, at the end of a turn. `isTurnDue`: another one follows at once.
+  func check(isTurnDue: Bool) {
     tail.check(replica.log)
     lane.check(commit: commit, last: replica.log.last)
     snapshots.check(applied: lane.applied, durable: replica.log.durable)
     proposals.check(applied: lane.applied)
-    reads.check(applied: lane.applied)
+    reads.check(applied: lane.applied, isTurnDue: isTurnDue)
   }
 }

@@ -258,8 +258,8 @@ final class ReadQueue {
     return (calls, bytes)
   }
 
-  func check(applied: LogIndex) {
-    precondition(arrived.isEmpty || !confirming.isEmpty, "queries that came before the turn have no place")
+  func check(applied: LogIndex, isTurnDue: Bool) {
+    precondition(!isRequestDue || isTurnDue, "reads wait for an index, and nobody asks for one")
     precondition(confirming.allSatisfy { !$0.reads.isEmpty }, "a read round for nobody")
     precondition(waiting.allSatisfy { $0.index >= leastWaiting && $0.index > applied }, "a read that could be answered")
   }
