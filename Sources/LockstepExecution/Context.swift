@@ -32,9 +32,9 @@ public struct ApplyContext: Sendable {
 public struct QueryContext: Sendable {
   /// The group whose state is asked.
   public let group: GroupID
-  /// The last command that the machine has applied.
+  /// The last entry that has been applied: the state that the query sees.
   public let index: LogIndex
-  /// The time stamp of that command, in nanoseconds since 1970.
+  /// The highest time stamp of the entries so far, in nanoseconds since 1970.
   public let time: UInt64
 
   package init(group: GroupID, index: LogIndex, time: UInt64) {

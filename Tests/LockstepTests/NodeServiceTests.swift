@@ -1,5 +1,7 @@
 import LockstepExecution
 import LockstepServices
+import NIOCore
+import NIOPosix
 import ServiceLifecycle
 import Synchronization
 import Testing
@@ -20,7 +22,7 @@ private final class OtherService: ServiceLifecycle.Service {
 extension Servers {
   @Suite("Nodes in a process of one's own")
   struct Services {
-    private func service(_ cluster: Cluster) throws -> NodeService {
+    private func service(_ cluster: Cluster, on group: (any EventLoopGroup)? = nil) throws -> NodeService {
       NodeService(
         cluster.configuration(1), machine: try ServiceMachine(services: [KeyValue.self]),
         logger: cluster.logs.logger("1"))

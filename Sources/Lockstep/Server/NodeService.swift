@@ -1,5 +1,6 @@
 public import LockstepExecution
 public import Logging
+public import NIOCore
 public import ServiceLifecycle
 
 extension Server {
@@ -28,24 +29,41 @@ public struct NodeService: ServiceLifecycle.Service {
   private let configuration: ServerConfiguration
   private let machine: HostedMachine
   private let logger: Logger
+  private let eventLoopGroup: (any EventLoopGroup)?
 
-  /// Nothing is opened before `run`. `machine` is the state before the first command.
-  public init(_ configuration: ServerConfiguration, machine: any StateMachine, logger: Logger) {
+  /// Nothing is opened before `run`. `machine` is the state before the first command; one of the group's loops does the
+  /// node's work, or without a group one of its own.
+  public init(
+    _ configuration: ServerConfiguration, machine: any StateMachine, logger: Logger,
+    eventLoopGroup: (any EventLoopGroup)? = nil
+  ) {
     self.configuration = configuration
     self.machine = .inMemory(machine)
     self.logger = logger
+    self.eventLoopGroup = eventLoopGroup
   }
 
   /// The same with a machine that has its own storage.
-  public init(_ configuration: ServerConfiguration, stored machine: any StoredMachine, logger: Logger) {
+  public init(
+    _ configuration: ServerConfiguration, stored machine: any StoredMachine, logger: Logger,
+    eventLoopGroup: (any EventLoopGroup)? = nil
+  ) {
     self.configuration = configuration
     self.machine = .stored(machine)
     self.logger = logger
+    self.eventLoopGroup = eventLoopGroup
   }
 
   /// Starts the node and serves until it was stopped, as `Server.run` does. Throws a `ServerFailure` when it cannot start,
   /// or had to stop by itself.
   public func run() async throws {
-    try await Server.start(configuration, machine, logger).run()
+    let server = try await Server.start(configuration, machine, logger, eventLoopGroup)
+    do {
+      try await server.run()
+      await server.shutDown()
+    } catch {
+      await server.shutDown()
+      throw error
+    }
   }
 }

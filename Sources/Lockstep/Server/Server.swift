@@ -7,7 +7,7 @@ import LockstepStorage
 import LockstepTransport
 import LockstepWire
 public import Logging
-import NIOCore
+public import NIOCore
 import NIOPosix
 import Synchronization
 
@@ -15,7 +15,8 @@ import Synchronization
 /// has a thread of its own, and write snapshots, which has another.
 public final class Server: Sendable {
   private let loop: NIOLoopBound<Running>
-  private let group: MultiThreadedEventLoopGroup
+  /// Its own; nil: the loop is one of somebody else's.
+  private let group: MultiThreadedEventLoopGroup?
   private let eventLoop: any EventLoop
   private let end: End
 
@@ -56,7 +57,7 @@ public final class Server: Sendable {
   }
 
   private init(
-    loop: NIOLoopBound<Running>, group: MultiThreadedEventLoopGroup, eventLoop: any EventLoop, end: End
+    loop: NIOLoopBound<Running>, group: MultiThreadedEventLoopGroup?, eventLoop: any EventLoop, end: End
   ) {
     self.loop = loop
     self.group = group
@@ -65,33 +66,46 @@ public final class Server: Sendable {
   }
 
   /// Opens the directory, recovers what is there, binds the ports and begins to serve. Returns when the ports are open;
-  /// an election may be still to come. `machine` is the state before the first command.
+  /// an election may be still to come.
+  ///
+  /// - Parameters:
+  ///   - configuration: what the node needs to know.
+  ///   - machine: the state before the first command.
+  ///   - logger: what the node has to say goes there.
+  ///   - eventLoopGroup: one of its loops does all of the node's work but disk and snapshots, and is kept busy by it; nil:
+  ///     a loop of the node's own.
   public static func start(
-    _ configuration: ServerConfiguration, machine: any StateMachine, logger: Logger
+    _ configuration: ServerConfiguration, machine: any StateMachine, logger: Logger,
+    eventLoopGroup: (any EventLoopGroup)? = nil
   ) async throws(ServerFailure) -> Server {
-    try await start(configuration, .inMemory(machine), logger)
+    try await start(configuration, .inMemory(machine), logger, eventLoopGroup)
   }
 
   /// The same with a machine that has its own storage, which is a directory in the node's.
   public static func start(
-    _ configuration: ServerConfiguration, stored machine: any StoredMachine, logger: Logger
+    _ configuration: ServerConfiguration, stored machine: any StoredMachine, logger: Logger,
+    eventLoopGroup: (any EventLoopGroup)? = nil
   ) async throws(ServerFailure) -> Server {
-    try await start(configuration, .stored(machine), logger)
+    try await start(configuration, .stored(machine), logger, eventLoopGroup)
   }
 
   static func start(
-    _ configuration: ServerConfiguration, _ machine: HostedMachine, _ logger: Logger
+    _ configuration: ServerConfiguration, _ machine: HostedMachine, _ logger: Logger,
+    _ eventLoopGroup: (any EventLoopGroup)? = nil
   ) async throws(ServerFailure) -> Server {
     try configuration.validate()
     let (disk, configuration) = try budget(configuration, logger)
     let stored = try StoredState.open(configuration, on: disk, machine, logger)
-    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    let eventLoop = group.next()
+    let group = eventLoopGroup == nil ? MultiThreadedEventLoopGroup(numberOfThreads: 1) : nil
+    guard let eventLoop = (eventLoopGroup ?? group)?.next() else { preconditionFailure("there is no loop") }
+    let isOwn = group != nil
     let end = End()
     let box = UnsafeTransfer(stored)
     let outcome = await withCheckedContinuation {
       (ready: CheckedContinuation<Result<NIOLoopBound<Running>, ServerFailure>, Never>) in
       eventLoop.execute {
+        // Threads of others keep the schedule that they have.
+        if isOwn { ThreadSchedule.withoutPreempting() }
         assemble(configuration, box.value, logger, eventLoop, end) { ready.resume(returning: $0) }
       }
     }
@@ -133,7 +147,11 @@ public final class Server: Sendable {
   /// Returns when the node was stopped, and throws when it had to stop by itself. The process should end after that.
   public func waitUntilStopped() async throws(ServerFailure) { try await end.wait().get() }
 
-  private static func shutDown(_ group: MultiThreadedEventLoopGroup) async {
+  /// Of a node that has stopped, and that nobody asks for anything any more: its thread.
+  func shutDown() async { await Self.shutDown(group) }
+
+  private static func shutDown(_ group: MultiThreadedEventLoopGroup?) async {
+    guard let group else { return }
     await withCheckedContinuation { done in group.shutdownGracefully(queue: .global()) { _ in done.resume() } }
   }
 
@@ -144,7 +162,6 @@ public final class Server: Sendable {
     _ end: End,
     _ ready: @escaping (Result<NIOLoopBound<Running>, ServerFailure>) -> Void
   ) {
-    ThreadSchedule.withoutPreempting()
     let later = NIOLoopBoundBox<Running?>(nil, eventLoop: eventLoop)
     let store = stored.store
     let log = RepeatingLog(logger) { NIODeadline.now().uptimeNanoseconds }
