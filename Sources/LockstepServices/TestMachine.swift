@@ -33,6 +33,7 @@ public struct TestMachine<State: Service> {
   public var digest: UInt64 { executor.machine.digest }
 
   /// Carries out a command, at the next index. Throws what it was answered with, when that is no reply.
+  @discardableResult
   public mutating func call<Request, Reply>(
     _ command: Command<State, Request, Reply>, _ request: Request
   ) throws(Status) -> Reply {

@@ -9,9 +9,12 @@ struct NewPackageTests {
   func names() throws {
     let name = try #require(NewPackage.Names("order_book"))
     #expect(name.module == "order_book" && name.type == "OrderBook")
-    #expect(NewPackage.Names("Orders")?.module == "orders" && NewPackage.Names("orderBook2")?.type == "OrderBook2")
+    #expect(NewPackage.Names("OrderBook") == name && NewPackage.Names("orderBook") == name)
+    #expect(NewPackage.Names("ORDERS")?.module == "orders" && NewPackage.Names("Orders")?.type == "Orders")
     for bad in [
-      "", "2nd", "_x", "x_", "a-b", "a b", "örder", "a.b", "../x", "class", "Service", "status", "lockstep", "Query",
+      "", "2nd", "_x", "x_", "a-b", "a b", "örder", "a.b", "../x", "class", "Service", "status", "counter", "KeyValue",
+      "key_value", "add_request",
+      "AddReply", "snapshot", "apply_context", "dispatch", "help", "lockstep", "Query",
       String(repeating: "x", count: 65),
     ] { #expect(NewPackage.Names(bad) == nil, "\(bad)") }
   }
@@ -19,12 +22,13 @@ struct NewPackageTests {
   @Test("nothing of the template's own names is left, in text and in the description")
   func renamed() throws {
     let names = try #require(NewPackage.Names("order_book"))
-    let files = try NewPackage(names, dependency: ".package(path: \"/x\")").files()
+    let dependency = NewPackage.Dependency(declaration: ".package(path: \"/x\")", package: "x")
+    let files = try NewPackage(names, dependency: dependency, program: "/usr/bin/lockstep").files()
     #expect(files.filter(\.isProgram).map(\.path) == ["generate", "run"])
     for file in files {
       let text = String(decoding: file.bytes, as: UTF8.self)
       #expect(!text.contains("emplate") && !text.contains("TEMPLATE"), "\(file.path)")
-      #expect(!text.contains("@name@") && !text.contains("@Name@") && !text.contains("@dependency@"), "\(file.path)")
+      #expect(text.firstMatch(of: #/@[A-Za-z]+@/#) == nil, "\(file.path)")
     }
     let descriptor = try #require(files.first { $0.path == "Sources/order_book/order_book.descriptor" })
     let set = try Google_Protobuf_FileDescriptorSet(serializedBytes: descriptor.bytes)

@@ -38,11 +38,16 @@ struct NewCommand: ParsableCommand {
   func run() throws {
     guard let names = NewPackage.Names(name) else {
       throw CommandFailure.usage(
-        "'\(name)' is no name for a service: it takes letters, digits and underscores, begins with a letter, is no word of Swift's or of protobuf's, and is none of lockstep's"
+        "'\(name)' is no name for a service: it has at most 64 English letters, digits and underscores, begins with a letter, ends with no underscore, and is no word of Swift's, protobuf's or lockstep's, as 'counter' is"
       )
     }
-    let files = try NewPackage(names, dependency: try dependency()).files()
+    for (option, value) in [("--dir", dir), ("--lockstep", lockstep)] where value == "" {
+      throw CommandFailure.usage("\(option) is empty")
+    }
     let directory = URL(fileURLWithPath: dir ?? name, isDirectory: true)
+    let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "lockstep"
+    let package = NewPackage(names, dependency: try dependency(of: directory), program: Self.quoted(program))
+    let files = try package.files()
     try write(files, to: directory)
     if json {
       Output.line(
@@ -56,12 +61,23 @@ struct NewCommand: ParsableCommand {
   }
 
   /// As a package's manifest names it.
-  private func dependency() throws -> String {
+  private func dependency(of directory: URL) throws -> NewPackage.Dependency {
     if let lockstep, lockstep.contains("://") || lockstep.hasPrefix("git@") {
       guard let lockstepVersion else {
         throw CommandFailure.usage("--lockstep \(lockstep) is a URL, and needs --lockstep-version")
       }
-      return ".package(url: \(Self.literal(lockstep)), from: \(Self.literal(lockstepVersion)))"
+      guard lockstepVersion.wholeMatch(of: #/[0-9]+\.[0-9]+\.[0-9]+/#) != nil else {
+        throw CommandFailure.usage("--lockstep-version '\(lockstepVersion)' is no version like 1.2.3")
+      }
+      // SwiftPM calls a package by the last part of its URL.
+      let last = lockstep.split(separator: "/").last.map(String.init) ?? ""
+      let package = (last.hasSuffix(".git") ? String(last.dropLast(4)) : last).lowercased()
+      guard lockstep.split(separator: "/").count > 2 || lockstep.hasPrefix("git@"), !package.isEmpty else {
+        throw CommandFailure.usage("--lockstep \(lockstep) names no repository")
+      }
+      return NewPackage.Dependency(
+        declaration: ".package(url: \(Self.literal(lockstep)), from: \(Self.literal(lockstepVersion)))",
+        package: package)
     }
     guard lockstepVersion == nil else { throw CommandFailure.usage("--lockstep-version goes with a URL") }
     let path = lockstep ?? Self.sources
@@ -73,7 +89,13 @@ struct NewCommand: ParsableCommand {
         : "\(root) has no sources of Lockstep"
       throw CommandFailure.usage("\(what): say --lockstep with a directory, or a URL and --lockstep-version")
     }
-    return ".package(name: \"lockstep\", path: \(Self.literal(root)))"
+    // And by the last part of its path, in which the two must differ.
+    let (own, other) = (directory.standardizedFileURL.lastPathComponent, URL(fileURLWithPath: root).lastPathComponent)
+    guard own.lowercased() != other.lowercased() else {
+      throw CommandFailure.usage("the directory of the package cannot be called '\(own)', as that of Lockstep is")
+    }
+    return NewPackage.Dependency(
+      declaration: ".package(name: \"lockstep\", path: \(Self.literal(root)))", package: "lockstep")
   }
 
   private static let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(

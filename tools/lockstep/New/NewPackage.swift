@@ -15,13 +15,13 @@ struct NewPackage {
     /// Of the type.
     let type: String
 
-    /// Nil when it is no name, or would collide with one.
+    /// Nil when it is no name, or would collide with one. `OrderBook` is another spelling of `order_book`, since protoc makes
+    /// names for Swift of the words of a package, and packages are written small.
     init?(_ text: String) {
       let isName = text.utf8.allSatisfy { byte in
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-          UInt8(ascii: "0")...UInt8(ascii: "9"),
-          UInt8(ascii: "_"):
+          UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
           true
         default: false
         }
@@ -29,13 +29,23 @@ struct NewPackage {
       guard isName, let first = text.first, first.isLetter, text.utf8.count <= 64, !text.hasSuffix("_") else {
         return nil
       }
-      module = text.lowercased()
-      type = text.split(separator: "_").map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
-      guard !Self.taken.contains(module), !Self.taken.contains(type.lowercased()) else { return nil }
+      var words = ""
+      var isAfterSmall = false
+      for letter in text {
+        if letter.isUppercase, isAfterSmall { words += "_" }
+        words += letter.lowercased()
+        isAfterSmall = letter.isLowercase || letter.isNumber
+      }
+      module = words
+      type = words.split(separator: "_").map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
+      guard !Self.taken.contains(type.lowercased()) else { return nil }
     }
 
     /// Words of Swift and protobuf, and types and modules that the package uses.
     private static let taken: Set<String> = [
+      "addreply", "addrequest", "applycontext", "counter", "dispatch", "getreply", "getrequest", "help", "int64",
+      "keyvalue", "packageresources", "querycontext", "sendable", "snapshot", "snapshotreader", "storedvalue",
+      "testmachine", "void",
       "actor", "any", "array", "as", "associatedtype", "async", "await", "bool", "break", "bytes", "case", "catch",
       "class",
       "command", "context", "continue", "default", "defer", "deinit", "dictionary", "do", "double", "else", "enum",
@@ -54,12 +64,20 @@ struct NewPackage {
   }
 
   private let names: Names
-  private let dependency: String
+  private let dependency: Dependency
+  private let program: String
 
-  /// `dependency`: on Lockstep, as the manifest has it.
-  init(_ names: Names, dependency: String) {
+  /// On Lockstep: as the manifest has it, and what its products say that they are of.
+  struct Dependency {
+    let declaration: String
+    let package: String
+  }
+
+  /// `program`: where this one is, for whoever has none on the PATH, as a shell reads it.
+  init(_ names: Names, dependency: Dependency, program: String) {
     self.names = names
     self.dependency = dependency
+    self.program = program
   }
 
   func files() throws -> [File] {
@@ -83,7 +101,8 @@ struct NewPackage {
   private func text(_ path: String, _ template: [UInt8], isProgram: Bool = false) -> File {
     var text = String(decoding: template, as: UTF8.self)
     for (word, name) in [
-      ("@dependency@", dependency), ("@name@", names.module), ("@Name@", names.type), ("TEMPLATE", names.type),
+      ("@dependency@", dependency.declaration), ("@package@", dependency.package), ("@lockstep@", program),
+      ("@name@", names.module), ("@Name@", names.type), ("TEMPLATE", names.type),
       ("Template", names.type), ("template", names.module),
     ] { text = text.split(separator: word, omittingEmptySubsequences: false).joined(separator: name) }
     return File(path: path, bytes: Array(text.utf8), isProgram: isProgram)
