@@ -31,13 +31,17 @@ struct SnapshotWorkTests {
     throw StorageError.damaged(file: path, offset: 0, reason: "it does not come to an end")
   }
 
-  /// What becomes of two snapshots for want of room, `isDamaged`: a byte of the last one has changed since.
-  private func trim(isDamaged: Bool) throws -> (result: SnapshotResult, left: [UInt64]) {
-    defer { try? FileManager.default.removeItem(atPath: path) }
-    let directory = try NodeDirectory.open(
+  private func open() throws -> NodeDirectory {
+    try NodeDirectory.open(
       disk: PosixDisk(), path: path, cluster: testCluster, node: NodeID(1),
       members: [DiskIdentity.Member(node: NodeID(1), address: "127.0.0.1:1")],
       newDiskID: { [UInt8](repeating: 9, count: 16) }, options: LogOptions())
+  }
+
+  /// What becomes of two snapshots for want of room, `isDamaged`: a byte of the last one has changed since.
+  private func trim(isDamaged: Bool) throws -> (result: SnapshotResult, left: [UInt64]) {
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let directory = try open()
     defer { directory.close() }
     let store = SnapshotStore(directory)
     var kept: [StoredSnapshot] = []
@@ -87,10 +91,7 @@ struct SnapshotWorkTests {
   @Test("the state is held once, so that what is written of it can be let go")
   func heldOnce() throws {
     defer { try? FileManager.default.removeItem(atPath: path) }
-    let directory = try NodeDirectory.open(
-      disk: PosixDisk(), path: path, cluster: testCluster, node: NodeID(1),
-      members: [DiskIdentity.Member(node: NodeID(1), address: "127.0.0.1:1")],
-      newDiskID: { [UInt8](repeating: 9, count: 16) }, options: LogOptions())
+    let directory = try open()
     defer { directory.close() }
     let work = SnapshotWork(SnapshotJob(header: header(5), content: Held()), in: SnapshotStore(directory))
     let result = try carryOut(work)
