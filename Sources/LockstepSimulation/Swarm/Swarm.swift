@@ -117,7 +117,10 @@ struct Swarm {
     self.unreliable = unreliable
     eventsEvery = pick([100_000_000, 400_000_000, 1_500_000_000])
     // Drawn last, so that older seeds still draw what they drew.
-    options.driver.appendBytes = pick([1, 1000, 1024 * 1024])
+    let appendBytes = pick([1, 1000, 1024 * 1024])
+    // A command an append and 3 ms a sync are less than the clients ask for. The leader is behind then, as its disk is, and
+    // its followers, who get several commands in a message, are not: it hands over without a fault.
+    options.driver.appendBytes = disk.syncTime > 200_000 ? 1024 * 1024 : appendBytes
     options.batchesIn = pick([0, 2, 6])
     options.restTime = pick([200_000_000, 600_000_000, 1_500_000_000])
     options.callsInBurst = pick([4, 16, 60])
