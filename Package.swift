@@ -22,7 +22,7 @@ let settings: [SwiftSetting] =
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-    // Says of what is borrowed from whom; see Sources/LockstepExecution/Call.swift.
+    // Says of what is borrowed from whom; see Sources/LockstepExecution/MethodCall.swift.
     .enableExperimentalFeature("Lifetimes"),
   ] + (mayHaveUnsafeFlags ? fast : [])
 
@@ -55,6 +55,7 @@ let package = Package(
   products: [
     .library(name: "Lockstep", targets: ["Lockstep"]),
     .library(name: "LockstepServices", targets: ["LockstepServices"]),
+    .library(name: "LockstepCommand", targets: ["LockstepCommand"]),
     .library(name: "LockstepSimulation", targets: ["LockstepSimulation"]),
     // Alone in needing GRDB and SQLite: who does not use it does not build them.
     .library(name: "LockstepSQL", targets: ["LockstepSQL"]),
@@ -92,9 +93,11 @@ let package = Package(
     module(
       "Lockstep",
       nio + [
-        logging, arguments, deque, signals, lifecycle, "LockstepConsensus", "LockstepRequests", "LockstepExecution",
+        logging, deque, lifecycle, "LockstepConsensus", "LockstepRequests", "LockstepExecution",
         "LockstepWire", "LockstepPeers", "LockstepStorage", "LockstepTransport", "LockstepDriver", "CMemory",
       ]),
+    // Alone among the libraries in needing ArgumentParser: who has a node beside others in a process does not build it.
+    module("LockstepCommand", ["Lockstep", "LockstepServices", "LockstepExecution", arguments, logging, signals]),
     module(
       "LockstepServices",
       ["Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepRequests", "CMemory", protobuf],
@@ -117,7 +120,8 @@ let package = Package(
     .executableTarget(
       name: "LockstepTool",
       dependencies: nio + [
-        arguments, histogram, "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection",
+        arguments, histogram, "Lockstep", "LockstepCommand", "LockstepConsensus", "LockstepExecution",
+        "LockstepReflection",
         "LockstepRequests", "LockstepSQL", "LockstepServices", "LockstepSimulation", "LockstepStorage",
         "LockstepTransport", "LockstepWire", protobuf,
       ], path: "tools/lockstep",
@@ -128,7 +132,8 @@ let package = Package(
     .plugin(name: "CommitOfBuild", capability: .buildTool(), path: "tools/commit"),
     // A user's own program, as the README shows it.
     .executableTarget(
-      name: "bank", dependencies: ["LockstepServices", protobuf], path: "Tests/Bank", exclude: ["bank.proto"],
+      name: "bank", dependencies: ["LockstepServices", "LockstepCommand", protobuf], path: "Tests/Bank",
+      exclude: ["bank.proto"],
       resources: [.embedInCode("bank.descriptor")], swiftSettings: settings),
     // What a command costs; see tools/instructions.
     .executableTarget(
@@ -169,7 +174,8 @@ let package = Package(
     tests(
       "LockstepTests",
       nio + [
-        logging, arguments, lifecycle, "Lockstep", "LockstepServices", "LockstepConsensus", "LockstepDriver",
+        logging, arguments, lifecycle, "Lockstep", "LockstepCommand", "LockstepServices", "LockstepConsensus",
+        "LockstepDriver",
         "LockstepExecution", "LockstepRequests",
         "LockstepSimulation", "LockstepStorage", "LockstepTransport", "LockstepWire", protobuf,
       ]),
@@ -182,7 +188,8 @@ let package = Package(
     tests(
       "LockstepToolTests",
       nio + [
-        arguments, "LockstepTool", "Lockstep", "LockstepConsensus", "LockstepExecution", "LockstepReflection",
+        arguments, "LockstepTool", "Lockstep", "LockstepCommand", "LockstepConsensus", "LockstepExecution",
+        "LockstepReflection",
         "LockstepRequests", "LockstepServices", "LockstepStorage", "LockstepTransport", "LockstepWire", protobuf,
       ]),
     tests(

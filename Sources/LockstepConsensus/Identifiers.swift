@@ -111,6 +111,9 @@ package struct HardState: Hashable, Sendable {
 }
 
 /// What an entry is for.
+#if hasAttribute(nonexhaustive)
+  @nonexhaustive
+#endif
 public enum EntryKind: UInt8, Sendable {
   /// A call for the state machine to carry out.
   case command = 0

@@ -26,12 +26,12 @@ final class Answers {
   }
 
   /// The request has come to nothing; what is known of its effect stands in the outcome.
-  func fail(_ target: ReplyTarget, _ status: Status, applied: Applied = .no, leader: NodeID?) {
+  func fail(_ target: ReplyTarget, _ status: CallStatus, applied: Applied = .no, leader: NodeID?) {
     write(Outcome(.failure(status), applied: applied), to: target, Evidence(node: node, leader: leader))
   }
 
   /// The whole call has come to nothing.
-  func refuse(_ target: ReplyTarget, _ status: Status, applied: Applied = .no, leader: NodeID?) {
+  func refuse(_ target: ReplyTarget, _ status: CallStatus, applied: Applied = .no, leader: NodeID?) {
     target.writer.refuse(
       target.call, Outcome(.failure(status), applied: applied), Evidence(node: node, leader: leader))
     mark(target.writer)
@@ -69,10 +69,11 @@ final class Answers {
         hasRoom ? "more than \(writer.maximumReplyBytes)" : "and earlier answers still wait to be read"
       let carriedOut = outcome.applied == .yes ? "carried out; " : ""
       let message = "\(carriedOut)the reply has \(payload.count) bytes, \(reason): it is left out"
-      outcome.answer = .failure(Status(.resourceExhausted, message))
+      outcome.answer = .failure(CallStatus(.resourceExhausted, message))
       if outcome.applied != .yes { outcome.applied = .no }
     case .failure(let status):
-      outcome.answer = .failure(Status(status.code, String(decoding: status.message.utf8.prefix(1024), as: UTF8.self)))
+      outcome.answer = .failure(
+        CallStatus(status.code, String(decoding: status.message.utf8.prefix(1024), as: UTF8.self)))
     }
     return outcome
   }

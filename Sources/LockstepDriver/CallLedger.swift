@@ -17,10 +17,10 @@ final class CallLedger {
   }
 
   /// All of it or nothing.
-  func take(calls count: Int, bytes size: Int) throws(Status) {
+  func take(calls count: Int, bytes size: Int) throws(CallStatus) {
     guard calls + count <= limits.calls, bytes + size <= limits.callBytes else {
       let more = count == 1 ? "" : " \(count)"
-      throw Status(.resourceExhausted, "this node has \(calls) calls under way and takes no\(more) more")
+      throw CallStatus(.resourceExhausted, "this node has \(calls) calls under way and takes no\(more) more")
     }
     calls += count
     bytes += size

@@ -43,13 +43,13 @@ final class Forwarder {
   var capacity: Int { table.capacity }
 
   /// Who can be asked in place of this node.
-  func check(_ leader: NodeID?) throws(Status) -> NodeID {
+  func check(_ leader: NodeID?) throws(CallStatus) -> NodeID {
     guard let leader, leader != node else {
       let reason = "an election is under way, or a majority of the voters cannot be reached"
-      throw Status(.unavailable, "no leader is known to node \(node): \(reason)")
+      throw CallStatus(.unavailable, "no leader is known to node \(node): \(reason)")
     }
     guard links.isConnected(leader) else {
-      throw Status(.unavailable, "node \(node) has no connection to the leader, node \(leader)")
+      throw CallStatus(.unavailable, "node \(node) has no connection to the leader, node \(leader)")
     }
     return leader
   }
@@ -59,9 +59,9 @@ final class Forwarder {
     _ request: Request, for target: ReplyTarget, to leader: NodeID?, deadline: UInt64, now: UInt64, isCommand: Bool
   ) {
     let (calls, bytes) = (request.payloads.count, CallLedger.bytes(request))
-    do throws(Status) {
+    do throws(CallStatus) {
       if request.options.isForwarded, let leader, leader != node {
-        throw Status(.unavailable, "node \(node) does not lead (any more); node \(leader) does")
+        throw CallStatus(.unavailable, "node \(node) does not lead (any more); node \(leader) does")
       }
       let leader = try check(leader)
       let forwarded = Forwarded(
@@ -74,10 +74,10 @@ final class Forwarder {
       case .sent: deadlines.note(deadline)
       case .full:
         _ = table.remove(id)
-        throw Status(.unavailable, "node \(node) has too much to say to the leader, node \(leader), already")
+        throw CallStatus(.unavailable, "node \(node) has too much to say to the leader, node \(leader), already")
       case .notConnected:
         _ = table.remove(id)
-        throw Status(.unavailable, "node \(node) has no connection to the leader, node \(leader)")
+        throw CallStatus(.unavailable, "node \(node) has no connection to the leader, node \(leader)")
       }
     } catch {
       ledger.giveBack(calls: calls, bytes: bytes)
@@ -114,7 +114,7 @@ final class Forwarder {
   }
 
   /// A call whose time is over is told so, and never more than is known.
-  func expire(_ now: UInt64, as lateness: Status.Code) {
+  func expire(_ now: UInt64, as lateness: CallStatus.Code) {
     end(where: { $0.deadline <= now }) {
       fail($0, lateness, "the leader, node \($0.leader), did not answer in time")
     }
@@ -136,9 +136,9 @@ final class Forwarder {
     return (calls, bytes)
   }
 
-  private func fail(_ forwarded: Forwarded, _ code: Status.Code, _ message: String) {
+  private func fail(_ forwarded: Forwarded, _ code: CallStatus.Code, _ message: String) {
     answers.refuse(
-      forwarded.target, Status(code, message), applied: forwarded.isCommand ? .unknown : .no,
+      forwarded.target, CallStatus(code, message), applied: forwarded.isCommand ? .unknown : .no,
       leader: forwarded.leader)
   }
 }

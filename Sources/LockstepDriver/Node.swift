@@ -149,7 +149,7 @@ package final class Node {
   /// An operator asks for a snapshot now. `answer` is called when it is durable, or cannot be.
   package func takeSnapshot(of id: GroupID, answer: @escaping SnapshotAnswer) {
     guard let position = position(of: id) else {
-      return answer(.failure(Status(.notFound, "this node has no group \(id)")))
+      return answer(.failure(CallStatus(.notFound, "this node has no group \(id)")))
     }
     guard !context.hasFailed, !context.stop.isUnderWay else {
       return answer(.failure(isBeingStopped))
@@ -157,8 +157,8 @@ package final class Node {
     touch(position) { $0.snapshot.request(answer) }
   }
 
-  private var isBeingStopped: Status {
-    Status(
+  private var isBeingStopped: CallStatus {
+    CallStatus(
       .unavailable,
       "node \(configuration.id) is being stopped, and takes no snapshot; ask another node, or this one later")
   }
@@ -297,7 +297,7 @@ extension Node: NodeInput {
     let target = ReplyTarget(writer, call: id)
     guard let position = position(of: request.group) else {
       context.answers.refuse(
-        target, Status(.notFound, "this node has no group \(request.group)"), leader: nil)
+        target, CallStatus(.notFound, "this node has no group \(request.group)"), leader: nil)
       return
     }
     // As `touch` does it, and without a copy of the request.

@@ -87,7 +87,7 @@ final class NodeContext {
   }
 
   /// What a call is refused with that is not answered when its time is over, or the node's.
-  var lateness: Status.Code { stop.isOver ? .unavailable : .deadlineExceeded }
+  var lateness: CallStatus.Code { stop.isOver ? .unavailable : .deadlineExceeded }
 
   func fail(_ failure: NodeFailure) {
     self.failure = self.failure ?? failure

@@ -135,7 +135,7 @@ package struct SnapshotResult: Sendable {
     /// It is durable, was read whole, and is the only one.
     case trimmed
     /// There is nothing of it: no space, or the machine's own snapshot has failed.
-    case failed(Status)
+    case failed(CallStatus)
   }
   /// One that was counted on, and does not hold any more.
   package struct Unsound: Sendable {
@@ -179,7 +179,7 @@ package struct SnapshotDone: Sendable {
   }
 }
 
-package typealias SnapshotAnswer = (Result<SnapshotDone, Status>) -> Void
+package typealias SnapshotAnswer = (Result<SnapshotDone, CallStatus>) -> Void
 
 /// What an operator may want to know, or must.
 package enum NodeEvent: Sendable {

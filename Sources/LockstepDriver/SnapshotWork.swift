@@ -51,7 +51,7 @@ package final class SnapshotWork {
     } catch {
       abandon()
       guard case .outOfSpace = error else { throw error }
-      return finished(.failed(Status(.resourceExhausted, "\(error)")))
+      return finished(.failed(CallStatus(.resourceExhausted, "\(error)")))
     }
   }
 
@@ -74,21 +74,21 @@ package final class SnapshotWork {
     do throws(StorageError) { phase = .write(try store.begin(header)) } catch {
       // Nothing was synced, so that nothing is in doubt: what is in the way here is no harm to the log.
       switch error {
-      case .refused: return finished(.failed(Status(.failedPrecondition, "\(error)")))
+      case .refused: return finished(.failed(CallStatus(.failedPrecondition, "\(error)")))
       case .disk: break
       default: throw error
       }
       _ = try store.names(of: header.group)
-      return finished(.failed(Status(.internal, "\(error)")))
+      return finished(.failed(CallStatus(.internal, "\(error)")))
     }
     return .went(bytes: 0)
   }
 
   private func write(_ writer: SnapshotWriter, _ maximumBytes: Int) throws(StorageError) -> Step {
     let piece: [UInt8]?
-    do throws(Status) { piece = try content?.next(maximumBytes: maximumBytes) } catch {
+    do throws(CallStatus) { piece = try content?.next(maximumBytes: maximumBytes) } catch {
       writer.abandon()
-      return finished(.failed(Status(error.code, "the machine cannot be written down: \(error.message)")))
+      return finished(.failed(CallStatus(error.code, "the machine cannot be written down: \(error.message)")))
     }
     guard let piece else {
       phase = .check(written: try writer.finish(), nil)

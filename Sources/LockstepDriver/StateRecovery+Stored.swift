@@ -195,10 +195,10 @@ extension StateDirectories {
     }
     var failure: StorageError?
     var reader = SnapshotReader("the state in \(file.path)", version: file.header.machineVersion) {
-      () throws(Status) in
+      () throws(CallStatus) in
       do throws(StorageError) { return try file.next() } catch {
         failure = error
-        throw Status(.dataLoss, "\(error)")
+        throw CallStatus(.dataLoss, "\(error)")
       }
     }
     do throws(StoredMachineFailure) { try machine.restore(directory, from: &reader) } catch {

@@ -58,13 +58,13 @@ package struct StateRecovery {
   package static func executor(from file: SnapshotFile, first: any StateMachine) throws(StorageError) -> Executor {
     let header = file.header
     var failure: StorageError?
-    var reader = SnapshotReader("the state in \(file.path)", version: header.machineVersion) { () throws(Status) in
+    var reader = SnapshotReader("the state in \(file.path)", version: header.machineVersion) { () throws(CallStatus) in
       do throws(StorageError) { return try file.next() } catch {
         failure = error
-        throw Status(.dataLoss, "\(error)")
+        throw CallStatus(.dataLoss, "\(error)")
       }
     }
-    do throws(Status) {
+    do throws(CallStatus) {
       return try Executor(
         group: header.group, first: first, last: header.last.id, time: header.time, digest: header.digest, from: &reader
       )

@@ -47,12 +47,12 @@ final class StopInOrder {
   }
 
   /// Throws what a call is refused with that comes now.
-  func check(_ now: UInt64) throws(Status) {
+  func check(_ now: UInt64) throws(CallStatus) {
     switch phase {
     case .serving, .handingOver: return
     case .answering(let since, _): phase = .answering(since: since, quietSince: now)
     case .over: break
     }
-    throw Status(.unavailable, "node \(node) is being stopped and takes no more calls; another node does")
+    throw CallStatus(.unavailable, "node \(node) is being stopped and takes no more calls; another node does")
   }
 }

@@ -34,11 +34,11 @@ package protocol Applier: AnyObject {
   func collect(onReply: (EntryID, Replies.Reply?) -> Void) -> ApplyProgress
 
   /// What a call is to the machine, nil for no method of it; throws when the machine could not carry it out.
-  func check(_ call: Call) throws(Status) -> MethodKind?
+  func check(_ call: MethodCall) throws(CallStatus) -> MethodKind?
 
   /// The answer, as of `applied`; or nil: it will be among those of `collectAnswers`, under this id. `deadline`: monotonic,
   /// in nanoseconds; nobody waits for the answer after it.
-  func query(_ call: Call, id: UInt64, deadline: UInt64) throws(Status) -> [UInt8]?
+  func query(_ call: MethodCall, id: UInt64, deadline: UInt64) throws(CallStatus) -> [UInt8]?
 
   /// Gives the answers to queries that have become ready, each as of an entry that was applied when it was asked, or of
   /// one after that.

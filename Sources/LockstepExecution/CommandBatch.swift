@@ -6,11 +6,11 @@ public struct CommandBatch: ~Escapable {
     /// What the command may know of the world; variable, since drawing random bits from it changes it.
     public var context: ApplyContext
     /// The method and the request.
-    public let call: Call
+    public let call: MethodCall
 
     @inlinable
     @_lifetime(copy call)
-    package init(context: ApplyContext, call: Call) {
+    package init(context: ApplyContext, call: MethodCall) {
       self.context = context
       self.call = call
     }
@@ -45,7 +45,7 @@ public struct CommandBatch: ~Escapable {
     @_lifetime(copy self)
     get {
       let command = commands[commands.startIndex + place]
-      let call = _overrideLifetime(Call(method: command.method, request: command.request), copying: self)
+      let call = _overrideLifetime(MethodCall(method: command.method, request: command.request), copying: self)
       return Command(context: command.context, call: call)
     }
   }

@@ -15,7 +15,7 @@ package struct Executor {
     package let request: UnsafeRawBufferPointer
 
     package init(
-      id: EntryID, kind: EntryKind, timestamp: UInt64, session: UInt64, sequence: UInt64, call: Call
+      id: EntryID, kind: EntryKind, timestamp: UInt64, session: UInt64, sequence: UInt64, call: MethodCall
     ) {
       self.id = id
       self.kind = kind
@@ -46,9 +46,9 @@ package struct Executor {
   package init(
     group: GroupID, first: any StateMachine, last: EntryID, time: UInt64, digest: UInt64,
     from snapshot: inout SnapshotReader
-  ) throws(Status) {
+  ) throws(CallStatus) {
     guard snapshot.version <= first.version else {
-      throw Status(
+      throw CallStatus(
         .failedPrecondition,
         "the snapshot is of version \(snapshot.version) of the machine, and this is version \(first.version)")
     }
@@ -147,7 +147,7 @@ package struct Executor {
 
   /// What a call is to the machine, nil for no method of it; throws when the machine could not carry it out. Mutating only
   /// in its name: what may change is asked where it lies, and otherwise Swift asks a copy.
-  package mutating func check(_ call: Call) throws(Status) -> MethodKind? {
+  package mutating func check(_ call: MethodCall) throws(CallStatus) -> MethodKind? {
     guard let kind = machine.kind(ofMethod: call.method) else { return nil }
     try machine.validate(call)
     return kind
@@ -160,7 +160,7 @@ package struct Executor {
       mark: StoredMark(last: EntryID(term: appliedTerm, index: applied), time: time))
   }
 
-  package func query(_ call: Call) throws(Status) -> [UInt8] {
+  package func query(_ call: MethodCall) throws(CallStatus) -> [UInt8] {
     try machine.query(call, QueryContext(group: group, index: applied, time: time))
   }
 }

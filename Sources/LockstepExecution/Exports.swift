@@ -1,2 +1,2 @@
-// A machine fails with a `Status`: who imports this module need not know where that stands.
+// A machine fails with a `CallStatus`: who imports this module need not know where that stands.
 @_exported public import LockstepRequests

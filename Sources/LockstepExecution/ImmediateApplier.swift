@@ -36,9 +36,9 @@ package final class ImmediateApplier: Applier {
 
   package func collect(onReply: (EntryID, Replies.Reply?) -> Void) -> ApplyProgress { .done }
 
-  package func check(_ call: Call) throws(Status) -> MethodKind? { try executor.check(call) }
+  package func check(_ call: MethodCall) throws(CallStatus) -> MethodKind? { try executor.check(call) }
 
-  package func query(_ call: Call, id: UInt64, deadline: UInt64) throws(Status) -> [UInt8]? {
+  package func query(_ call: MethodCall, id: UInt64, deadline: UInt64) throws(CallStatus) -> [UInt8]? {
     guard let longQueries, executor.machine.isLong(call) else { return try executor.query(call) }
     longQueries.ask(id, call, of: executor.copy(), deadline: deadline)
     return nil
@@ -54,7 +54,7 @@ package final class ImmediateApplier: Applier {
 /// Answers queries on other threads, from copies of the state, while commands go on.
 package protocol LongQueries: Sendable {
   /// The bytes of the call are borrowed. `deadline`: monotonic, in nanoseconds.
-  func ask(_ id: UInt64, _ call: Call, of state: FrozenMachine, deadline: UInt64)
+  func ask(_ id: UInt64, _ call: MethodCall, of state: FrozenMachine, deadline: UInt64)
 
   /// The answers that have become ready.
   func collect() -> [(UInt64, StoredAnswer)]
@@ -66,9 +66,10 @@ package struct FrozenMachine: Sendable {
   let group: GroupID
   let mark: StoredMark
 
-  package func query(_ call: Call) -> StoredAnswer {
+  package func query(_ call: MethodCall) -> StoredAnswer {
     let context = QueryContext(group: group, index: mark.last.index, time: mark.time)
-    do throws(Status) { return StoredAnswer(mark: mark, result: .success(try machine.query(call, context))) } catch {
+    do throws(CallStatus) { return StoredAnswer(mark: mark, result: .success(try machine.query(call, context))) } catch
+    {
       return StoredAnswer(mark: mark, result: .failure(error))
     }
   }

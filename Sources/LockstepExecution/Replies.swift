@@ -6,7 +6,7 @@ public struct Replies {
 
   package enum Reply: Sendable, Hashable {
     case success([UInt8])
-    case failure(Status)
+    case failure(CallStatus)
   }
 
   package private(set) var all: [Reply] = []
@@ -20,9 +20,9 @@ public struct Replies {
   public mutating func succeed(_ reply: [UInt8]) { all.append(.success(reply)) }
 
   /// Answers the next command with a failure, which is recorded: the same on every replica.
-  public mutating func fail(_ status: Status) {
+  public mutating func fail(_ status: CallStatus) {
     // A failure with the code of a success would be taken for one further on.
     all.append(
-      .failure(status.code == .ok ? Status(.internal, "the machine failed with OK: \(status.message)") : status))
+      .failure(status.code == .ok ? CallStatus(.internal, "the machine failed with OK: \(status.message)") : status))
   }
 }

@@ -10,7 +10,7 @@ extension SessionTable {
   init(from records: [SessionRecord], last: LogIndex) throws(StoredMachineFailure) {
     var sessions: [Session] = []
     for record in records {
-      do throws(Status) { try Self.read(record, into: &sessions, last) } catch {
+      do throws(CallStatus) { try Self.read(record, into: &sessions, last) } catch {
         throw StoredMachineFailure(.damaged, "the record of session \(record.session): \(error.message)")
       }
     }
@@ -22,9 +22,9 @@ extension SessionTable {
 
   private static func read(
     _ record: SessionRecord, into sessions: inout [Session], _ last: LogIndex
-  ) throws(Status) {
+  ) throws(CallStatus) {
     var bytes = record.bytes
-    var reader = SnapshotReader("it", version: 1) { () throws(Status) -> [UInt8]? in
+    var reader = SnapshotReader("it", version: 1) { () throws(CallStatus) -> [UInt8]? in
       defer { bytes = nil }
       return bytes
     }

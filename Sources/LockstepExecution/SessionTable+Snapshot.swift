@@ -20,7 +20,7 @@ extension SessionTable {
   }
 
   /// `last`: of the snapshot. Bytes that no table has written are refused.
-  init(from snapshot: inout SnapshotReader, last: LogIndex) throws(Status) {
+  init(from snapshot: inout SnapshotReader, last: LogIndex) throws(CallStatus) {
     let count = try snapshot.varint()
     guard count <= Self.maximumSessions else { throw snapshot.damage("\(count) sessions") }
     var sessions: [Session] = []
@@ -48,7 +48,7 @@ extension SessionTable.Session {
   static func append(_ reply: Replies.Reply, to buffer: inout SnapshotBuffer) {
     switch reply {
     case .success(let bytes):
-      buffer.append(varint: UInt64(Status.Code.ok.rawValue))
+      buffer.append(varint: UInt64(CallStatus.Code.ok.rawValue))
       buffer.append(varint: UInt64(bytes.count))
       buffer.append(bytes)
     case .failure(let status):
@@ -57,15 +57,16 @@ extension SessionTable.Session {
     }
   }
 
-  static func reply(from snapshot: inout SnapshotReader) throws(Status) -> Replies.Reply {
+  static func reply(from snapshot: inout SnapshotReader) throws(CallStatus) -> Replies.Reply {
     let number = try snapshot.varint()
-    guard let raw = UInt8(exactly: number), let code = Status.Code(rawValue: raw) else {
+    guard let raw = UInt8(exactly: number), let code = CallStatus.Code(rawValue: raw) else {
       throw snapshot.damage("a reply with code \(number)")
     }
-    return code == .ok ? .success(try snapshot.bytes(snapshot.varint())) : .failure(Status(code, try snapshot.text()))
+    return code == .ok
+      ? .success(try snapshot.bytes(snapshot.varint())) : .failure(CallStatus(code, try snapshot.text()))
   }
 
-  fileprivate init(from snapshot: inout SnapshotReader) throws(Status) {
+  fileprivate init(from snapshot: inout SnapshotReader) throws(CallStatus) {
     id = try snapshot.varint()
     lastUsed = LogIndex(try snapshot.varint())
     forgotten = try snapshot.varint()

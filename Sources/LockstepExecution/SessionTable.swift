@@ -32,7 +32,7 @@ package struct SessionTable: Sendable {
   package enum Lookup {
     case new
     case answered(Replies.Reply)
-    case refused(Status)
+    case refused(CallStatus)
   }
 
   /// Returns the session that has ended to make room, if one has.
@@ -52,7 +52,7 @@ package struct SessionTable: Sendable {
   package mutating func look(session: UInt64, sequence: UInt64, at index: LogIndex) -> Lookup {
     guard let place = find(session) else {
       return .refused(
-        Status(
+        CallStatus(
           .failedPrecondition,
           "session \(session) is not open or has ended: whether call \(sequence) of it was carried out is not known any more"
         ))
@@ -61,7 +61,7 @@ package struct SessionTable: Sendable {
     if let known = sessions[place].replies.first(where: { $0.sequence == sequence }) { return .answered(known.reply) }
     guard sequence > sessions[place].forgotten else {
       return .refused(
-        Status(
+        CallStatus(
           .failedPrecondition, "call \(sequence) of session \(session) is too long ago: its reply is not kept any more")
       )
     }

@@ -6,7 +6,7 @@
 public protocol Snapshot: Sendable {
   /// The next piece, of 1 to `maximumBytes` bytes (which is more than 0); nil after the last one. All pieces together
   /// are the same bytes, however they are cut, and equal states have equal bytes.
-  mutating func next(maximumBytes: Int) throws(Status) -> [UInt8]?
+  mutating func next(maximumBytes: Int) throws(CallStatus) -> [UInt8]?
 }
 
 /// A snapshot that a function writes, a little at a time.
@@ -51,7 +51,7 @@ public struct JoinedSnapshot: Snapshot {
   /// - Parameter parts: in the order in which their bytes follow each other.
   public init(_ parts: any Snapshot...) { self.parts = parts[...] }
 
-  public mutating func next(maximumBytes: Int) throws(Status) -> [UInt8]? {
+  public mutating func next(maximumBytes: Int) throws(CallStatus) -> [UInt8]? {
     while !parts.isEmpty {
       if let piece = try parts[parts.startIndex].next(maximumBytes: maximumBytes) { return piece }
       // What has been read is let go at once: it may be all that keeps an old state in memory.

@@ -3,7 +3,7 @@
 public struct SnapshotReader {
   /// What the bytes should be, for the errors.
   private let what: String
-  private let pull: () throws(Status) -> [UInt8]?
+  private let pull: () throws(CallStatus) -> [UInt8]?
   /// The piece that is being read.
   private var piece: [UInt8] = []
   /// Those before it are read; at most `piece.count`.
@@ -21,7 +21,7 @@ public struct SnapshotReader {
   ///   - what: as errors name it: "the snapshot of the services".
   ///   - version: of the machine, or of the service, that wrote the snapshot: for who reads it, and not checked.
   ///   - next: the next piece of any length, nil after the last. What it throws, reading throws.
-  public init(_ what: String, version: UInt32, next: @escaping () throws(Status) -> [UInt8]?) {
+  public init(_ what: String, version: UInt32, next: @escaping () throws(CallStatus) -> [UInt8]?) {
     self.what = what
     self.version = version
     pull = next
@@ -30,18 +30,18 @@ public struct SnapshotReader {
   /// Reads what was frozen, in pieces of at most this length.
   public init(_ snapshot: any Snapshot, version: UInt32, maximumBytes: Int = 64 * 1024) {
     var snapshot = snapshot
-    self.init("the snapshot", version: version) { () throws(Status) -> [UInt8]? in
+    self.init("the snapshot", version: version) { () throws(CallStatus) -> [UInt8]? in
       try snapshot.next(maximumBytes: maximumBytes)
     }
   }
 
   /// The error for bytes that make no sense: `dataLoss`, with what is read, up to which byte, and the reason.
-  public func damage(_ reason: String) -> Status {
-    Status(.dataLoss, "\(what) is damaged at byte \(before + UInt64(place)): \(reason)")
+  public func damage(_ reason: String) -> CallStatus {
+    CallStatus(.dataLoss, "\(what) is damaged at byte \(before + UInt64(place)): \(reason)")
   }
 
   /// Is a byte there to be read?
-  private mutating func fill() throws(Status) -> Bool {
+  private mutating func fill() throws(CallStatus) -> Bool {
     while place == piece.count, !hasEnded {
       before += UInt64(piece.count)
       place = 0
@@ -52,15 +52,15 @@ public struct SnapshotReader {
   }
 
   /// Whether all bytes are read. May ask for the next piece, and throws what that throws.
-  public mutating func isAtEnd() throws(Status) -> Bool { try !fill() }
+  public mutating func isAtEnd() throws(CallStatus) -> Bool { try !fill() }
 
   /// Refuses bytes after the last one.
-  public mutating func end() throws(Status) {
+  public mutating func end() throws(CallStatus) {
     if try fill() { throw damage("more follows after its end") }
   }
 
   /// A number as `SnapshotBuffer` writes it, in no more bytes than it needs.
-  public mutating func varint() throws(Status) -> UInt64 {
+  public mutating func varint() throws(CallStatus) -> UInt64 {
     var number: UInt64 = 0
     for shift in stride(from: UInt64(0), to: 64, by: 7) {
       guard try fill() else { throw damage("it ends within a number") }
@@ -76,7 +76,7 @@ public struct SnapshotReader {
   }
 
   /// So many bytes.
-  public mutating func bytes(_ count: UInt64) throws(Status) -> [UInt8] {
+  public mutating func bytes(_ count: UInt64) throws(CallStatus) -> [UInt8] {
     // Grows with what has come, and not by what is announced.
     var bytes: [UInt8] = []
     while UInt64(bytes.count) < count { bytes += try some(atMost: count - UInt64(bytes.count)) }
@@ -84,14 +84,14 @@ public struct SnapshotReader {
   }
 
   /// UTF-8 with its length before it.
-  public mutating func text() throws(Status) -> String {
+  public mutating func text() throws(CallStatus) -> String {
     let bytes = try bytes(varint())
     guard let text = String(validating: bytes, as: UTF8.self) else { throw damage("a text is not UTF-8") }
     return text
   }
 
   /// One byte or more, up to the end of the piece.
-  package mutating func some(atMost count: UInt64) throws(Status) -> [UInt8] {
+  package mutating func some(atMost count: UInt64) throws(CallStatus) -> [UInt8] {
     guard try fill() else { throw damage("it ends, and \(count) bytes more are announced") }
     let start = place
     place += Int(min(count, UInt64(piece.count - place)))
@@ -100,8 +100,8 @@ public struct SnapshotReader {
 
   /// Calls `body` with so many bytes, which are valid during the call: where they lie, when one piece has them all.
   package mutating func borrow<Result>(
-    _ count: UInt64, _ body: (UnsafeRawBufferPointer) throws(Status) -> Result
-  ) throws(Status) -> Result {
+    _ count: UInt64, _ body: (UnsafeRawBufferPointer) throws(CallStatus) -> Result
+  ) throws(CallStatus) -> Result {
     if try fill(), count > UInt64(piece.count - place) { return try Self.borrow(bytes(count)[...], body) }
     guard count == 0 || place < piece.count else { throw damage("it ends, and \(count) bytes more are announced") }
     let start = place
@@ -109,12 +109,12 @@ public struct SnapshotReader {
     return try Self.borrow(piece[start..<place], body)
   }
 
-  /// `withUnsafeBytes` for a body that throws a Status.
+  /// `withUnsafeBytes` for a body that throws a CallStatus.
   private static func borrow<Result>(
-    _ bytes: ArraySlice<UInt8>, _ body: (UnsafeRawBufferPointer) throws(Status) -> Result
-  ) throws(Status) -> Result {
-    try bytes.withUnsafeBytes { bytes -> Swift.Result<Result, Status> in
-      do throws(Status) { return .success(try body(bytes)) } catch { return .failure(error) }
+    _ bytes: ArraySlice<UInt8>, _ body: (UnsafeRawBufferPointer) throws(CallStatus) -> Result
+  ) throws(CallStatus) -> Result {
+    try bytes.withUnsafeBytes { bytes -> Swift.Result<Result, CallStatus> in
+      do throws(CallStatus) { return .success(try body(bytes)) } catch { return .failure(error) }
     }.get()
   }
 }

@@ -1,6 +1,6 @@
 /// What is replicated: a value that changes only by commands, in the order of the log, and depends on nothing else.
 ///
-/// This is the plain form, on bytes. `Service` in `LockstepServices` puts protobuf messages on top of it.
+/// This is the plain form, on bytes. `ReplicatedService` in `LockstepServices` puts protobuf messages on top of it.
 ///
 /// A node is given the machine as it is before the first command. Because machines are values, a copy of that one
 /// starts every group, and makes the machine that a snapshot is restored to.
@@ -11,15 +11,15 @@ public protocol StateMachine: Sendable {
   mutating func apply(_ batch: CommandBatch, into replies: inout Replies)
 
   /// Answers a query from the state as it is.
-  func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8]
+  func query(_ call: MethodCall, _ context: QueryContext) throws(CallStatus) -> [UInt8]
 
   /// Whether this query may take long, by its method or by what it asks for: it is then answered on another thread, from a
   /// copy of the state, while commands go on. By default none is.
-  func isLong(_ query: Call) -> Bool
+  func isLong(_ query: MethodCall) -> Bool
 
   /// Is this a call that the machine could carry out? Asked before a command is put into the log, so that bytes that
   /// mean nothing never reach it.
-  func validate(_ call: Call) throws(Status)
+  func validate(_ call: MethodCall) throws(CallStatus)
 
   /// Command, query, or no method of this machine.
   func kind(ofMethod method: RawSpan) -> MethodKind?
@@ -32,7 +32,7 @@ public protocol StateMachine: Sendable {
   /// A machine of this kind whose state is what the snapshot says and nothing else: asked of the machine as it was
   /// before the first command, and a new value, so that old state cannot leak into the new. Throws `dataLoss` when the
   /// bytes are no snapshot; whoever calls sees to it that nothing follows them. `snapshot.version` is at most `version`.
-  func restored(from snapshot: inout SnapshotReader) throws(Status) -> Self
+  func restored(from snapshot: inout SnapshotReader) throws(CallStatus) -> Self
 
   /// Of the rules by which commands change the state: to be raised when the same commands lead to another state, or the
   /// snapshot has another form. A snapshot of a later version is refused before it is read.
@@ -47,7 +47,7 @@ public protocol StateMachine: Sendable {
 
 extension StateMachine {
   /// False: no query is long unless the machine says so.
-  public func isLong(_ query: Call) -> Bool { false }
+  public func isLong(_ query: MethodCall) -> Bool { false }
 }
 
 /// How a method is carried out.

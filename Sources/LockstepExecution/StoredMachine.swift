@@ -20,7 +20,7 @@ public protocol StoredMachine: Sendable {
 
   /// Is this a call that the machine could carry out? Asked before a command is put into the log, on another thread than
   /// the machine's.
-  func validate(_ call: Call) throws(Status)
+  func validate(_ call: MethodCall) throws(CallStatus)
 
   /// See `StateMachine.version`.
   var version: UInt32 { get }
@@ -75,7 +75,7 @@ public protocol StoredState: AnyObject {
 public protocol StoredStateReader: AnyObject {
   /// Answers from the state as it was committed last, or since; says as of which entry. `isLate` becomes true when nobody
   /// waits for the answer any more: to be asked now and then by what takes long.
-  func query(_ call: Call, isLate: () -> Bool) throws(StoredMachineFailure) -> StoredAnswer
+  func query(_ call: MethodCall, isLate: () -> Bool) throws(StoredMachineFailure) -> StoredAnswer
 }
 
 /// The answer to a query, and the state that it was given from.
@@ -83,10 +83,10 @@ public struct StoredAnswer: Sendable {
   /// How far the state was that the answer was given from.
   public let mark: StoredMark
   /// The encoded reply, or why the query has none.
-  public let result: Result<[UInt8], Status>
+  public let result: Result<[UInt8], CallStatus>
 
   /// An answer from the state at `mark`.
-  public init(mark: StoredMark, result: Result<[UInt8], Status>) {
+  public init(mark: StoredMark, result: Result<[UInt8], CallStatus>) {
     self.mark = mark
     self.result = result
   }
@@ -126,6 +126,9 @@ public struct SessionRecord: Sendable, Hashable {
 /// Why a stored machine does not go on, on this node.
 public struct StoredMachineFailure: Error, Sendable, Hashable, CustomStringConvertible {
   /// What is wrong; when a node starts, its exit code follows from it.
+  #if hasAttribute(nonexhaustive)
+    @nonexhaustive
+  #endif
   public enum Kind: Sendable, Hashable {
     /// Its disk or its memory.
     case storage

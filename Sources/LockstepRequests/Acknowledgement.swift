@@ -1,4 +1,7 @@
 /// How a command is acknowledged: it is answered when this is true, and never before.
+#if hasAttribute(nonexhaustive)
+  @nonexhaustive
+#endif
 public enum Acknowledgement: String, Hashable, Sendable, CaseIterable {
   /// The leader's own copy is durable.
   case leader

@@ -1,4 +1,7 @@
 /// How fresh the state must be that a query is answered from.
+#if hasAttribute(nonexhaustive)
+  @nonexhaustive
+#endif
 public enum Consistency: Sendable, Hashable {
   /// Sees every write that was answered before it was asked.
   case linearizable

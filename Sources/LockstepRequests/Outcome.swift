@@ -4,7 +4,7 @@ package import LockstepConsensus
 package struct Outcome: Sendable, Hashable {
   package enum Answer: Sendable, Hashable {
     case reply([UInt8])
-    case failure(Status)
+    case failure(CallStatus)
   }
 
   package var answer: Answer
@@ -21,7 +21,7 @@ package struct Outcome: Sendable, Hashable {
   }
 
   /// It has had no effect, and never will.
-  package static func refusal(_ status: Status) -> Outcome { Outcome(.failure(status), applied: .no) }
+  package static func refusal(_ status: CallStatus) -> Outcome { Outcome(.failure(status), applied: .no) }
 
   /// Bytes of the reply or of the failure's message.
   package var bytes: Int {

@@ -2,8 +2,9 @@ public import LockstepExecution
 public import SwiftProtobuf
 
 /// A method that changes the state: it goes through the log, and every replica carries it out. It is also what a client
-/// calls it by (`Client.call`).
-public struct Command<State: Service, Request: SwiftProtobuf.Message, Reply: SwiftProtobuf.Message>: Sendable {
+/// calls it by (`LockstepClient.call`).
+public struct Command<State: ReplicatedService, Request: SwiftProtobuf.Message, Reply: SwiftProtobuf.Message>: Sendable
+{
   @usableFromInline let method: Method<State>
   @usableFromInline let body: @Sendable (inout State, Request, inout ApplyContext) throws -> Reply
 
@@ -18,7 +19,7 @@ public struct Command<State: Service, Request: SwiftProtobuf.Message, Reply: Swi
   ///
   /// - Parameters:
   ///   - name: as the schema has it, without the service's name: `"Deposit"`.
-  ///   - body: changes the state and gives the reply. A thrown Status is the recorded reply, the same on every replica;
+  ///   - body: changes the state and gives the reply. A thrown CallStatus is the recorded reply, the same on every replica;
   ///     of any other error nothing but that it was one is recorded, as its words may differ from replica to replica.
   @inlinable
   public init(
@@ -85,11 +86,11 @@ public struct Command<State: Service, Request: SwiftProtobuf.Message, Reply: Swi
 
 /// Carries out consecutive commands of one method, and answers each.
 @usableFromInline
-typealias CommandBody<State: Service> = @Sendable (inout State, CommandBatch, inout Replies) -> Void
+typealias CommandBody<State: ReplicatedService> = @Sendable (inout State, CommandBatch, inout Replies) -> Void
 
 /// A method that reads the state and changes nothing: it never goes through the log. The schema says so with
-/// `option idempotency_level = NO_SIDE_EFFECTS`. It is also what a client calls it by (`Client.call`).
-public struct Query<State: Service, Request: SwiftProtobuf.Message, Reply: SwiftProtobuf.Message>: Sendable {
+/// `option idempotency_level = NO_SIDE_EFFECTS`. It is also what a client calls it by (`LockstepClient.call`).
+public struct Query<State: ReplicatedService, Request: SwiftProtobuf.Message, Reply: SwiftProtobuf.Message>: Sendable {
   let method: Method<State>
 
   /// The query of this name, which `body` answers. Bytes that are not a `Request` are answered with `invalidArgument`,
@@ -100,7 +101,7 @@ public struct Query<State: Service, Request: SwiftProtobuf.Message, Reply: Swift
   ///   - isLong: whether it may take more than a fraction of a millisecond, as one that goes through much of the state does.
   ///     It is then answered on another thread, from a copy of the state, and holds up no commands. To hand it over costs
   ///     some microseconds.
-  ///   - body: gives the reply. A thrown Status is the reply; of any other error it says that it was one.
+  ///   - body: gives the reply. A thrown CallStatus is the reply; of any other error it says that it was one.
   @inlinable
   public init(
     _ name: String, isLong: Bool = false,
@@ -108,7 +109,7 @@ public struct Query<State: Service, Request: SwiftProtobuf.Message, Reply: Swift
   ) {
     self.init(
       name, MessageTypes(Request.self, Reply.self), isLong: isLong,
-      body: { (state, bytes, context) throws(Status) in
+      body: { (state, bytes, context) throws(CallStatus) in
         do {
           return try stableBytes(of: body(state, decoded(Request.self, bytes), context))
         } catch { throw recorded(error) }
@@ -118,7 +119,7 @@ public struct Query<State: Service, Request: SwiftProtobuf.Message, Reply: Swift
   @usableFromInline
   init(
     _ name: String, _ types: MessageTypes, isLong: Bool,
-    body: @escaping @Sendable (borrowing State, RawSpan, QueryContext) throws(Status) -> [UInt8]
+    body: @escaping @Sendable (borrowing State, RawSpan, QueryContext) throws(CallStatus) -> [UInt8]
   ) {
     method = Method(name: name, types: types, isLong: isLong, body: .query(body))
   }
@@ -128,7 +129,7 @@ public struct Query<State: Service, Request: SwiftProtobuf.Message, Reply: Swift
 }
 
 /// The methods of a service and the functions that carry them out.
-public struct Methods<State: Service>: Sendable {
+public struct Methods<State: ReplicatedService>: Sendable {
   let all: [Method<State>]
 
   /// The list of a service's methods. `ServiceMachine` checks it against the schema when it is made.
@@ -153,10 +154,10 @@ public struct Methods<State: Service>: Sendable {
 }
 
 /// A method on bytes; made by `Command` and `Query`.
-public struct Method<State: Service>: Sendable {
+public struct Method<State: ReplicatedService>: Sendable {
   enum Body: Sendable {
     case command(CommandBody<State>)
-    case query(@Sendable (borrowing State, RawSpan, QueryContext) throws(Status) -> [UInt8])
+    case query(@Sendable (borrowing State, RawSpan, QueryContext) throws(CallStatus) -> [UInt8])
   }
 
   @usableFromInline let name: String
@@ -180,18 +181,18 @@ struct MessageTypes: Sendable {
   let request: String
   let reply: String
   /// Does this decode as the request?
-  let check: @Sendable (RawSpan) throws(Status) -> Void
+  let check: @Sendable (RawSpan) throws(CallStatus) -> Void
 
   @inlinable
   init<Request: SwiftProtobuf.Message, Reply: SwiftProtobuf.Message>(_: Request.Type, _: Reply.Type) {
-    self.init(Request.protoMessageName, Reply.protoMessageName) { bytes throws(Status) in
+    self.init(Request.protoMessageName, Reply.protoMessageName) { bytes throws(CallStatus) in
       _ = try decoded(Request.self, bytes)
     }
   }
 
   @usableFromInline
   init(
-    _ request: String, _ reply: String, _ check: @escaping @Sendable (RawSpan) throws(Status) -> Void
+    _ request: String, _ reply: String, _ check: @escaping @Sendable (RawSpan) throws(CallStatus) -> Void
   ) {
     self.request = request
     self.reply = reply
@@ -200,15 +201,15 @@ struct MessageTypes: Sendable {
 }
 
 @inlinable
-func recorded(_ error: any Error) -> Status {
-  error as? Status ?? Status(.unknown, "the service failed with an error that is no Status")
+func recorded(_ error: any Error) -> CallStatus {
+  error as? CallStatus ?? CallStatus(.unknown, "the service failed with an error that is no CallStatus")
 }
 
 /// The texts are this module's own: a reply is recorded, and must not change with the library's wording.
 @inlinable
 func decoded<Request: SwiftProtobuf.Message>(
   _: Request.Type, _ bytes: RawSpan
-) throws(Status) -> Request {
+) throws(CallStatus) -> Request {
   var request = Request()
   let isDecoded = bytes.withUnsafeBytes { bytes in
     var decoder = PlainDecoder(bytes)
@@ -218,13 +219,13 @@ func decoded<Request: SwiftProtobuf.Message>(
   do {
     return try Request(serializedBytes: bytes)
   } catch {
-    throw Status(.invalidArgument, "the request is not a \(Request.protoMessageName)")
+    throw CallStatus(.invalidArgument, "the request is not a \(Request.protoMessageName)")
   }
 }
 
 /// The message's bytes, with the entries of maps in a fixed order: the same for equal messages on every replica.
 @inlinable
-func stableBytes<Reply: SwiftProtobuf.Message>(of reply: Reply) throws(Status) -> [UInt8] {
+func stableBytes<Reply: SwiftProtobuf.Message>(of reply: Reply) throws(CallStatus) -> [UInt8] {
   var encoder = PlainEncoder()
   if reply.isInitialized, (try? reply.traverse(visitor: &encoder)) != nil { return encoder.bytes }
   var options = BinaryEncodingOptions()
@@ -232,6 +233,6 @@ func stableBytes<Reply: SwiftProtobuf.Message>(of reply: Reply) throws(Status) -
   do {
     return try reply.serializedBytes(options: options)
   } catch {
-    throw Status(.internal, "the \(Reply.protoMessageName) could not be encoded: a required field is not set")
+    throw CallStatus(.internal, "the \(Reply.protoMessageName) could not be encoded: a required field is not set")
   }
 }

@@ -9,7 +9,7 @@ public import SwiftProtobuf
 /// var bank = try TestMachine(Bank.self)
 /// #expect(try bank.call(Bank.deposit, .with { $0.account = "ann"; $0.amount = 100 }).balance == 100)
 /// ```
-public struct TestMachine<State: Service> {
+public struct TestMachine<State: ReplicatedService> {
   private let first: ServiceMachine
   private var executor: Executor
   /// What the next commands know as their time, in nanoseconds since 1970; a command's is never less than the one's before.
@@ -36,10 +36,10 @@ public struct TestMachine<State: Service> {
   @discardableResult
   public mutating func call<Request, Reply>(
     _ command: Command<State, Request, Reply>, _ request: Request
-  ) throws(Status) -> Reply {
+  ) throws(CallStatus) -> Reply {
     var outcome: Replies.Reply?
     let (id, timestamp) = (EntryID(term: Term(1), index: executor.applied.advanced(by: 1)), time)
-    try withCall(command.fullName, request) { call throws(Status) in
+    try withCall(command.fullName, request) { call throws(CallStatus) in
       // What no node would take in is not carried out.
       try executor.machine.validate(call)
       let entry = Executor.Entry(
@@ -56,18 +56,18 @@ public struct TestMachine<State: Service> {
   /// Answers a query. Throws what it was answered with, when that is no reply.
   public func call<Request, Reply>(
     _ query: Query<State, Request, Reply>, _ request: Request
-  ) throws(Status) -> Reply {
+  ) throws(CallStatus) -> Reply {
     var bytes: [UInt8] = []
-    try withCall(query.fullName, request) { call throws(Status) in bytes = try executor.query(call) }
+    try withCall(query.fullName, request) { call throws(CallStatus) in bytes = try executor.query(call) }
     return try decodedReply(bytes)
   }
 
   /// The same service after its state was written down and read again, as when a node starts from a snapshot. Throws when
   /// what comes back is another state, or cannot be read.
-  public func restored() throws(Status) -> TestMachine {
+  public func restored() throws(CallStatus) -> TestMachine {
     let frozen = executor.freeze()
     var content = frozen.content
-    var reader = SnapshotReader("the snapshot", version: frozen.machineVersion) { () throws(Status) -> [UInt8]? in
+    var reader = SnapshotReader("the snapshot", version: frozen.machineVersion) { () throws(CallStatus) -> [UInt8]? in
       // In pieces, so that one that ends anywhere is read, too.
       try content.next(maximumBytes: 1000)
     }
@@ -78,24 +78,24 @@ public struct TestMachine<State: Service> {
   }
 
   private func withCall(
-    _ method: String, _ request: some SwiftProtobuf.Message, _ body: (Call) throws(Status) -> Void
-  ) throws(Status) {
+    _ method: String, _ request: some SwiftProtobuf.Message, _ body: (MethodCall) throws(CallStatus) -> Void
+  ) throws(CallStatus) {
     let bytes: [UInt8]
     do { bytes = try request.serializedBytes() } catch {
-      throw Status(.invalidArgument, "the request cannot be encoded: \(error)")
+      throw CallStatus(.invalidArgument, "the request cannot be encoded: \(error)")
     }
     let method = Array(method.utf8)
     let outcome = method.withUnsafeBytes { method in
       bytes.withUnsafeBytes { bytes in
-        Result { () throws(Status) in try body(Call(method: method, request: bytes)) }
+        Result { () throws(CallStatus) in try body(MethodCall(method: method, request: bytes)) }
       }
     }
     try outcome.get()
   }
 
-  private func decodedReply<Reply: SwiftProtobuf.Message>(_ bytes: [UInt8]) throws(Status) -> Reply {
+  private func decodedReply<Reply: SwiftProtobuf.Message>(_ bytes: [UInt8]) throws(CallStatus) -> Reply {
     do { return try Reply(serializedBytes: bytes) } catch {
-      throw Status(.internal, "the reply is no \(Reply.protoMessageName)")
+      throw CallStatus(.internal, "the reply is no \(Reply.protoMessageName)")
     }
   }
 }

@@ -31,7 +31,7 @@ public struct TypedReply<Message: SwiftProtobuf.Message>: Sendable {
   public subscript<Value>(dynamicMember field: KeyPath<Message, Value>) -> Value { message[keyPath: field] }
 }
 
-extension Client {
+extension LockstepClient {
   /// Calls a command by the value that its service declares, and waits for its answer.
   ///
   /// ```swift
@@ -71,7 +71,7 @@ extension Client {
 
   private func encoded(_ request: some SwiftProtobuf.Message) throws(CallFailure) -> [UInt8] {
     do { return try request.serializedBytes() } catch {
-      let status = Status(.invalidArgument, "the request cannot be encoded: \(error)")
+      let status = CallStatus(.invalidArgument, "the request cannot be encoded: \(error)")
       throw CallFailure(status, applied: .no)
     }
   }
@@ -80,7 +80,7 @@ extension Client {
     _ reply: Reply, applied: Applied
   ) throws(CallFailure) -> TypedReply<Message> {
     do { return TypedReply(try Message(serializedBytes: reply.payload), reply) } catch {
-      let status = Status(
+      let status = CallStatus(
         .internal, "the reply is no \(Message.protoMessageName): does the node know another version of the service?")
       throw CallFailure(status, applied: applied, index: reply.index, term: reply.term, node: reply.node)
     }

@@ -8,9 +8,9 @@ package struct SnapshotReply: Sendable {
   package var id: UInt64
   package var node: UInt64
   /// The snapshot, and how long it took in nanoseconds: 0 when it was there already.
-  package var outcome: Result<(snapshot: SnapshotReport, nanoseconds: UInt64), Status>
+  package var outcome: Result<(snapshot: SnapshotReport, nanoseconds: UInt64), CallStatus>
 
-  package init(id: UInt64, node: UInt64, outcome: Result<(snapshot: SnapshotReport, nanoseconds: UInt64), Status>) {
+  package init(id: UInt64, node: UInt64, outcome: Result<(snapshot: SnapshotReport, nanoseconds: UInt64), CallStatus>) {
     self.id = id
     self.node = node
     self.outcome = outcome
@@ -57,10 +57,10 @@ extension Codec {
         return SnapshotReply(
           id: message.id, node: message.node, outcome: .success((SnapshotReport(snapshot), message.nanoseconds)))
       }
-      let code = UInt8(exactly: message.code).flatMap { Status.Code(rawValue: $0) } ?? .unknown
+      let code = UInt8(exactly: message.code).flatMap { CallStatus.Code(rawValue: $0) } ?? .unknown
       guard code != .ok else { throw WireError("an answer without a snapshot") }
       let text = String(decoding: message.message.array, as: UTF8.self)
-      return SnapshotReply(id: message.id, node: message.node, outcome: .failure(Status(code, text)))
+      return SnapshotReply(id: message.id, node: message.node, outcome: .failure(CallStatus(code, text)))
     }
   }
 }

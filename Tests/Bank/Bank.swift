@@ -1,9 +1,9 @@
-import Lockstep
+import LockstepCommand
 import LockstepServices
 import SwiftProtobuf
 
 /// Accounts and the money in them: a replicated service, complete.
-struct Bank: Service {
+struct Bank: ReplicatedService {
   static let schema = Schema(name: "bank.v1.Bank", descriptorSet: PackageResources.bank_descriptor)
 
   static let deposit = Command<Bank, Bank_V1_DepositRequest, Bank_V1_DepositReply>("Deposit") { try $0.deposit($1, $2) }
@@ -25,22 +25,22 @@ struct Bank: Service {
 
   mutating func deposit(
     _ request: Bank_V1_DepositRequest, _ context: ApplyContext
-  ) throws(Status) -> Bank_V1_DepositReply {
-    guard request.amount > 0 else { throw Status(.invalidArgument, "the amount must be more than 0") }
+  ) throws(CallStatus) -> Bank_V1_DepositReply {
+    guard request.amount > 0 else { throw CallStatus(.invalidArgument, "the amount must be more than 0") }
     // No balance exceeds the total, so what fits into the total fits into the account.
     let (sum, overflow) = total.addingReportingOverflow(request.amount)
-    guard !overflow else { throw Status(.outOfRange, "the bank cannot hold so much money") }
+    guard !overflow else { throw CallStatus(.outOfRange, "the bank cannot hold so much money") }
     total = sum
     return .with { $0.balance = add(request.amount, to: request.account) }
   }
 
   mutating func transfer(
     _ request: Bank_V1_TransferRequest, _ context: ApplyContext
-  ) throws(Status) -> Bank_V1_TransferReply {
-    guard request.amount > 0 else { throw Status(.invalidArgument, "the amount must be more than 0") }
+  ) throws(CallStatus) -> Bank_V1_TransferReply {
+    guard request.amount > 0 else { throw CallStatus(.invalidArgument, "the amount must be more than 0") }
     let funds = accounts[request.from] ?? 0
     guard funds >= request.amount else {
-      throw Status(.failedPrecondition, "\(request.from) has \(funds), which is less than \(request.amount)")
+      throw CallStatus(.failedPrecondition, "\(request.from) has \(funds), which is less than \(request.amount)")
     }
     accounts[request.from] = funds - request.amount
     let balance = add(request.amount, to: request.to)
@@ -71,7 +71,7 @@ struct Bank: Service {
 
   init() {}
 
-  init(restoring snapshot: inout SnapshotReader) throws(Status) {
+  init(restoring snapshot: inout SnapshotReader) throws(CallStatus) {
     accounts = try TextMap(restoring: &snapshot)
     accounts.forEach { total += $1 }
   }

@@ -177,7 +177,7 @@ struct InstallLaneTests {
     try world.settle()
     leader.node.installFinished(result(last.rawValue + 9, term: term + 1))
     try world.settle()
-    #expect(sink.reply(1)?.applied == .unknown && sink.reply(1)?.code == UInt32(Status.Code.unavailable.rawValue))
+    #expect(sink.reply(1)?.applied == .unknown && sink.reply(1)?.code == UInt32(CallStatus.Code.unavailable.rawValue))
   }
 }
 
@@ -202,8 +202,8 @@ private final class RestoredApplier: Applier {
     _ entries: ArraySlice<Executor.Entry>, repliesAreWanted: Bool, onReply: (EntryID, Replies.Reply?) -> Void
   ) -> ApplyProgress { .done }
   func collect(onReply: (EntryID, Replies.Reply?) -> Void) -> ApplyProgress { .done }
-  func check(_ call: Call) throws(Status) -> MethodKind? { nil }
-  func query(_ call: Call, id: UInt64, deadline: UInt64) throws(Status) -> [UInt8]? { [] }
+  func check(_ call: MethodCall) throws(CallStatus) -> MethodKind? { nil }
+  func query(_ call: MethodCall, id: UInt64, deadline: UInt64) throws(CallStatus) -> [UInt8]? { [] }
   func collectAnswers(_ onAnswer: (UInt64, StoredAnswer) -> Void) {}
   func freeze() -> FrozenState? { nil }
 }

@@ -14,7 +14,7 @@ struct NodeBatchTests {
     }
   }
 
-  private func number(_ code: Status.Code) -> UInt32 { UInt32(code.rawValue) }
+  private func number(_ code: CallStatus.Code) -> UInt32 { UInt32(code.rawValue) }
 
   @Test("one node: 64 requests are entries in their order, one write, and one reply")
   func success() throws {
@@ -67,7 +67,7 @@ struct NodeBatchTests {
     try world.elect(1)
     let sink = FakeSink()
     let last = world[1].replica.log.last
-    let cases: [(Status.Code, String, [[UInt8]], String, (inout BatchHeader) -> Void)] = [
+    let cases: [(CallStatus.Code, String, [[UInt8]], String, (inout BatchHeader) -> Void)] = [
       (.invalidArgument, "request 2 of 4, counted from 0: no request of", [[1], [2], [255], [4]], "t/Add", { _ in }),
       (.invalidArgument, "'t/Read' is a query", [[1]], "t/Read", { _ in }),
       (.invalidArgument, "no requests", [], "t/Add", { _ in }),

@@ -32,7 +32,7 @@ struct NodeCallTests {
     let sink = FakeSink()
     try world[1].call(sink, 1, [33])
     try world.settle()
-    #expect(sink.reply(1)?.code == UInt32(Status.Code.aborted.rawValue))
+    #expect(sink.reply(1)?.code == UInt32(CallStatus.Code.aborted.rawValue))
     #expect(sink.reply(1)?.applied == .yes)
   }
 
@@ -98,7 +98,7 @@ struct NodeCallTests {
     try world[1].call(sink, 1) { $0.ack = level }
     try world.settle()
     let reply = try #require(sink.reply(1))
-    #expect(reply.code == UInt32(Status.Code.unimplemented.rawValue) && reply.applied == .no)
+    #expect(reply.code == UInt32(CallStatus.Code.unimplemented.rawValue) && reply.applied == .no)
     #expect(reply.message.contains(Acknowledgement(number: level)?.rawValue ?? "number \(level)"))
     #expect(world[1].tape.lines.isEmpty)
   }
@@ -111,7 +111,7 @@ struct NodeCallTests {
     try world[1].call(sink, 1, method: "t/Read") { $0.read = level }
     try world.settle()
     let reply = try #require(sink.reply(1))
-    #expect(reply.code == UInt32(Status.Code.unimplemented.rawValue) && reply.applied == .no)
+    #expect(reply.code == UInt32(CallStatus.Code.unimplemented.rawValue) && reply.applied == .no)
     #expect(reply.message.contains(Consistency(number: level)?.name ?? "number \(level)"))
   }
 
@@ -128,7 +128,9 @@ struct NodeCallTests {
     try world[1].call(sink, 5) { $0.session = 3 }
     try world[1].call(sink, 6, [UInt8](repeating: 1, count: 100))
     try world.settle()
-    let codes: [Status.Code] = [.resourceExhausted, .invalidArgument, .unimplemented, .notFound, .unimplemented, .ok]
+    let codes: [CallStatus.Code] = [
+      .resourceExhausted, .invalidArgument, .unimplemented, .notFound, .unimplemented, .ok,
+    ]
     for (place, code) in codes.enumerated() {
       #expect(sink.reply(UInt64(place) + 1)?.code == UInt32(code.rawValue))
       #expect(sink.reply(UInt64(place) + 1)?.applied == (code == .ok ? .yes : .no))
@@ -166,7 +168,8 @@ struct NodeCallTests {
     for id in 1...5 as ClosedRange<UInt64> { try world[1].call(sink, id) }
     try world.settle()
     #expect(sink.replies.map(\.id) == [4, 5])
-    #expect(sink.replies.allSatisfy { $0.code == UInt32(Status.Code.resourceExhausted.rawValue) && $0.applied == .no })
+    #expect(
+      sink.replies.allSatisfy { $0.code == UInt32(CallStatus.Code.resourceExhausted.rawValue) && $0.applied == .no })
     world.heldDisks = []
     try world.settle()
     #expect(world[1].node.underWay.calls == 0 && world[1].node.underWay.bytes == 0)
@@ -189,6 +192,7 @@ struct NodeCallTests {
     for id in 1...5 as ClosedRange<UInt64> { try world[2].call(sink, id) }
     try world.settle()
     #expect(sink.replies.map(\.id) == [4, 5])
-    #expect(sink.replies.allSatisfy { $0.code == UInt32(Status.Code.resourceExhausted.rawValue) && $0.applied == .no })
+    #expect(
+      sink.replies.allSatisfy { $0.code == UInt32(CallStatus.Code.resourceExhausted.rawValue) && $0.applied == .no })
   }
 }

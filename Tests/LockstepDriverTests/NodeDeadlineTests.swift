@@ -8,7 +8,7 @@ import Testing
 
 @Suite("Deadlines")
 struct NodeDeadlineTests {
-  private let late = UInt32(Status.Code.deadlineExceeded.rawValue)
+  private let late = UInt32(CallStatus.Code.deadlineExceeded.rawValue)
 
   @Test("deadline: a command in the log is unknown, and nothing more is said when it commits later")
   func command() throws {

@@ -9,7 +9,7 @@ import Testing
 
 @Suite("Nodes among each other")
 struct NodePeerTests {
-  private let unavailable = UInt32(Status.Code.unavailable.rawValue)
+  private let unavailable = UInt32(CallStatus.Code.unavailable.rawValue)
 
   private func block(_ first: UInt64, term: UInt64, count: Int = 1, chain: UInt64, timestamp: UInt64 = 1) -> EntryBlock
   {
@@ -130,7 +130,7 @@ struct NodePeerTests {
     try world[3].call(sink, 42, [255])
     try world.settle()
     #expect(sink.reply(41)?.code == 0 && sink.reply(41)?.node == 1 && sink.replies.count == 2)
-    #expect(sink.reply(42)?.code == UInt32(Status.Code.invalidArgument.rawValue))
+    #expect(sink.reply(42)?.code == UInt32(CallStatus.Code.invalidArgument.rawValue))
     #expect(world[2].node.underWay.forwards == 0 && world[3].node.underWay.forwards == 0)
   }
 
@@ -209,7 +209,8 @@ struct NodePeerTests {
     try world[2].call(sink, 1) { $0.timeoutMilliseconds = 60_000 }
     try world[2].call(sink, 2, method: "t/Read") { $0.timeoutMilliseconds = 60_000 }
     try world.tick(100)
-    #expect(sink.reply(1)?.code == UInt32(Status.Code.deadlineExceeded.rawValue) && sink.reply(1)?.applied == .unknown)
+    #expect(
+      sink.reply(1)?.code == UInt32(CallStatus.Code.deadlineExceeded.rawValue) && sink.reply(1)?.applied == .unknown)
     #expect(world[2].node.underWay.forwards == 0)
   }
 

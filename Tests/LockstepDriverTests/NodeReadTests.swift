@@ -8,7 +8,7 @@ import Testing
 
 @Suite("Reads: which index they wait for, and who asks for it")
 struct NodeReadTests {
-  private let unavailable = UInt32(Status.Code.unavailable.rawValue)
+  private let unavailable = UInt32(CallStatus.Code.unavailable.rawValue)
 
   @Test("reads: 'at' waits for its index; linearizable waits for a round that began after it")
   func reads() throws {
@@ -94,7 +94,7 @@ struct NodeReadTests {
     try world.settle()
     world.passes = { _, _ in true }
     try world.tick(8)
-    for id in [1, 2] as [UInt64] { #expect(sink.reply(id)?.code == UInt32(Status.Code.deadlineExceeded.rawValue)) }
+    for id in [1, 2] as [UInt64] { #expect(sink.reply(id)?.code == UInt32(CallStatus.Code.deadlineExceeded.rawValue)) }
     #expect(sink.reply(3)?.code == 0)
   }
 }

@@ -76,7 +76,7 @@ struct RoomTests {
     try world.tick(2)
     #expect(sink.replies.count == 3)
     let refusal = try #require(sink.replies.first { $0.id == 2 })
-    #expect(refusal.code == UInt32(Status.Code.resourceExhausted.rawValue) && refusal.applied == .no)
+    #expect(refusal.code == UInt32(CallStatus.Code.resourceExhausted.rawValue) && refusal.applied == .no)
     #expect(
       refusal.message.contains("node 1") && refusal.message.contains("12345 bytes are missing"), "\(refusal.message)")
     #expect(sink.replies.first { $0.id == 3 }?.code == 0)
@@ -111,7 +111,7 @@ struct RoomTests {
     try world[3].call(other, 2)
     try world.tick(5)
     let refusal = try #require(other.replies.first)
-    #expect(refusal.code == UInt32(Status.Code.resourceExhausted.rawValue) && refusal.applied == .no)
+    #expect(refusal.code == UInt32(CallStatus.Code.resourceExhausted.rawValue) && refusal.applied == .no)
     #expect(refusal.message.contains("nodes 2 and 3"), "\(refusal.message)")
     for id in 1...UInt64(3) { world[id].disk.space = room(100_000) }
     try world.tick(40)
@@ -165,7 +165,7 @@ struct RoomTests {
       try world[1].call(sink, id, [UInt8](repeating: 1, count: length))
       try world.tick(2)
     }
-    let refused = UInt32(Status.Code.resourceExhausted.rawValue)
+    let refused = UInt32(CallStatus.Code.resourceExhausted.rawValue)
     #expect(sink.replies.sorted { $0.id < $1.id }.map(\.code) == [refused, 0, refused, 0])
   }
 

@@ -39,7 +39,7 @@ private final class Alone {
   }
 
   /// What became of those that an operator has asked for.
-  private(set) var answers: [Result<SnapshotDone, Status>] = []
+  private(set) var answers: [Result<SnapshotDone, CallStatus>] = []
 
   func ask() {
     node.node.takeSnapshot(of: .first) { self.answers.append($0) }
@@ -147,13 +147,13 @@ struct SnapshotLaneTests {
   func failures() throws {
     let alone = try Alone { $0.snapshotLogBytes = 1000 }
     try alone.lead()
-    var answers: [Result<SnapshotDone, Status>] = []
+    var answers: [Result<SnapshotDone, CallStatus>] = []
     alone.node.node.takeSnapshot(of: .first) { answers.append($0) }
     alone.settle()
     let header = try #require(alone.node.snapshots.jobs.last).header
-    alone.node.node.snapshotFinished(SnapshotResult(header, .failed(Status(.resourceExhausted, "no space"))))
+    alone.node.node.snapshotFinished(SnapshotResult(header, .failed(CallStatus(.resourceExhausted, "no space"))))
     alone.settle()
-    #expect(throws: Status(.resourceExhausted, "no space")) { try #require(answers.first).get() }
+    #expect(throws: CallStatus(.resourceExhausted, "no space")) { try #require(answers.first).get() }
     #expect(alone.node.snapshots.jobs.count == 1 && alone.node.node.failure == nil)
     for _ in 0..<2 { try alone.put(bytes: 600) }
     #expect(alone.node.snapshots.jobs.count == 2)
@@ -194,7 +194,7 @@ struct SnapshotLaneTests {
     #expect(alone.answers.count == 2, "the one that is being written, and the one behind it")
     alone.ask()
     for answer in alone.answers {
-      let status = #expect(throws: Status.self) { try answer.get() }
+      let status = #expect(throws: CallStatus.self) { try answer.get() }
       #expect(status?.code == .unavailable && status?.message.contains("is being stopped") == true, "\(answer)")
     }
     try alone.finish()

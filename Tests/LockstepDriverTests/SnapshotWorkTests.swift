@@ -81,8 +81,8 @@ struct SnapshotWorkTests {
     var token = Token()
     var left = 20
 
-    mutating func next(maximumBytes: Int) throws(Status) -> [UInt8]? {
-      guard isKnownUniquelyReferenced(&token) else { throw Status(.internal, "somebody else holds the state") }
+    mutating func next(maximumBytes: Int) throws(CallStatus) -> [UInt8]? {
+      guard isKnownUniquelyReferenced(&token) else { throw CallStatus(.internal, "somebody else holds the state") }
       left -= 1
       return left < 0 ? nil : [UInt8](repeating: 1, count: maximumBytes)
     }

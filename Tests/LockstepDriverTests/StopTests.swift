@@ -36,7 +36,7 @@ struct StopTests {
     #expect(ticks < 80 && !world[1].isLeader && world.nodes.contains { $0.isLeader })
     #expect(sink.replies.allSatisfy { $0.applied == .yes || $0.applied == .no })
     let refused = sink.replies.filter { $0.applied == .no }
-    #expect(!refused.isEmpty && refused.allSatisfy { $0.code == UInt32(Status.Code.unavailable.rawValue) })
+    #expect(!refused.isEmpty && refused.allSatisfy { $0.code == UInt32(CallStatus.Code.unavailable.rawValue) })
     #expect(refused.allSatisfy { $0.leader > 1 && $0.message.contains("being stopped") })
     #expect(world[1].node.underWay.calls == 0)
   }
@@ -69,7 +69,7 @@ struct StopTests {
     try world.settle()
     let ticks = try stop(1, world)
     #expect(ticks < 700 && sink.reply(1)?.applied == .unknown)
-    #expect(sink.reply(1)?.code == UInt32(Status.Code.unavailable.rawValue))
+    #expect(sink.reply(1)?.code == UInt32(CallStatus.Code.unavailable.rawValue))
     // And where nothing is under way, nothing is waited for.
     let single = try World(1)
     try single.elect(1)

@@ -111,8 +111,8 @@ final class BusyApplier: Applier {
     return progress
   }
   func collect(onReply: (EntryID, Replies.Reply?) -> Void) -> ApplyProgress { progress }
-  func check(_ call: Call) throws(Status) -> MethodKind? { try inner.check(call) }
-  func query(_ call: Call, id: UInt64, deadline: UInt64) throws(Status) -> [UInt8]? {
+  func check(_ call: MethodCall) throws(CallStatus) -> MethodKind? { try inner.check(call) }
+  func query(_ call: MethodCall, id: UInt64, deadline: UInt64) throws(CallStatus) -> [UInt8]? {
     asked.append(id)
     return nil
   }

@@ -39,7 +39,7 @@ struct Tape: StateMachine {
       lines.append(request)
       times.append(batch[place].context.time)
       if request == [33] {
-        replies.fail(Status(.aborted, "as asked"))
+        replies.fail(CallStatus(.aborted, "as asked"))
       } else {
         let line = Array("line \(lines.count)".utf8)
         replies.succeed(request.first == 254 ? Self.tooLong : request.first == 253 ? Self.long : line)
@@ -47,14 +47,14 @@ struct Tape: StateMachine {
     }
   }
 
-  func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] {
+  func query(_ call: MethodCall, _ context: QueryContext) throws(CallStatus) -> [UInt8] {
     if call.requestBytes.first == 254 { return Self.tooLong }
-    if call.requestBytes.first == 33 { throw Status(.notFound, "as asked") }
+    if call.requestBytes.first == 33 { throw CallStatus(.notFound, "as asked") }
     return Array("\(lines.count) lines".utf8)
   }
 
-  func validate(_ call: Call) throws(Status) {
-    if call.requestBytes.first == 255 { throw Status(.invalidArgument, "no request of this machine") }
+  func validate(_ call: MethodCall) throws(CallStatus) {
+    if call.requestBytes.first == 255 { throw CallStatus(.invalidArgument, "no request of this machine") }
   }
 
   func kind(ofMethod method: RawSpan) -> MethodKind? {
@@ -77,7 +77,7 @@ struct Tape: StateMachine {
     }
   }
 
-  func restored(from snapshot: inout SnapshotReader) throws(Status) -> Tape {
+  func restored(from snapshot: inout SnapshotReader) throws(CallStatus) -> Tape {
     var tape = Tape()
     for _ in 0..<(try snapshot.varint()) { tape.lines.append(try snapshot.bytes(snapshot.varint())) }
     return tape

@@ -58,7 +58,7 @@ struct ExecutorTests {
 
   @Test("a query's error is the caller's")
   func query() {
-    #expect(throws: Status(.notFound, "as asked")) { try bench.query("fail") }
+    #expect(throws: CallStatus(.notFound, "as asked")) { try bench.query("fail") }
   }
 
   @Test("an entry that is not the one after the last applied ends the process", arguments: [0, 1, 3] as [UInt64])
@@ -70,7 +70,7 @@ struct ExecutorTests {
         executor.apply([
           Executor.Entry(
             id: EntryID(term: Term(1), index: LogIndex(index)), kind: .noOperation, timestamp: 0, session: 0,
-            sequence: 0, call: Call(method: empty, request: empty))
+            sequence: 0, call: MethodCall(method: empty, request: empty))
         ]) { _, _ in }
       }
     }

@@ -12,10 +12,10 @@ struct FrozenStateTests {
 
   private static func restore(
     _ bytes: [UInt8], _ state: FrozenState, version: UInt32? = nil, digest: UInt64? = nil
-  ) throws(Status) -> Executor {
+  ) throws(CallStatus) -> Executor {
     var rest = bytes[...]
     var reader = SnapshotReader("the state", version: version ?? state.machineVersion) {
-      () throws(Status) -> [UInt8]? in
+      () throws(CallStatus) -> [UInt8]? in
       let piece = Array(rest.prefix(11))
       rest = rest.dropFirst(11)
       return piece.isEmpty ? nil : piece
@@ -74,17 +74,17 @@ struct FrozenStateTests {
     let frozen = bench().executor.freeze()
     let bytes = try Self.bytes(frozen)
     for count in 0..<bytes.count {
-      #expect(throws: Status.self, "\(count) of \(bytes.count) bytes") {
+      #expect(throws: CallStatus.self, "\(count) of \(bytes.count) bytes") {
         try Self.restore(Array(bytes[..<count]), frozen)
       }
     }
-    #expect(throws: Status.self) { try Self.restore(bytes + [0], frozen) }
+    #expect(throws: CallStatus.self) { try Self.restore(bytes + [0], frozen) }
   }
 
   @Test("a machine whose digest is another than was frozen is refused")
   func digests() throws {
     let frozen = bench().executor.freeze()
-    let failure = #expect(throws: Status.self) {
+    let failure = #expect(throws: CallStatus.self) {
       try Self.restore(Self.bytes(frozen), frozen, digest: frozen.digest + 1)
     }
     #expect(failure?.code == .dataLoss)
@@ -93,7 +93,7 @@ struct FrozenStateTests {
   @Test("the state of a later version of the machine is refused, and not called damaged")
   func versions() throws {
     let frozen = bench().executor.freeze()
-    let failure = #expect(throws: Status.self) { try Self.restore(Self.bytes(frozen), frozen, version: 2) }
+    let failure = #expect(throws: CallStatus.self) { try Self.restore(Self.bytes(frozen), frozen, version: 2) }
     #expect(failure?.code == .failedPrecondition)
   }
 
@@ -107,7 +107,7 @@ struct FrozenStateTests {
       [1, 1, 5, 0, 2, 7, 0, 0, 7, 0, 0],
     ]
     for table in tables {
-      let failure = #expect(throws: Status.self, "\(table)") { try Self.restore(table, frozen) }
+      let failure = #expect(throws: CallStatus.self, "\(table)") { try Self.restore(table, frozen) }
       #expect(failure?.code == .dataLoss, "\(table)")
     }
   }

@@ -24,19 +24,19 @@ struct Recorder: StateMachine {
           method: command.call.methodName, index: context.index.rawValue, session: context.session, time: context.time,
           random: context.nextRandom()))
       switch command.call.methodName {
-      case "fail": replies.fail(Status(.aborted, "as asked"))
-      case "ok": replies.fail(Status(.ok, "not a failure"))
+      case "fail": replies.fail(CallStatus(.aborted, "as asked"))
+      case "ok": replies.fail(CallStatus(.ok, "not a failure"))
       default: replies.succeed(replies.areWanted ? [UInt8(truncatingIfNeeded: applied.count)] : [])
       }
     }
   }
 
-  func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] {
-    guard call.methodName != "fail" else { throw Status(.notFound, "as asked") }
+  func query(_ call: MethodCall, _ context: QueryContext) throws(CallStatus) -> [UInt8] {
+    guard call.methodName != "fail" else { throw CallStatus(.notFound, "as asked") }
     return [UInt8(truncatingIfNeeded: context.index.rawValue), UInt8(truncatingIfNeeded: context.time)]
   }
 
-  func validate(_ call: Call) throws(Status) {}
+  func validate(_ call: MethodCall) throws(CallStatus) {}
   func kind(ofMethod method: RawSpan) -> MethodKind? { .command }
 
   let version: UInt32 = 1
@@ -51,7 +51,7 @@ struct Recorder: StateMachine {
     }
   }
 
-  func restored(from snapshot: inout SnapshotReader) throws(Status) -> Recorder {
+  func restored(from snapshot: inout SnapshotReader) throws(CallStatus) -> Recorder {
     var recorder = Recorder()
     while try !snapshot.isAtEnd() {
       let (method, index, session) = (try snapshot.text(), try snapshot.varint(), try snapshot.varint())
@@ -107,7 +107,7 @@ struct Bench {
   private func entry(
     _ word: Word, _ index: LogIndex, _ timestamp: UInt64, _ method: UnsafeRawBufferPointer
   ) -> Executor.Entry {
-    let call = Call(method: method, request: UnsafeRawBufferPointer(start: nil, count: 0))
+    let call = MethodCall(method: method, request: UnsafeRawBufferPointer(start: nil, count: 0))
     let id = EntryID(term: Term(1), index: index)
     switch word {
     case .command(_, let session, let sequence):
@@ -120,12 +120,12 @@ struct Bench {
     }
   }
 
-  func query(_ method: String) throws(Status) -> [UInt8] {
+  func query(_ method: String) throws(CallStatus) -> [UInt8] {
     let name = Array(method.utf8)
-    let result = name.withUnsafeBytes { name -> Result<[UInt8], Status> in
-      do throws(Status) {
+    let result = name.withUnsafeBytes { name -> Result<[UInt8], CallStatus> in
+      do throws(CallStatus) {
         return .success(
-          try executor.query(Call(method: name, request: UnsafeRawBufferPointer(start: nil, count: 0))))
+          try executor.query(MethodCall(method: name, request: UnsafeRawBufferPointer(start: nil, count: 0))))
       } catch {
         return .failure(error)
       }
@@ -135,7 +135,7 @@ struct Bench {
 }
 
 extension Replies.Reply {
-  var code: Status.Code {
+  var code: CallStatus.Code {
     switch self {
     case .success: .ok
     case .failure(let status): status.code

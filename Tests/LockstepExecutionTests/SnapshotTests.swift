@@ -6,7 +6,7 @@ import Testing
 struct SnapshotTests {
   private static func reader(_ bytes: [UInt8], pieces: Int = 1) -> SnapshotReader {
     var rest = bytes[...]
-    return SnapshotReader("the snapshot", version: 1) { () throws(Status) -> [UInt8]? in
+    return SnapshotReader("the snapshot", version: 1) { () throws(CallStatus) -> [UInt8]? in
       let piece = Array(rest.prefix(pieces))
       rest = rest.dropFirst(pieces)
       return piece.isEmpty ? nil : piece
@@ -72,7 +72,7 @@ struct SnapshotTests {
     ] as [([UInt8], String)])
   func hostile(bytes: [UInt8], message: String) {
     for pieces in [1, 2, 100] {
-      #expect(throws: Status(.dataLoss, "the snapshot is damaged at byte \(message)")) {
+      #expect(throws: CallStatus(.dataLoss, "the snapshot is damaged at byte \(message)")) {
         var reader = Self.reader(bytes, pieces: pieces)
         _ = try reader.text()
         try reader.end()
@@ -83,13 +83,13 @@ struct SnapshotTests {
   @Test("empty pieces are none, and an error of the source ends the reading")
   func source() throws {
     var pieces: [[UInt8]] = [[], [1], [], [], [2]]
-    var reader = SnapshotReader("the snapshot", version: 3) { () throws(Status) -> [UInt8]? in
-      guard !pieces.isEmpty else { throw Status(.unavailable, "the link is down") }
+    var reader = SnapshotReader("the snapshot", version: 3) { () throws(CallStatus) -> [UInt8]? in
+      guard !pieces.isEmpty else { throw CallStatus(.unavailable, "the link is down") }
       return pieces.removeFirst()
     }
     #expect(reader.version == 3)
     #expect(try reader.bytes(2) == [1, 2])
-    #expect(throws: Status(.unavailable, "the link is down")) { try reader.isAtEnd() }
+    #expect(throws: CallStatus(.unavailable, "the link is down")) { try reader.isAtEnd() }
   }
 
   @Test("a machine: what is frozen stays as it was, and what is restored is equal and nothing else")

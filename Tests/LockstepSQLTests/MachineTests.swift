@@ -55,7 +55,7 @@ final class Machine {
           id: EntryID(term: Term(2), index: LogIndex(first + UInt64(offset))), kind: entry.kind,
           timestamp: 1_700_000_000_000_000_000 + first + UInt64(offset), session: entry.session,
           sequence: entry.sequence,
-          call: Call(
+          call: MethodCall(
             method: UnsafeRawBufferPointer(rebasing: bytes[0..<method.count]),
             request: UnsafeRawBufferPointer(rebasing: bytes[ranges[offset]])))
       }
@@ -79,7 +79,7 @@ final class Machine {
     request.sql = sql
     let bytes: [UInt8] = try request.serializedBytes()
     return try Array("lockstep.sql.v1.Sql/Query".utf8).withUnsafeBytes { method in
-      try bytes.withUnsafeBytes { try reader.query(Call(method: method, request: $0), isLate: isLate) }
+      try bytes.withUnsafeBytes { try reader.query(MethodCall(method: method, request: $0), isLate: isLate) }
     }
   }
 
@@ -278,7 +278,7 @@ struct MachineTests {
     while let piece = try frozen.next(maximumBytes: 1 << 16) { bytes += piece }
     func restore(_ content: [UInt8], in directory: String) -> StoredMachineFailure? {
       var rest: [UInt8]? = content
-      var reader = SnapshotReader("it", version: 1) { () throws(Status) -> [UInt8]? in
+      var reader = SnapshotReader("it", version: 1) { () throws(CallStatus) -> [UInt8]? in
         defer { rest = nil }
         return rest?.isEmpty == true ? nil : rest
       }
@@ -325,7 +325,7 @@ struct MachineTests {
       asked += 1
       return asked > 3
     }
-    #expect(late.result == .failure(Status(.deadlineExceeded, "the query was not answered in time")))
+    #expect(late.result == .failure(CallStatus(.deadlineExceeded, "the query was not answered in time")))
     #expect(try Machine.rows(Machine.query(reader, "SELECT count(*) FROM t").result.get()) == ["20"])
   }
 
@@ -342,11 +342,13 @@ struct MachineTests {
 
   @Test("requests that are none are refused before they reach the log")
   func validation() throws {
-    func refusal(_ method: String, _ request: [UInt8]) -> Status? {
+    func refusal(_ method: String, _ request: [UInt8]) -> CallStatus? {
       let name = Array("lockstep.sql.v1.Sql/\(method)".utf8)
       return name.withUnsafeBytes { method in
         request.withUnsafeBytes { request in
-          do throws(Status) { try SQLMachine().validate(Call(method: method, request: request)) } catch { return error }
+          do throws(CallStatus) { try SQLMachine().validate(MethodCall(method: method, request: request)) } catch {
+            return error
+          }
           return nil
         }
       }

@@ -13,14 +13,14 @@ struct RefusalTests {
     "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b TEXT)", "INSERT INTO t VALUES (1, 10, 'x'), (2, 20, 'y')",
   ]
 
-  private func refusal(_ sql: String, _ parameters: [Lockstep_Sql_V1_Value] = []) throws -> Status? {
+  private func refusal(_ sql: String, _ parameters: [Lockstep_Sql_V1_Value] = []) throws -> CallStatus? {
     let database = try Database()
     try database.execute(Self.schema[0], Self.schema[1])
     let before = (database.connection.digest.value, try database.rows("SELECT * FROM t ORDER BY id"))
     do {
       _ = try database.execute([("INSERT INTO t VALUES (3, 30, 'z')", []), (sql, parameters)])
       return nil
-    } catch let status as Status {
+    } catch let status as CallStatus {
       #expect(database.connection.digest.value == before.0, "\(sql)")
       #expect(try database.rows("SELECT * FROM t ORDER BY id") == before.1, "\(sql): all of a call or nothing")
       return status
@@ -58,7 +58,7 @@ struct RefusalTests {
         }
       }
       try state.commit(mark, [])
-      guard case .failure(let status) = reply else { throw Status(.internal, "\(sql) is carried out") }
+      guard case .failure(let status) = reply else { throw CallStatus(.internal, "\(sql) is carried out") }
       #expect(status.code == .invalidArgument && status.message.contains("lockstep_"), "\(status)")
     }
     #expect(try state.sessionRecords() == [SessionRecord(session: 4, sequence: 1, bytes: [1])])
@@ -110,7 +110,7 @@ struct RefusalTests {
       // There is one only where there is AUTOINCREMENT.
       let database = try Database()
       try database.execute("CREATE TABLE s(id INTEGER PRIMARY KEY AUTOINCREMENT)")
-      let status = #expect(throws: Status.self) { try database.execute(sql) }
+      let status = #expect(throws: CallStatus.self) { try database.execute(sql) }
       #expect(status?.message.contains(name) == true)
       return
     }
@@ -164,7 +164,7 @@ struct RefusalTests {
   func inSchema(schema: String, use: String, name: String) throws {
     let database = try Database()
     try database.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a)")
-    let status = #expect(throws: Status.self) {
+    let status = #expect(throws: CallStatus.self) {
       try database.execute(schema)
       try database.execute(use)
     }
@@ -174,10 +174,10 @@ struct RefusalTests {
   @Test("rows that are not allowed give SQLite's own words, and the code says which kind it is")
   func constraints() throws {
     let double = try #require(try refusal("INSERT INTO t VALUES (1, 1, 'x')"))
-    #expect(double == Status(.alreadyExists, "statement 2: UNIQUE constraint failed: t.id"))
+    #expect(double == CallStatus(.alreadyExists, "statement 2: UNIQUE constraint failed: t.id"))
     let database = try Database()
     try database.execute("CREATE TABLE u(a CHECK (a > 0))")
-    let status = #expect(throws: Status.self) { try database.execute("INSERT INTO u VALUES (0)") }
-    #expect(status == Status(.failedPrecondition, "the statement: CHECK constraint failed: a > 0"))
+    let status = #expect(throws: CallStatus.self) { try database.execute("INSERT INTO u VALUES (0)") }
+    #expect(status == CallStatus(.failedPrecondition, "the statement: CHECK constraint failed: a > 0"))
   }
 }

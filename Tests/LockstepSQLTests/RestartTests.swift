@@ -12,7 +12,7 @@ import Testing
 private final class OneNode {
   let directory: TemporaryDirectory
   let notes = Notes()
-  private var server: Server?
+  private var server: LockstepServer?
   private let ports = (Int.random(in: 12_000..<16_000), Int.random(in: 16_001..<20_000))
 
   final class Notes: Sendable {
@@ -47,7 +47,7 @@ private final class OneNode {
     configuration.snapshotLogBytes = 64 << 10
     configuration.isDirectoryMoved = isMoved
     let notes = notes
-    server = try await Server.start(
+    server = try await LockstepServer.start(
       configuration, stored: SQLMachine(), logger: Logger(label: "node", factory: { _ in Handler(notes: notes) }))
   }
 
@@ -60,7 +60,7 @@ private final class OneNode {
   private func call<Reply: SwiftProtobuf.Message>(_ method: String, _ request: some SwiftProtobuf.Message) async throws
     -> Reply
   {
-    let client = Client(endpoints: [Endpoint(host: "127.0.0.1", port: ports.0)])
+    let client = LockstepClient(endpoints: [Endpoint(host: "127.0.0.1", port: ports.0)])
     defer { Task { await client.close() } }
     let bytes: [UInt8] = try request.serializedBytes()
     return try Reply(serializedBytes: await client.call("lockstep.sql.v1.Sql/\(method)", bytes).payload)
@@ -122,7 +122,7 @@ struct RestartTests {
     try FileManager.default.removeItem(atPath: "\(old)/state-1")
     try FileManager.default.copyItem(atPath: node.state, toPath: "\(old)/state-1")
     let failure = try await refusal { try await node.start(old, isMoved: true) }
-    #expect(failure?.exitCode == .damaged && failure?.message.contains("its end was lost") == true)
+    #expect(failure?.kind == .damaged && failure?.message.contains("its end was lost") == true)
   }
 
   @Test("behind the log's beginning it is made anew of the newest snapshot; without one it is refused")
@@ -151,7 +151,7 @@ struct RestartTests {
       try FileManager.default.removeItem(atPath: "\(node.path)/\(name)")
     }
     let failure = try await refusal { try await node.start() }
-    #expect(failure?.exitCode == .damaged && failure?.message.contains("no whole snapshot") == true)
+    #expect(failure?.kind == .damaged && failure?.message.contains("no whole snapshot") == true)
   }
 
   @Test("a database that is damaged ends the start with a code of its own kind, and is named")
@@ -166,7 +166,7 @@ struct RestartTests {
     }
     try Data(repeating: 7, count: 4096).write(to: URL(fileURLWithPath: "\(node.state)/data.db"))
     let failure = try await refusal { try await node.start() }
-    #expect(failure?.exitCode == .damaged, "\(failure.map { "\($0.exitCode) \($0)" } ?? "it starts")")
+    #expect(failure?.kind == .damaged, "\(failure.map { "\($0.kind) \($0)" } ?? "it starts")")
     #expect(failure?.message.contains("data.db") == true)
   }
 }

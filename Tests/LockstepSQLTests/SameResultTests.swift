@@ -25,7 +25,7 @@ struct SameResultTests {
     try first.execute("CREATE TABLE t(a)")
     try second.execute("CREATE TABLE u(a)", time: 5)
     try first.execute("INSERT INTO t VALUES (1), (2), (3)")
-    #expect(throws: Status.self) { try second.execute("SELECT random()", "SELECT missing") }
+    #expect(throws: CallStatus.self) { try second.execute("SELECT random()", "SELECT missing") }
     #expect(try first.rows(sql) == second.rows(sql))
   }
 
@@ -94,7 +94,7 @@ struct SameResultTests {
     let database = try Database()
     try database.execute("CREATE TABLE t(id INTEGER PRIMARY KEY)")
     let before = database.connection.digest.value
-    #expect(throws: Status.self) {
+    #expect(throws: CallStatus.self) {
       try database.execute("INSERT INTO t VALUES (1), (2)", "CREATE TABLE u(a)", "INSERT INTO t VALUES (3), (1)")
     }
     #expect(database.connection.digest.value == before)

@@ -35,13 +35,13 @@ struct BankTests {
     _ = try replica.deposit("a", 10)
     let digest = replica.digest
     #expect { try replica.transfer("a", "b", 11) } throws: { error in
-      error as? Status == Status(.failedPrecondition, "a has 10, which is less than 11")
+      error as? CallStatus == CallStatus(.failedPrecondition, "a has 10, which is less than 11")
     }
     for amount in [0, -1, Int64.min] {
-      #expect { try replica.deposit("a", amount) } throws: { ($0 as? Status)?.code == .invalidArgument }
-      #expect { try replica.transfer("a", "b", amount) } throws: { ($0 as? Status)?.code == .invalidArgument }
+      #expect { try replica.deposit("a", amount) } throws: { ($0 as? CallStatus)?.code == .invalidArgument }
+      #expect { try replica.transfer("a", "b", amount) } throws: { ($0 as? CallStatus)?.code == .invalidArgument }
     }
-    #expect { try replica.deposit("b", .max) } throws: { ($0 as? Status)?.code == .outOfRange }
+    #expect { try replica.deposit("b", .max) } throws: { ($0 as? CallStatus)?.code == .outOfRange }
     #expect(replica.digest == digest)
     #expect(replica.replies.count == 9)
   }

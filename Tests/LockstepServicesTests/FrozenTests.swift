@@ -139,17 +139,17 @@ struct FrozenTests {
       #expect {
         try replica.machine.digestRestored(from: Array(bytes[..<length]), pieces: 5)
       } throws: { error in
-        guard let status = error as? Status else { return false }
+        guard let status = error as? CallStatus else { return false }
         return status.code == .dataLoss && status.message.contains("is damaged at byte")
       }
     }
-    #expect { try replica.machine.digestRestored(from: bytes + [0]) } throws: { ($0 as? Status)?.code == .dataLoss }
+    #expect { try replica.machine.digestRestored(from: bytes + [0]) } throws: { ($0 as? CallStatus)?.code == .dataLoss }
     var refused = 0
     for place in bytes.indices {
       for bit in 0..<8 {
         var changed = bytes
         changed[place] ^= 1 << UInt8(bit)
-        do throws(Status) {
+        do throws(CallStatus) {
           var reader = SnapshotReader(changed, pieces: 5)
           let taken = try replica.machine.restored(from: &reader)
           try reader.end()
@@ -168,7 +168,7 @@ struct FrozenTests {
   func announced() {
     let huge: [UInt8] = [1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 97]
     let message = "the snapshot is damaged at byte 11: it ends, and 9223372036854775806 bytes more are announced"
-    #expect(throws: Status(.dataLoss, message)) { try TextMap<String>(of: huge) }
+    #expect(throws: CallStatus(.dataLoss, message)) { try TextMap<String>(of: huge) }
   }
 
   @Test("two collections of one service are joined, and read in the same order")
@@ -192,7 +192,7 @@ struct FrozenTests {
     let restored = try #require(try new.machine.restored(from: &reader) as? ServiceMachine)
     #expect(restored.state(of: Aged<Two>.self)?.restoredFrom == 1)
     #expect(
-      throws: Status(
+      throws: CallStatus(
         .failedPrecondition, "lockstep.counter.v1.Counter: the snapshot is of version 2, and this node runs 1")
     ) { try old.machine.digestRestored(from: new.snapshot()) }
   }
@@ -207,7 +207,7 @@ private enum One: Number { static let number: UInt32 = 1 }
 private enum Two: Number { static let number: UInt32 = 2 }
 
 /// A service that stays the same under several versions.
-private struct Aged<Version: Number>: Service {
+private struct Aged<Version: Number>: ReplicatedService {
   static var schema: Schema { Counter.schema }
   static var version: UInt32 { Version.number }
   static var methods: Methods<Self> {
@@ -219,15 +219,15 @@ private struct Aged<Version: Number>: Service {
 
   private(set) var restoredFrom: UInt32?
   init() {}
-  init(restoring snapshot: inout SnapshotReader) throws(Status) { restoredFrom = snapshot.version }
+  init(restoring snapshot: inout SnapshotReader) throws(CallStatus) { restoredFrom = snapshot.version }
   func freeze() -> any Snapshot { JoinedSnapshot() }
   var digest: UInt64 { 0 }
 
   static func add(
     _ state: inout Self, _ request: Lockstep_Counter_V1_AddRequest, _ context: inout ApplyContext
-  ) throws(Status) -> Lockstep_Counter_V1_AddReply { Lockstep_Counter_V1_AddReply() }
+  ) throws(CallStatus) -> Lockstep_Counter_V1_AddReply { Lockstep_Counter_V1_AddReply() }
 
   static func get(
     _ state: borrowing Self, _ request: Lockstep_Counter_V1_GetRequest, _ context: QueryContext
-  ) throws(Status) -> Lockstep_Counter_V1_GetReply { Lockstep_Counter_V1_GetReply() }
+  ) throws(CallStatus) -> Lockstep_Counter_V1_GetReply { Lockstep_Counter_V1_GetReply() }
 }

@@ -162,7 +162,7 @@ struct CounterTests {
     var replica = try Replica(Counter.self)
     _ = try replica.add("a", value)
     let digest = replica.digest
-    #expect { try replica.add("a", delta) } throws: { ($0 as? Status)?.code == .outOfRange }
+    #expect { try replica.add("a", delta) } throws: { ($0 as? CallStatus)?.code == .outOfRange }
     #expect(replica.digest == digest)
     #expect(try replica.count("a") == value)
   }

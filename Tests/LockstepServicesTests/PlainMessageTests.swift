@@ -20,7 +20,7 @@ struct PlainMessageTests {
     }
     let bytes: [UInt8] = try request.serializedBytes()
     #expect(
-      try bytes.borrow { bytes throws(Status) in try decoded(Lockstep_Kv_V1_CompareAndSetRequest.self, bytes) }
+      try bytes.borrow { bytes throws(CallStatus) in try decoded(Lockstep_Kv_V1_CompareAndSetRequest.self, bytes) }
         == request)
     #expect(try stableBytes(of: request) == bytes)
   }
@@ -29,7 +29,9 @@ struct PlainMessageTests {
   func presence() throws {
     let request = Lockstep_Kv_V1_CompareAndSetRequest.with { $0.expected = "" }
     let bytes: [UInt8] = try request.serializedBytes()
-    let read = try bytes.borrow { bytes throws(Status) in try decoded(Lockstep_Kv_V1_CompareAndSetRequest.self, bytes) }
+    let read = try bytes.borrow { bytes throws(CallStatus) in
+      try decoded(Lockstep_Kv_V1_CompareAndSetRequest.self, bytes)
+    }
     #expect(read.hasExpected)
     #expect(try stableBytes(of: request) == bytes)
   }
@@ -39,7 +41,8 @@ struct PlainMessageTests {
     let request = Lockstep_Counter_V1_AddRequest.with { $0.delta = number }
     let bytes: [UInt8] = try request.serializedBytes()
     #expect(
-      try bytes.borrow { bytes throws(Status) in try decoded(Lockstep_Counter_V1_AddRequest.self, bytes) } == request)
+      try bytes.borrow { bytes throws(CallStatus) in try decoded(Lockstep_Counter_V1_AddRequest.self, bytes) }
+        == request)
     #expect(try stableBytes(of: request) == bytes)
   }
 
@@ -59,7 +62,7 @@ struct PlainMessageTests {
         bytes[Int.random(in: 0..<bytes.count, using: &generator)] = UInt8.random(in: 0...255, using: &generator)
       }
       let expected = try? Lockstep_Kv_V1_CompareAndSetRequest(serializedBytes: bytes)
-      let found = try? bytes.borrow { bytes throws(Status) in
+      let found = try? bytes.borrow { bytes throws(CallStatus) in
         try decoded(Lockstep_Kv_V1_CompareAndSetRequest.self, bytes)
       }
       #expect(found == expected, "\(bytes)")
@@ -80,7 +83,8 @@ struct PlainMessageTests {
     let set = try Google_Protobuf_FileDescriptorSet(serializedBytes: KeyValue.schema.descriptorSet)
     let bytes: [UInt8] = try set.serializedBytes()
     #expect(
-      try bytes.borrow { bytes throws(Status) in try decoded(Google_Protobuf_FileDescriptorSet.self, bytes) } == set)
+      try bytes.borrow { bytes throws(CallStatus) in try decoded(Google_Protobuf_FileDescriptorSet.self, bytes) } == set
+    )
     #expect(try stableBytes(of: set) == bytes)
     let plain = Google_Protobuf_DoubleValue(-1.5)
     #expect(try stableBytes(of: plain) == plain.serializedBytes())
@@ -89,7 +93,8 @@ struct PlainMessageTests {
     let data = try Google_Protobuf_BytesValue(serializedBytes: [0x0a, 3, 1, 2, 255] as [UInt8])
     let encoded: [UInt8] = try stableBytes(of: data)
     #expect(try encoded == data.serializedBytes())
-    #expect(try encoded.borrow { bytes throws(Status) in try decoded(Google_Protobuf_BytesValue.self, bytes) } == data)
+    #expect(
+      try encoded.borrow { bytes throws(CallStatus) in try decoded(Google_Protobuf_BytesValue.self, bytes) } == data)
   }
 }
 
@@ -102,12 +107,12 @@ private struct SeededGenerator: RandomNumberGenerator {
 }
 
 extension [UInt8] {
-  /// `withUnsafeBytes` for a body that throws a Status.
+  /// `withUnsafeBytes` for a body that throws a CallStatus.
   fileprivate func borrow<Result>(
-    _ body: (RawSpan) throws(Status) -> Result
-  ) throws(Status) -> Result {
-    try withUnsafeBytes { bytes -> Swift.Result<Result, Status> in
-      do throws(Status) { return .success(try body(bytes.bytes)) } catch { return .failure(error) }
+    _ body: (RawSpan) throws(CallStatus) -> Result
+  ) throws(CallStatus) -> Result {
+    try withUnsafeBytes { bytes -> Swift.Result<Result, CallStatus> in
+      do throws(CallStatus) { return .success(try body(bytes.bytes)) } catch { return .failure(error) }
     }.get()
   }
 }

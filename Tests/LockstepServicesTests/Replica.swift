@@ -9,7 +9,7 @@ struct Replica {
   private(set) var log: [(method: String, request: [UInt8])] = []
   private(set) var replies: [Replies.Reply] = []
 
-  init(_ services: any Service.Type...) throws {
+  init(_ services: any ReplicatedService.Type...) throws {
     executor = Executor(group: .first, machine: try ServiceMachine(services: services))
   }
 
@@ -30,7 +30,8 @@ struct Replica {
         Executor.Entry(
           id: EntryID(term: Term(1), index: index), kind: .command, timestamp: index.rawValue, session: 0, sequence: 0,
           // The arrays outlive the call below, and their bytes do not move.
-          call: Call(method: names[place].withUnsafeBytes { $0 }, request: command.request.withUnsafeBytes { $0 })))
+          call: MethodCall(method: names[place].withUnsafeBytes { $0 }, request: command.request.withUnsafeBytes { $0 })
+        ))
     }
     var replies: [Replies.Reply] = []
     withExtendedLifetime((names, commands)) {
@@ -55,13 +56,13 @@ struct Replica {
     _ method: String, _ request: some SwiftProtobuf.Message, _: Reply.Type = Reply.self
   ) throws -> Reply {
     try Reply(
-      serializedBytes: withCall(method, try request.serializedBytes()) { call throws(Status) in
+      serializedBytes: withCall(method, try request.serializedBytes()) { call throws(CallStatus) in
         try executor.query(call)
       })
   }
 
   func validate(_ method: String, _ request: [UInt8]) throws {
-    try withCall(method, request) { call throws(Status) in try executor.machine.validate(call) }
+    try withCall(method, request) { call throws(CallStatus) in try executor.machine.validate(call) }
   }
 
   func kind(_ method: String) -> MethodKind? {
@@ -71,17 +72,17 @@ struct Replica {
   func snapshot() throws -> [UInt8] { try machine.freeze().bytes() }
 
   private func withCall<Result>(
-    _ method: String, _ request: [UInt8], _ body: (Call) throws(Status) -> Result
+    _ method: String, _ request: [UInt8], _ body: (MethodCall) throws(CallStatus) -> Result
   ) throws -> Result {
     try Array(method.utf8).withUnsafeBytes { method in
-      try request.withUnsafeBytes { try body(Call(method: method, request: $0)) }
+      try request.withUnsafeBytes { try body(MethodCall(method: method, request: $0)) }
     }
   }
 }
 
 extension StateMachine {
   /// The digest of what comes back from a snapshot that arrives in pieces of this length.
-  func digestRestored(from snapshot: [UInt8], pieces: Int = 1000) throws(Status) -> UInt64 {
+  func digestRestored(from snapshot: [UInt8], pieces: Int = 1000) throws(CallStatus) -> UInt64 {
     var reader = SnapshotReader(snapshot, pieces: pieces, version: version)
     let restored = try restored(from: &reader)
     try reader.end()
@@ -91,11 +92,11 @@ extension StateMachine {
 
 extension Snapshot {
   /// All of it, taken in pieces of at most this length.
-  func bytes(pieces: Int = 1000) throws(Status) -> [UInt8] {
+  func bytes(pieces: Int = 1000) throws(CallStatus) -> [UInt8] {
     var snapshot = self
     var bytes: [UInt8] = []
     while let piece = try snapshot.next(maximumBytes: pieces) {
-      guard (1...pieces).contains(piece.count) else { throw Status(.internal, "a piece of \(piece.count) bytes") }
+      guard (1...pieces).contains(piece.count) else { throw CallStatus(.internal, "a piece of \(piece.count) bytes") }
       bytes += piece
     }
     return bytes
@@ -106,7 +107,7 @@ extension SnapshotReader {
   /// Bytes that arrive in pieces of this length.
   init(_ bytes: [UInt8], pieces: Int, version: UInt32 = 1) {
     var rest = bytes[...]
-    self.init("the snapshot", version: version) { () throws(Status) -> [UInt8]? in
+    self.init("the snapshot", version: version) { () throws(CallStatus) -> [UInt8]? in
       let piece = Array(rest.prefix(pieces))
       rest = rest.dropFirst(pieces)
       return piece.isEmpty ? nil : piece

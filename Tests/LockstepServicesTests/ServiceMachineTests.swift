@@ -31,16 +31,16 @@ struct ServiceMachineTests {
     let replica = try Replica(KeyValue.self)
     try replica.validate(Self.put, Self.putRequest("a", "1"))
     #expect { try replica.validate(Self.put, [0xff, 0xff]) } throws: { error in
-      error as? Status
-        == Status(.invalidArgument, "\(Self.put): the request is not a lockstep.kv.v1.PutRequest")
+      error as? CallStatus
+        == CallStatus(.invalidArgument, "\(Self.put): the request is not a lockstep.kv.v1.PutRequest")
     }
     // Field 1 is a text, and this is not UTF-8.
-    #expect(throws: Status.self) { try replica.validate(Self.put, [0x0a, 0x01, 0xff]) }
+    #expect(throws: CallStatus.self) { try replica.validate(Self.put, [0x0a, 0x01, 0xff]) }
     #expect { try replica.validate("a.B/C", []) } throws: { error in
-      error as? Status == Status(.unimplemented, "there is no method a.B/C")
+      error as? CallStatus == CallStatus(.unimplemented, "there is no method a.B/C")
     }
     #expect { try replica.validate(String(repeating: "x", count: 1_000_000), []) } throws: { error in
-      (error as? Status).map { $0.message.utf8.count < 300 } ?? false
+      (error as? CallStatus).map { $0.message.utf8.count < 300 } ?? false
     }
   }
 
@@ -60,7 +60,7 @@ struct ServiceMachineTests {
     let replica = try Replica(KeyValue.self)
     let digest = replica.digest
     #expect { try replica.query(Self.put, Lockstep_Kv_V1_PutRequest(), Lockstep_Kv_V1_PutReply.self) } throws: {
-      ($0 as? Status)?.code == .invalidArgument
+      ($0 as? CallStatus)?.code == .invalidArgument
     }
     #expect(replica.digest == digest)
   }
@@ -92,18 +92,18 @@ struct ServiceMachineTests {
     let both = try Replica(KeyValue.self, Counter.self)
     let one = try Replica(KeyValue.self)
     #expect { try one.machine.digestRestored(from: both.snapshot()) } throws: { error in
-      error as? Status
-        == Status(
+      error as? CallStatus
+        == CallStatus(
           .failedPrecondition,
           "the snapshot is of lockstep.counter.v1.Counter, lockstep.kv.v1.KeyValue, and this node hosts "
             + "lockstep.kv.v1.KeyValue")
     }
-    #expect(throws: Status.self) { try both.machine.digestRestored(from: one.snapshot()) }
+    #expect(throws: CallStatus.self) { try both.machine.digestRestored(from: one.snapshot()) }
     let bytes = try both.snapshot()
     for length in 0..<bytes.count {
-      #expect(throws: Status.self) { try both.machine.digestRestored(from: Array(bytes[..<length])) }
+      #expect(throws: CallStatus.self) { try both.machine.digestRestored(from: Array(bytes[..<length])) }
     }
-    #expect(throws: Status.self) { try both.machine.digestRestored(from: [9] + bytes.dropFirst()) }
+    #expect(throws: CallStatus.self) { try both.machine.digestRestored(from: [9] + bytes.dropFirst()) }
   }
 
   @Test("two replicas that apply the same commands in other batches agree in replies, wanted or not, and digest")
@@ -150,7 +150,7 @@ struct ServiceMachineTests {
 }
 
 extension Replies.Reply {
-  var code: Status.Code {
+  var code: CallStatus.Code {
     switch self {
     case .success: .ok
     case .failure(let status): status.code

@@ -4,10 +4,10 @@ import SwiftProtobuf
 import Testing
 
 /// Services that are wrong in one way each. Their schema is made here: Set is a command, Look a query.
-private protocol Wrong: Service {}
+private protocol Wrong: ReplicatedService {}
 
 extension Wrong {
-  init(restoring snapshot: inout SnapshotReader) throws(Status) { self.init() }
+  init(restoring snapshot: inout SnapshotReader) throws(CallStatus) { self.init() }
   func freeze() -> any Snapshot { JoinedSnapshot() }
   var digest: UInt64 { 0 }
 
@@ -15,15 +15,15 @@ extension Wrong {
 
   static func set(
     _ state: inout Self, _ request: Google_Protobuf_StringValue, _ context: inout ApplyContext
-  ) throws(Status) -> Google_Protobuf_BoolValue { Google_Protobuf_BoolValue() }
+  ) throws(CallStatus) -> Google_Protobuf_BoolValue { Google_Protobuf_BoolValue() }
 
   static func look(
     _ state: borrowing Self, _ request: Google_Protobuf_StringValue, _ context: QueryContext
-  ) throws(Status) -> Google_Protobuf_BoolValue { Google_Protobuf_BoolValue() }
+  ) throws(CallStatus) -> Google_Protobuf_BoolValue { Google_Protobuf_BoolValue() }
 
   static func other(
     _ state: borrowing Self, _ request: Google_Protobuf_Empty, _ context: QueryContext
-  ) throws(Status) -> Google_Protobuf_BoolValue { Google_Protobuf_BoolValue() }
+  ) throws(CallStatus) -> Google_Protobuf_BoolValue { Google_Protobuf_BoolValue() }
 }
 
 private func schemaOfTest(
@@ -127,7 +127,7 @@ private struct Unreadable: Wrong {
 
 @Suite("table of methods")
 struct ServiceTableTests {
-  private static let wrong: [([any Service.Type], ServiceTableError, String)] = [
+  private static let wrong: [([any ReplicatedService.Type], ServiceTableError, String)] = [
     ([], .noService, "there is no service to host"),
     ([Right.self, Right.self], .serviceTwice(service: "test.Service"), "test.Service is listed twice"),
     (

@@ -17,7 +17,7 @@ struct TestMachineTests {
     var machine = try TestMachine(Counter.self)
     #expect(try machine.call(Counter.add, add(41)).revision == 1)
     #expect(try machine.call(Counter.add, add(1)).revision == 2)
-    let status = #expect(throws: Status.self) { try machine.call(Counter.add, add(.max)) }
+    let status = #expect(throws: CallStatus.self) { try machine.call(Counter.add, add(.max)) }
     #expect(status?.code == .outOfRange)
     #expect(try machine.call(Counter.get, .with { $0.name = "c" }).value == 42)
     #expect(try machine.state.digest != TestMachine(Counter.self).state.digest)
@@ -34,12 +34,12 @@ struct TestMachineTests {
     #expect(try again.call(Counter.add, add(1)).value == 43)
     var forgetful = try TestMachine(Forgetful.self)
     _ = try forgetful.call(Forgetful.set, .with { $0.value = "x" })
-    let status = #expect(throws: Status.self) { try forgetful.restored() }
+    let status = #expect(throws: CallStatus.self) { try forgetful.restored() }
     #expect(status?.code == .dataLoss)
   }
 
   @Test(
-    "the time that a command knows is what the test says, and never goes back; a thrown error that is no Status is told without its words"
+    "the time that a command knows is what the test says, and never goes back; a thrown error that is no CallStatus is told without its words"
   )
   func time() throws {
     var machine = try TestMachine(Forgetful.self)
@@ -47,13 +47,13 @@ struct TestMachineTests {
     #expect(try machine.call(Forgetful.set, .with { $0.value = "time" }).value == "7")
     machine.time = 3
     #expect(try machine.call(Forgetful.set, .with { $0.value = "time" }).value == "7")
-    let status = #expect(throws: Status.self) { try machine.call(Forgetful.set, .with { $0.value = "error" }) }
+    let status = #expect(throws: CallStatus.self) { try machine.call(Forgetful.set, .with { $0.value = "error" }) }
     #expect(status?.code == .unknown && status?.message.contains("secret") == false)
   }
 }
 
 /// Has a state that its snapshot lacks.
-private struct Forgetful: Service {
+private struct Forgetful: ReplicatedService {
   struct Failure: Error, CustomStringConvertible { let description = "secret" }
 
   static let schema = schemaWithSet("test.Forgetful")
@@ -73,7 +73,7 @@ private struct Forgetful: Service {
   }
 
   init() {}
-  init(restoring snapshot: inout SnapshotReader) throws(Status) {}
+  init(restoring snapshot: inout SnapshotReader) throws(CallStatus) {}
   func freeze() -> any Snapshot { JoinedSnapshot() }
   var digest: UInt64 { UInt64(text.utf8.count) }
 }

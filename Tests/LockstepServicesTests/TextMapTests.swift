@@ -84,9 +84,9 @@ struct TextMapTests {
     for name in ["a", "b", "c"] { map[name] = 1 }
     let bytes = try map.freeze().bytes()
     for length in 0..<bytes.count {
-      #expect(throws: Status.self) { try TextMap<UInt64>(of: Array(bytes[..<length])) }
+      #expect(throws: CallStatus.self) { try TextMap<UInt64>(of: Array(bytes[..<length])) }
     }
-    #expect(throws: Status.self) { try TextMap<UInt64>(of: bytes + [0]) }
+    #expect(throws: CallStatus.self) { try TextMap<UInt64>(of: bytes + [0]) }
     for place in bytes.indices {
       for byte in UInt8.min...UInt8.max where byte != bytes[place] {
         var changed = bytes
@@ -95,10 +95,10 @@ struct TextMapTests {
         if let taken = try? TextMap<UInt64>(of: changed) { #expect(try taken.freeze().bytes() == changed) }
       }
     }
-    #expect(throws: Status.self) { try TextMap<UInt64>(of: [2, 1, 98, 0, 1, 97, 0]) }
-    #expect(throws: Status.self) { try TextMap<String>(of: [2, 1, 98, 0, 1, 97, 0]) }
-    #expect(throws: Status.self) { try TextMap<String>(of: [1, 1, 0xff, 0]) }
-    #expect(throws: Status.self) { try TextMap<String>(of: [UInt8](repeating: 0xff, count: 32)) }
+    #expect(throws: CallStatus.self) { try TextMap<UInt64>(of: [2, 1, 98, 0, 1, 97, 0]) }
+    #expect(throws: CallStatus.self) { try TextMap<String>(of: [2, 1, 98, 0, 1, 97, 0]) }
+    #expect(throws: CallStatus.self) { try TextMap<String>(of: [1, 1, 0xff, 0]) }
+    #expect(throws: CallStatus.self) { try TextMap<String>(of: [UInt8](repeating: 0xff, count: 32)) }
   }
 
   @Test("asking for memory ahead changes nothing: keys that are there and not, short and long, one and many")
@@ -216,7 +216,7 @@ extension TextMap where Value == UInt64 {
 
 extension TextMap {
   /// From all of these bytes, which arrive in pieces of this length.
-  init(of bytes: [UInt8], pieces: Int = 3) throws(Status) {
+  init(of bytes: [UInt8], pieces: Int = 3) throws(CallStatus) {
     var reader = SnapshotReader(bytes, pieces: pieces)
     try self.init(restoring: &reader)
     try reader.end()

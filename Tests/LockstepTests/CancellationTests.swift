@@ -11,7 +11,9 @@ struct CancellationTests {
   private let options = CallOptions(timeout: .seconds(600))
 
   /// The failure of a call that was cancelled when `isTime`, and whether it came at once.
-  private func cancelled(_ client: Client, _ what: Comment, when isTime: () async -> Bool) async throws -> CallFailure {
+  private func cancelled(_ client: LockstepClient, _ what: Comment, when isTime: () async -> Bool) async throws
+    -> CallFailure
+  {
     let options = options
     let task = Task { try await client.call("a/b", [], options: options) }
     try await eventually(what, isTime)
@@ -26,7 +28,7 @@ struct CancellationTests {
   @Test("sent, and not answered: it fails at once, applied unknown; its late answer is nobody's, and others go on")
   func sent() async throws {
     let node = try await ScriptedNode(1) { $0 == 0 ? .silence : .done }
-    try await withClient(endpoints: [node.endpoint]) { client in
+    try await withLockstepClient(endpoints: [node.endpoint]) { client in
       let failed = try await cancelled(client, "the call is there") { node.calls == 1 }
       #expect(failed.applied == .unknown)
       await node.answerTheSilent()
@@ -39,7 +41,7 @@ struct CancellationTests {
   @Test("refused, and waiting to be sent again: applied no, and it is not sent any more")
   func refused() async throws {
     let node = try await ScriptedNode(1) { _ in .refused() }
-    try await withClient(endpoints: [node.endpoint]) { client in
+    try await withLockstepClient(endpoints: [node.endpoint]) { client in
       // Its pauses double, so that it waits for most of the time.
       let failed = try await cancelled(client, "it was refused some times") { node.calls >= 6 }
       if failed.applied == .no {
@@ -59,7 +61,7 @@ struct CancellationTests {
   func waiting() async throws {
     let mute = try RawSocket()
     let endpoint = Endpoint(host: "127.0.0.1", port: try mute.listen())
-    try await withClient(endpoints: [endpoint]) { client in
+    try await withLockstepClient(endpoints: [endpoint]) { client in
       let failed = try await cancelled(client, "at once") { true }
       #expect(failed.applied == .no)
     }
@@ -69,7 +71,7 @@ struct CancellationTests {
   @Test("a task that is cancelled already sends nothing")
   func before() async throws {
     let node = try await ScriptedNode(1) { _ in .done }
-    try await withClient(endpoints: [node.endpoint]) { client in
+    try await withLockstepClient(endpoints: [node.endpoint]) { client in
       let options = options
       let task = Task {
         withUnsafeCurrentTask { $0?.cancel() }
@@ -82,15 +84,15 @@ struct CancellationTests {
     await node.close()
   }
 
-  @Test("withClient closes its client, whatever comes of the body")
+  @Test("withLockstepClient closes its client, whatever comes of the body")
   func closed() async throws {
     let node = try await ScriptedNode(1) { _ in .done }
-    var kept: Client?
+    var kept: LockstepClient?
     let failed = try await failure {
-      try await withClient(endpoints: [node.endpoint]) { client in
+      try await withLockstepClient(endpoints: [node.endpoint]) { client in
         kept = client
         _ = try await client.call("a/b", [], options: options)
-        throw CallFailure(Status(.aborted, "the body's own"), applied: .no)
+        throw CallFailure(CallStatus(.aborted, "the body's own"), applied: .no)
       }
     }
     #expect(failed.status.code == .aborted)

@@ -15,9 +15,9 @@ struct ClientRetryTests {
   }
 
   private func with(
-    _ nodes: [ScriptedNode], _ body: (Client) async throws -> Void
+    _ nodes: [ScriptedNode], _ body: (LockstepClient) async throws -> Void
   ) async throws {
-    let client = Client(endpoints: nodes.map(\.endpoint))
+    let client = LockstepClient(endpoints: nodes.map(\.endpoint))
     do { try await body(client) } catch {
       await client.close()
       for node in nodes { await node.close() }
@@ -28,7 +28,7 @@ struct ClientRetryTests {
   }
 
   @discardableResult
-  private func call(_ client: Client, timeout: Duration = .seconds(10)) async throws -> Reply {
+  private func call(_ client: LockstepClient, timeout: Duration = .seconds(10)) async throws -> Reply {
     try await client.call("a/b", [], options: CallOptions(timeout: timeout))
   }
 
@@ -97,7 +97,7 @@ struct ClientRetryTests {
 
   @Test("what may have been carried out is never sent again: unknown, a lost connection, another code")
   func neverTwice() async throws {
-    let answers: [(ScriptedNode.Answer, Status.Code, CallFailure.Applied)] = [
+    let answers: [(ScriptedNode.Answer, CallStatus.Code, CallFailure.Applied)] = [
       (.reply(code: 14, .unknown, leader: 2), .unavailable, .unknown), (.hangUp, .unavailable, .unknown),
       (.reply(code: 14, .yes, leader: 2), .unavailable, .yes),
       (.reply(code: 8, .no, leader: 2), .resourceExhausted, .no),
@@ -142,7 +142,7 @@ struct ClientRetryTests {
   @Test("a node that has refused and is then gone: its calls wait for it until their time-out, others fail at once")
   func gone() async throws {
     let node = try await ScriptedNode(1) { _ in .refused() }
-    let client = Client(endpoints: [node.endpoint])
+    let client = LockstepClient(endpoints: [node.endpoint])
     async let refused = failure { try await call(client, timeout: .seconds(2)) }
     try await eventually("it is refused") { node.calls > 0 }
     await node.close()

@@ -24,7 +24,7 @@ extension Servers {
     @Test("nobody can be reached: applied no, and soon")
     func unreachable() async throws {
       let endpoints = (0..<3).map { _ in Endpoint(host: "127.0.0.1", port: FreePorts.next()) }
-      let client = Client(endpoints: endpoints)
+      let client = LockstepClient(endpoints: endpoints)
       for _ in 0..<2 {
         let failed = try await failure { try await client.put("k", "v", timeout: .seconds(2)) }
         #expect(failed.status.code == .unavailable && failed.applied == .no)
@@ -35,7 +35,7 @@ extension Servers {
 
     @Test("no endpoints: every call says so")
     func noEndpoints() async throws {
-      let failed = try await failure { _ = try await withClient(endpoints: []) { try await $0.put("k", "v") } }
+      let failed = try await failure { _ = try await withLockstepClient(endpoints: []) { try await $0.put("k", "v") } }
       #expect(failed.status.code == .failedPrecondition && failed.applied == .no)
     }
 
@@ -44,14 +44,14 @@ extension Servers {
       let mute = try RawSocket()
       let port = try mute.listen()
       let endpoint = Endpoint(host: "127.0.0.1", port: port)
-      let client = Client(endpoints: [endpoint])
+      let client = LockstepClient(endpoints: [endpoint])
       let began = ContinuousClock.now
       let failed = try await failure { try await client.put("k", "v", timeout: .milliseconds(200)) }
       #expect(failed.status.code == .deadlineExceeded && failed.applied == .no)
       #expect(ContinuousClock.now - began < .seconds(1))
       await client.close()
       try await Cluster.with(1) { cluster in
-        let client = Client(endpoints: [endpoint, cluster.endpoint(1)])
+        let client = LockstepClient(endpoints: [endpoint, cluster.endpoint(1)])
         try await client.put("k", "v")
         await client.close()
       }

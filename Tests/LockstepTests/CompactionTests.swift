@@ -12,7 +12,7 @@ extension Servers {
     }
 
     /// About as many MiB as commands: 32 of 32 KiB each.
-    private func write(_ count: Int, _ client: Client, _ name: String) async throws {
+    private func write(_ count: Int, _ client: LockstepClient, _ name: String) async throws {
       let value = String(repeating: "v", count: 32 << 10)
       for number in 0..<32 * count { try await client.put("\(name)-\(number % 8)", "\(number) \(value)") }
     }

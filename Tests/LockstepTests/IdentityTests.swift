@@ -59,7 +59,7 @@ extension Servers {
         let (wiped, other) = (leader % 3 + 1, (leader + 1) % 3 + 1)
         try await cluster.stop(wiped)
         let failed = try await startFailure { try await cluster.start(wiped) { $0.replacesDisk = true } }
-        #expect(failed.exitCode == .identity && failed.message.contains("--replace-disk is for an empty directory"))
+        #expect(failed.kind == .identity && failed.message.contains("--replace-disk is for an empty directory"))
         try FileManager.default.removeItem(atPath: cluster.directory(wiped))
         try await cluster.start(wiped)
         try await eventually("the remedy is logged: \(cluster.logs.text)") {
@@ -119,7 +119,7 @@ extension Servers {
             $0.listen = Endpoint(host: "127.0.0.1", port: FreePorts.next())
           }
         }
-        #expect(failed.exitCode == .locked)
+        #expect(failed.kind == .locked)
         try await cluster.client().put("k", "v")
       }
     }
@@ -130,11 +130,11 @@ extension Servers {
       try await cluster.start(1)
       try await cluster.stop(1)
       let other = try await startFailure { try await cluster.start(2) { $0.directory = cluster.directory(1) } }
-      #expect(other.exitCode == .identity && other.message.contains("node 1"))
+      #expect(other.kind == .identity && other.message.contains("node 1"))
       let foreign = try await startFailure { try await cluster.start(1) { $0.cluster = "another" } }
-      #expect(foreign.exitCode == .identity)
+      #expect(foreign.kind == .identity)
       let members = try await startFailure { try await cluster.start(1) { $0.members.removeLast() } }
-      #expect(members.exitCode == .identity)
+      #expect(members.kind == .identity)
       try await cluster.start(1)
       try await cluster.end()
     }
@@ -148,9 +148,9 @@ extension Servers {
       let endpoint = Endpoint(host: "127.0.0.1", port: port)
       for _ in 0..<2 {
         let client = try await startFailure { try await cluster.start(1) { $0.listen = endpoint } }
-        #expect(client.exitCode == .listen && client.message.contains("\(port)"))
+        #expect(client.kind == .listen && client.message.contains("\(port)"))
         let peer = try await startFailure { try await cluster.start(1) { $0.peerListen = endpoint } }
-        #expect(peer.exitCode == .listen)
+        #expect(peer.kind == .listen)
       }
       close(taken)
       try await cluster.start(1)
@@ -170,7 +170,7 @@ extension Servers {
         handle.write(Data(repeating: 0x5a, count: 16))
         try handle.close()
         let failed = try await startFailure { try await cluster.start(1) }
-        #expect(failed.exitCode == .damaged && failed.message.contains("log-0000000001"))
+        #expect(failed.kind == .damaged && failed.message.contains("log-0000000001"))
       }
     }
 
@@ -189,7 +189,7 @@ extension Servers {
           }
         }
       }
-      #expect(failed.exitCode == .usage && !failed.message.isEmpty)
+      #expect(failed.kind == .configuration && !failed.message.isEmpty)
       try await cluster.end()
     }
   }

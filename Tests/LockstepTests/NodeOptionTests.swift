@@ -3,6 +3,7 @@ import Foundation
 import Testing
 
 @testable import Lockstep
+@testable import LockstepCommand
 
 @Suite("A node's options")
 struct NodeOptionTests {

@@ -37,7 +37,7 @@ extension Servers {
       do {
         let endpoint = cluster.endpoint(1)
         try await eventually("the node serves") {
-          (try? await withClient(endpoints: [endpoint]) { try await $0.put("k", "v") }) != nil
+          (try? await withLockstepClient(endpoints: [endpoint]) { try await $0.put("k", "v") }) != nil
         }
       } catch {
         running.cancel()

@@ -86,7 +86,7 @@ extension Servers {
         try await cluster.stop(2)
         try putBack(cluster, 2, copy)
         let refused = try await startFailure { try await cluster.start(2) }
-        #expect(refused.exitCode == .identity && refused.message.contains("the directory is a copy"))
+        #expect(refused.kind == .identity && refused.message.contains("the directory is a copy"))
         try await cluster.start(3)
         try await cluster.start(1)
         try await eventually("the majority that has it serves it") {
@@ -103,7 +103,7 @@ extension Servers {
         try await cluster.stop(other)
         try putBack(cluster, other, try copy(cluster, other))
         let refused = try await startFailure { try await cluster.start(other) }
-        #expect(refused.exitCode == .identity && refused.message.contains("--moved-directory"))
+        #expect(refused.kind == .identity && refused.message.contains("--moved-directory"))
         try await cluster.start(other) { $0.isDirectoryMoved = true }
         try await eventually("it takes part") { try await cluster.client(other).get("a") == "1" }
         try await cluster.stop(other)
@@ -123,7 +123,7 @@ extension Servers {
         configuration.isDirectoryMoved = true
         configuration.listen = Endpoint(host: "127.0.0.1", port: FreePorts.next())
         configuration.peerListen = Endpoint(host: "127.0.0.1", port: FreePorts.next())
-        let clone = try await Server.start(
+        let clone = try await LockstepServer.start(
           configuration, machine: ServiceMachine(services: [KeyValue.self, Counter.self]),
           logger: cluster.logs.logger("clone"))
         try await eventually("both are told: \(cluster.logs.text)") {

@@ -144,7 +144,7 @@ extension Servers {
         return ended.withLock { $0 } != nil
       }
       await waiter.value
-      #expect(ended.withLock { $0?.exitCode } == .disk)
+      #expect(ended.withLock { $0?.kind } == .disk)
       try await cluster.stop(1)
       try FileManager.default.moveItem(atPath: aside, toPath: cluster.directory(1))
       try await eventually("the directory is given back") { (try? await cluster.start(1)) != nil }

@@ -18,12 +18,12 @@ extension Servers {
         .sorted()
     }
 
-    private static func snapshot(_ cluster: Cluster, _ client: Client) async throws -> UInt64 {
+    private static func snapshot(_ cluster: Cluster, _ client: LockstepClient) async throws -> UInt64 {
       try await client.put("k", "v")
       return try await client.takeSnapshot(timeout: .seconds(10)).snapshot.index
     }
 
-    private static func logBegins(_ client: Client) async throws -> UInt64 {
+    private static func logBegins(_ client: LockstepClient) async throws -> UInt64 {
       try await #require(client.status().groups.first).firstIndex
     }
 

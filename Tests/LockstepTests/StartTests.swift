@@ -79,7 +79,7 @@ extension Servers {
         default: try Self.remove(cluster, named)
         }
         let failed = try await Self.failure(cluster)
-        #expect(failed.exitCode == .damaged && failed.message.contains(named), "\(failed.exitCode): \(failed)")
+        #expect(failed.kind == .damaged && failed.message.contains(named), "\(failed.kind): \(failed)")
         #expect(failed.message.contains("put it back") && failed.message.contains("not allowed"), "\(failed)")
       }
     }
@@ -95,7 +95,7 @@ extension Servers {
             try bytes.write(to: URL(fileURLWithPath: path))
           }
           let failed = try await Self.failure(cluster)
-          #expect(failed.exitCode == .damaged && failed.message.contains(path), "\(failed.exitCode): \(failed)")
+          #expect(failed.kind == .damaged && failed.message.contains(path), "\(failed.kind): \(failed)")
           #expect(failed.message.contains("its end was lost") && failed.message.contains("put it back"), "\(failed)")
           #expect(FileManager.default.fileExists(atPath: path))
         }

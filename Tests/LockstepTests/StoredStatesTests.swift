@@ -47,7 +47,7 @@ private final class Installing {
       let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
       let entry = Executor.Entry(
         id: id, kind: .noOperation, timestamp: id.index.rawValue, session: 0, sequence: 0,
-        call: Call(method: nothing, request: nothing))
+        call: MethodCall(method: nothing, request: nothing))
       _ = try executor.apply([entry], repliesAreWanted: false)
     }
   }

@@ -95,8 +95,8 @@ final class Cluster {
   let count: UInt64
   let preferredLeader: UInt64?
   private(set) var ports: [(client: Int, peer: Int)] = []
-  private(set) var servers: [UInt64: Server] = [:]
-  private var clients: [Client] = []
+  private(set) var servers: [UInt64: LockstepServer] = [:]
+  private var clients: [LockstepClient] = []
 
   init(_ count: UInt64, preferredLeader: UInt64? = nil) throws {
     self.count = count
@@ -128,7 +128,7 @@ final class Cluster {
   func start(_ id: UInt64, _ change: (inout ServerConfiguration) -> Void = { _ in }) async throws {
     var configuration = configuration(id)
     change(&configuration)
-    servers[id] = try await Server.start(
+    servers[id] = try await LockstepServer.start(
       configuration, machine: ServiceMachine(services: [KeyValue.self, Counter.self]), logger: logs.logger("node\(id)"))
   }
 
@@ -147,18 +147,18 @@ final class Cluster {
     for other in servers.keys.sorted() where other != id { try await stop(other) }
   }
 
-  func server(_ id: UInt64) throws -> Server { try #require(servers[id]) }
+  func server(_ id: UInt64) throws -> LockstepServer { try #require(servers[id]) }
 
   /// A client of these nodes, in this order; of all when none are named.
-  func client(_ ids: UInt64...) -> Client {
-    let client = Client(endpoints: (ids.isEmpty ? Array(1...count) : ids).map(endpoint))
+  func client(_ ids: UInt64...) -> LockstepClient {
+    let client = LockstepClient(endpoints: (ids.isEmpty ? Array(1...count) : ids).map(endpoint))
     clients.append(client)
     return client
   }
 
   func status(_ id: UInt64) async -> GroupReport? {
     guard servers[id] != nil else { return nil }
-    let client = Client(endpoints: [endpoint(id)])
+    let client = LockstepClient(endpoints: [endpoint(id)])
     defer { Task { await client.close() } }
     return try? await client.status(timeout: .seconds(1)).groups.first
   }
@@ -190,7 +190,7 @@ final class Cluster {
     try await eventually("nodes \(ids) know that \(leader) leads, and pass calls on to it") {
       for id in ids {
         guard await status(id)?.leader == leader else { return false }
-        let client = Client(endpoints: [endpoint(id)])
+        let client = LockstepClient(endpoints: [endpoint(id)])
         defer { Task { await client.close() } }
         do { _ = try await client.get("") } catch { return false }
       }
@@ -234,7 +234,7 @@ final class Cluster {
   }
 }
 
-extension Client {
+extension LockstepClient {
   func options(_ read: Consistency = .linearizable, timeout: Duration = .seconds(5)) -> CallOptions {
     CallOptions(consistency: read, timeout: timeout)
   }
@@ -275,7 +275,7 @@ func failure(
 ) async throws -> CallFailure {
   do { try await body() } catch let failure as CallFailure { return failure }
   Issue.record(what, sourceLocation: sourceLocation)
-  return CallFailure(Status(.ok, ""), applied: .yes)
+  return CallFailure(CallStatus(.ok, ""), applied: .yes)
 }
 
 /// The exit code with which a start fails.
@@ -284,5 +284,5 @@ func startFailure(
 ) async throws -> ServerFailure {
   do { try await body() } catch let failure as ServerFailure { return failure }
   Issue.record("the start fails", sourceLocation: sourceLocation)
-  return ServerFailure(.stopped, "")
+  return ServerFailure(.other, "no failure")
 }

@@ -49,7 +49,7 @@ extension Servers {
           })
         #expect(try results.map { try? $0.get().value } == [1, nil, 3])
         guard case .failure(let failed) = results[1] else {
-          throw CallFailure(Status(.internal, "it fits"), applied: .yes)
+          throw CallFailure(CallStatus(.internal, "it fits"), applied: .yes)
         }
         #expect(failed.status.code == .outOfRange && failed.applied == .yes)
       }

@@ -40,7 +40,7 @@ struct CallResultTests {
 
   @Test("a failure shows index, term and node where they are known")
   func failureWithPlace() {
-    let failure = CallFailure(Status(.notFound, "x"), applied: .yes, index: 9, term: 3, node: 2)
+    let failure = CallFailure(CallStatus(.notFound, "x"), applied: .yes, index: 9, term: 3, node: 2)
     #expect(
       CallResult.failure(failure).envelope.text()
         == #"{"ok":false,"code":"NOT_FOUND","message":"x","applied":"yes","index":9,"term":3,"node":2}"#)

@@ -17,7 +17,7 @@ struct CallStreamTests {
       let (stdin, stdout) = (try #require(makePipe()), try #require(makePipe()))
       (input, output) = (stdin.write, stdout.read)
       // Port 1 is nobody's.
-      let client = Client(endpoints: [Endpoint(host: "127.0.0.1", port: 1)])
+      let client = LockstepClient(endpoints: [Endpoint(host: "127.0.0.1", port: 1)])
       let stream = CallStream(
         caller: Caller(client), defaults: CallOptions(), concurrency: concurrency, input: stdin.read,
         output: stdout.write)
@@ -85,7 +85,7 @@ struct CallStreamTests {
   func unreadable() async throws {
     let directory = open("/", O_RDONLY | O_CLOEXEC)
     defer { close(directory) }
-    let client = Client(endpoints: [Endpoint(host: "127.0.0.1", port: 1)])
+    let client = LockstepClient(endpoints: [Endpoint(host: "127.0.0.1", port: 1)])
     let stream = CallStream(
       caller: Caller(client), defaults: CallOptions(), concurrency: 1, input: directory, output: STDERR_FILENO)
     await #expect(throws: CommandFailure.failed("stdin cannot be read: Is a directory")) { try await stream.run() }

@@ -1,5 +1,6 @@
 import Glibc
 import Lockstep
+import LockstepCommand
 import LockstepConsensus
 import LockstepReflection
 import LockstepRequests
@@ -27,8 +28,8 @@ struct RestartPolicyTests {
     #expect(!policy.isHopeless)
   }
 
-  @Test("an exit code that says so ends it", arguments: [ExitCode.usage, .identity, .damaged, .diverged])
-  func hopeless(code: ExitCode) {
+  @Test("an exit code that says so ends it", arguments: [NodeExitCode.usage, .identity, .damaged, .diverged])
+  func hopeless(code: NodeExitCode) {
     var policy = RestartPolicy(restarts: true)
     #expect(policy.ended(.code(code.rawValue), after: .seconds(60)) == .giveUp(code))
     #expect(policy.isOver)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Lockstep
+import LockstepCommand
 import Testing
 
 @testable import LockstepTool

@@ -34,7 +34,7 @@ struct StatusProblemTests {
   func none() {
     let silent = StatusSurvey.Answer(
       endpoint: Endpoint(host: "h", port: 9),
-      result: .failure(CallFailure(Status(.unavailable, "gone"), applied: .no)))
+      result: .failure(CallFailure(CallStatus(.unavailable, "gone"), applied: .no)))
     let report = StatusReport([
       answer(1, "leader"), answer(2, "follower", applied: 6, digest: 4), answer(3, "candidate", term: 3, leader: 0),
       silent,

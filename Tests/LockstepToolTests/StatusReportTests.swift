@@ -28,7 +28,7 @@ struct StatusReportTests {
 
   private let silent = StatusSurvey.Answer(
     endpoint: Endpoint(host: "h", port: 9),
-    result: .failure(CallFailure(Status(.unavailable, "gone"), applied: .no)))
+    result: .failure(CallFailure(CallStatus(.unavailable, "gone"), applied: .no)))
 
   @Test("lags: entries behind the leader's end, and the leader's time between the two places")
   func lags() {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Lockstep
+import LockstepCommand
 import LockstepSQL
 import LockstepServices
 

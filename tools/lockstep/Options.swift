@@ -27,7 +27,7 @@ struct ClusterOptions: ParsableArguments {
     }
   }
 
-  func client() throws -> Client { Client(endpoints: try resolved()) }
+  func client() throws -> LockstepClient { LockstepClient(endpoints: try resolved()) }
 }
 
 /// `HOST:PORT,HOST:PORT`.

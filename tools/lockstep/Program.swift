@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Lockstep
+import LockstepCommand
 import LockstepReflection
 
 @main

@@ -24,7 +24,7 @@ public struct CallFailure: Error, Sendable, CustomStringConvertible {
   /// Whether the command of a failed call was carried out.
   public typealias Applied = LockstepRequests.Applied
   /// Why it did not succeed: a code for programs, and words for people.
-  public var status: Status
+  public var status: CallStatus
   /// Whether the command was carried out, as far as it is known.
   public var applied: Applied
   /// The log index of the command's entry, or of the state that refused the query; 0: none, or none is known.
@@ -36,7 +36,7 @@ public struct CallFailure: Error, Sendable, CustomStringConvertible {
 
   /// By default a failure that no entry and no node is known of.
   public init(
-    _ status: Status, applied: Applied, index: UInt64 = 0, term: UInt64 = 0, node: UInt64 = 0
+    _ status: CallStatus, applied: Applied, index: UInt64 = 0, term: UInt64 = 0, node: UInt64 = 0
   ) {
     self.status = status
     self.applied = applied
@@ -56,7 +56,7 @@ extension CallReply {
           payload: payload, index: index, term: term, node: node, acknowledgement: Acknowledgement(number: ack),
           holders: evidence?.holders ?? []))
     }
-    let status = Status(Status.Code(rawValue: UInt8(clamping: code)) ?? .unknown, message)
+    let status = CallStatus(CallStatus.Code(rawValue: UInt8(clamping: code)) ?? .unknown, message)
     return .failure(CallFailure(status, applied: applied, index: index, term: term, node: node))
   }
 }

@@ -28,7 +28,7 @@ extension ClientCore {
       connect()
       return
     }
-    let status = Status(.unavailable, "no node can be reached: \(failures.joined(separator: "; "))")
+    let status = CallStatus(.unavailable, "no node can be reached: \(failures.joined(separator: "; "))")
     failures.removeAll()
     failUnlessRefused(CallFailure(status, applied: .no))
   }
@@ -114,7 +114,7 @@ extension ClientCore: ConnectionDelegate {
       if !waiting.isEmpty, retry == nil { connect() }
     case .ready, .idle, .closed, .connecting: break
     }
-    failUnderWay(Status(.unavailable, "the connection to \(connection.remoteAddress) was lost: \(reason)")) {
+    failUnderWay(CallStatus(.unavailable, "the connection to \(connection.remoteAddress) was lost: \(reason)")) {
       $0 === connection
     }
   }

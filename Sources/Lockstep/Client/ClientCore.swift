@@ -82,8 +82,10 @@ final class ClientCore {
     var refusal: String?
     if case .closed = state { refusal = "the client is closed" }
     if ticket.isCancelled { refusal = Self.cancelled }
-    if let refusal { return fail(operation, Status(.cancelled, refusal)) }
-    if endpoints.isEmpty { return fail(operation, Status(.failedPrecondition, "the client was given no endpoints")) }
+    if let refusal { return fail(operation, CallStatus(.cancelled, refusal)) }
+    if endpoints.isEmpty {
+      return fail(operation, CallStatus(.failedPrecondition, "the client was given no endpoints"))
+    }
     let timeout = TimeAmount.milliseconds(Int64(clamping: operation.timeout.milliseconds))
     waiting.append(Waiting(operation: operation, ticket: ticket, deadline: .now() + timeout))
     watchDeadlines()
@@ -121,7 +123,7 @@ final class ClientCore {
     case .call(let method, let request, let options, _):
       guard request.count <= maximumRequestBytes else {
         let message = "the request has \(request.count) bytes, the limit is \(maximumRequestBytes)"
-        fail(call, CallFailure(Status(.resourceExhausted, message), applied: .no))
+        fail(call, CallFailure(CallStatus(.resourceExhausted, message), applied: .no))
         return
       }
       pack(id, method, request, timeLeft(call, options))
@@ -130,13 +132,13 @@ final class ClientCore {
       let bytes = requests.reduce(0) { $0 + $1.count }
       guard bytes <= maximumRequestBytes else {
         let message = "the batch's requests have \(bytes) bytes, the limit is \(maximumRequestBytes)"
-        fail(call, CallFailure(Status(.resourceExhausted, message), applied: .no))
+        fail(call, CallFailure(CallStatus(.resourceExhausted, message), applied: .no))
         return
       }
       codec.pack(batch: id, method, requests, timeLeft(call, options))
       guard codec.packed.count <= maximumRequestBytes + Self.envelopeBytes else {
         let message = "the batch has \(requests.count) requests, more than fit in a frame"
-        fail(call, CallFailure(Status(.resourceExhausted, message), applied: .no))
+        fail(call, CallFailure(CallStatus(.resourceExhausted, message), applied: .no))
         return
       }
       kind = .batch
@@ -156,7 +158,7 @@ final class ClientCore {
     switch result {
     case .queued: underWay[id] = (call, connection)
     case .full, .tooLong:
-      fail(call, CallFailure(Status(.resourceExhausted, "too much is waiting to be sent"), applied: .no))
+      fail(call, CallFailure(CallStatus(.resourceExhausted, "too much is waiting to be sent"), applied: .no))
     case .closed: waiting.append(call)
     }
   }
@@ -190,7 +192,7 @@ final class ClientCore {
   /// Nobody waits for it any more. What was sent may have an effect all the same.
   func cancel(_ ticket: CallTicket) {
     ticket.isCancelled = true
-    let status = Status(.cancelled, Self.cancelled)
+    let status = CallStatus(.cancelled, Self.cancelled)
     if let (id, entry) = underWay.first(where: { $0.value.call.ticket === ticket }) {
       underWay[id] = nil
       fail(entry.call, CallFailure(status, applied: .unknown))
@@ -201,7 +203,7 @@ final class ClientCore {
     refused.removeAll { $0.ticket === ticket }
   }
 
-  private func fail(_ operation: Operation, _ status: Status) {
+  private func fail(_ operation: Operation, _ status: CallStatus) {
     operation.continuation.resume(returning: .failure(CallFailure(status, applied: .no)))
   }
 
@@ -222,7 +224,7 @@ final class ClientCore {
     leaving.removeAll()
     sweep?.stop()
     sweep = nil
-    let status = Status(.cancelled, "the client was closed")
+    let status = CallStatus(.cancelled, "the client was closed")
     for call in waiting + refused { fail(call, CallFailure(status, applied: .no)) }
     waiting.removeAll()
     refused.removeAll()
@@ -230,7 +232,7 @@ final class ClientCore {
   }
 
   /// They were sent, and nobody will say what became of them.
-  func failUnderWay(_ status: Status, on isMeant: (Connection) -> Bool) {
+  func failUnderWay(_ status: CallStatus, on isMeant: (Connection) -> Bool) {
     for (id, entry) in underWay.filter({ isMeant($0.value.connection) }).sorted(by: { $0.key < $1.key }) {
       underWay[id] = nil
       fail(entry.call, CallFailure(status, applied: .unknown))
@@ -314,7 +316,7 @@ final class ClientCore {
   private func sweepDeadlines() {
     let now = NIODeadline.now()
     for call in (waiting + refused).filter({ $0.deadline <= now }) {
-      let status = Status(.deadlineExceeded, "no node was reached in time, nothing was sent")
+      let status = CallStatus(.deadlineExceeded, "no node was reached in time, nothing was sent")
       call.operation.continuation.resume(
         returning: call.refusal ?? .failure(CallFailure(status, applied: .no)))
     }
@@ -322,7 +324,7 @@ final class ClientCore {
     refused.removeAll { $0.deadline <= now }
     for id in underWay.filter({ $0.value.call.deadline + Self.grace <= now }).keys.sorted() {
       guard let (call, connection) = underWay.removeValue(forKey: id) else { continue }
-      let status = Status(.deadlineExceeded, "\(connection.remoteAddress) did not answer in time")
+      let status = CallStatus(.deadlineExceeded, "\(connection.remoteAddress) did not answer in time")
       fail(call, CallFailure(status, applied: .unknown))
       // A node that lets a deadline pass in silence is not asked again before the others.
       connection.closeNow(reason: .local("the node did not answer in time"))

@@ -16,7 +16,7 @@ extension ClientCore {
     /// Set when the call was certainly not carried out, and another node, or this one a moment later, may do it: the
     /// leader that the node named, 0 if none.
     var leaderIfRefused: UInt64? {
-      let unavailable = UInt32(Status.Code.unavailable.rawValue)
+      let unavailable = UInt32(CallStatus.Code.unavailable.rawValue)
       return switch self {
       case .reply(let reply) where reply.code == unavailable && reply.applied == .no: reply.leader
       case .batch(let reply) where reply.code == unavailable && reply.applied == .no: reply.leader

@@ -3,7 +3,7 @@ public import Logging
 public import NIOCore
 public import ServiceLifecycle
 
-extension Server {
+extension LockstepServer {
   /// Serves until the node has stopped: it is told to when the task is cancelled, or when the `ServiceGroup` that it is
   /// part of shuts down gracefully, and stops in order (`stop`). Throws when it had to stop by itself.
   public func run() async throws(ServerFailure) {
@@ -54,10 +54,10 @@ public struct NodeService: ServiceLifecycle.Service {
     self.eventLoopGroup = eventLoopGroup
   }
 
-  /// Starts the node and serves until it was stopped, as `Server.run` does. Throws a `ServerFailure` when it cannot start,
+  /// Starts the node and serves until it was stopped, as `LockstepServer.run` does. Throws a `ServerFailure` when it cannot start,
   /// or had to stop by itself.
   public func run() async throws {
-    let server = try await Server.start(configuration, machine, logger, eventLoopGroup)
+    let server = try await LockstepServer.start(configuration, machine, logger, eventLoopGroup)
     do {
       try await server.run()
       await server.shutDown()

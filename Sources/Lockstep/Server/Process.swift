@@ -23,10 +23,10 @@ package enum LockstepVersion {
   }
 }
 
-enum ProcessMemory {
+package enum ProcessMemory {
   /// Lets malloc keep what is freed, up to 64 MiB: a busy node takes and frees buffers of megabytes all the time, and each
   /// page that went back to the system would have to be cleared and mapped again. Where it cannot, nothing is lost.
-  static func keepFreed() { _ = lockstep_keep_freed(64 << 20, 32 << 20) }
+  package static func keepFreed() { _ = lockstep_keep_freed(64 << 20, 32 << 20) }
 
   /// The process's resident memory, from /proc; 0 when it cannot be read.
   static func residentBytes() -> UInt64 {
@@ -43,12 +43,12 @@ enum ProcessMemory {
 }
 
 /// Open files: connections must leave some to the log, or strangers could end the node.
-enum ProcessFiles {
+package enum ProcessFiles {
   /// For the log, the directory, the loop and what libraries open.
   private static let reserve = 64
 
   /// Takes what the system allows, where it gives less to begin with.
-  static func raiseLimit() {
+  package static func raiseLimit() {
     var limit = rlimit()
     guard getrlimit(Self.resource, &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
     limit.rlim_cur = min(limit.rlim_max, 1 << 20)

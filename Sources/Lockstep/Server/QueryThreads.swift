@@ -53,9 +53,11 @@ final class QueryThreads: LongQueries {
     }
   }
 
-  func ask(_ id: UInt64, _ call: Call, of state: FrozenMachine, deadline: UInt64) { ask(id, call, deadline, state) }
+  func ask(_ id: UInt64, _ call: MethodCall, of state: FrozenMachine, deadline: UInt64) {
+    ask(id, call, deadline, state)
+  }
 
-  func ask(_ id: UInt64, _ call: Call, _ deadline: UInt64, _ frozen: FrozenMachine? = nil) {
+  func ask(_ id: UInt64, _ call: MethodCall, _ deadline: UInt64, _ frozen: FrozenMachine? = nil) {
     let asked = Asked(
       id: id, method: [UInt8](call.methodBytes), request: [UInt8](call.requestBytes), deadline: deadline,
       state: frozen)
@@ -111,19 +113,19 @@ final class QueryThreads: LongQueries {
     guard !isLate() else { return Self.late }
     return asked.method.withUnsafeBytes { method in
       asked.request.withUnsafeBytes { request in
-        let call = Call(method: method, request: request)
+        let call = MethodCall(method: method, request: request)
         if let state = asked.state { return state.query(call) }
         do throws(StoredMachineFailure) {
           guard let reader else { preconditionFailure("a query without a state, on a thread without one") }
           return try reader.query(call, isLate: isLate)
         } catch {
           // The commands find out by themselves whether the node can go on.
-          return StoredAnswer(mark: StoredMark(), result: .failure(Status(.internal, error.message)))
+          return StoredAnswer(mark: StoredMark(), result: .failure(CallStatus(.internal, error.message)))
         }
       }
     }
   }
 
   private static let late = StoredAnswer(
-    mark: StoredMark(), result: .failure(Status(.deadlineExceeded, "the query was not answered in time")))
+    mark: StoredMark(), result: .failure(CallStatus(.deadlineExceeded, "the query was not answered in time")))
 }

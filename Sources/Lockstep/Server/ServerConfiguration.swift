@@ -101,11 +101,11 @@ public struct ServerConfiguration: Sendable {
 
   /// Throws a failure that names what is wrong with it, if anything is. A start does the same.
   public func validate() throws(ServerFailure) {
-    if let problem { throw ServerFailure(.usage, problem) }
+    if let problem { throw ServerFailure(.configuration, problem) }
   }
 
   /// What is wrong with it, in words, or nil.
-  var problem: String? {
+  package var problem: String? {
     let ids = members.map(\.id)
     if ids.isEmpty { return "there are no members" }
     if ids.contains(0) { return "node numbers begin at 1" }
@@ -162,28 +162,12 @@ public struct ServerConfiguration: Sendable {
   }
 
   /// `text`: as somebody wrote it.
-  static func problem(snapshotAge: Duration, as text: String) -> String? {
+  package static func problem(snapshotAge: Duration, as text: String) -> String? {
     if snapshotAge >= .seconds(1), snapshotAge <= .seconds(366 * 86_400) { return nil }
     return wrongAge(text)
   }
 
-  static func wrongAge(_ text: String) -> String {
+  package static func wrongAge(_ text: String) -> String {
     "--snapshot-age '\(text)' is no time between 1s and 8784h (366 days); write it like 30m or 6h"
   }
-}
-
-/// Why a node could not start, or had to stop.
-public struct ServerFailure: Error, Sendable, CustomStringConvertible {
-  /// The code that a process should exit with; `NodeCommand.run` does.
-  public let exitCode: ExitCode
-  /// What happened, to what, and where it is known what to do.
-  public let message: String
-
-  /// A failure with this exit code; `message` is for whoever runs the node.
-  public init(_ exitCode: ExitCode, _ message: String) {
-    self.exitCode = exitCode
-    self.message = message
-  }
-
-  public var description: String { message }
 }

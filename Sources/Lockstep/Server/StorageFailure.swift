@@ -4,7 +4,7 @@ import LockstepStorage
 
 extension ServerFailure {
   init(_ error: StorageError) {
-    let code: ExitCode =
+    let kind: Kind =
       switch error {
       case .outOfSpace: .diskFull
       case .disk, .invalidWrite, .stopped: .disk
@@ -12,7 +12,7 @@ extension ServerFailure {
       case .damaged, .lost: .damaged
       case .refused: .identity
       }
-    self.init(code, error.remedy.map { "\(error); \($0)" } ?? "\(error)")
+    self.init(kind, error.remedy.map { "\(error); \($0)" } ?? "\(error)")
   }
 
   /// Of a node that was at work. Whose directory it is was clear then: what cannot be found in it now has changed.

@@ -184,13 +184,13 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
     return progress
   }
 
-  func check(_ call: Call) throws(Status) -> MethodKind? {
+  func check(_ call: MethodCall) throws(CallStatus) -> MethodKind? {
     guard let kind = description.kind(ofMethod: call.method) else { return nil }
     try description.validate(call)
     return kind
   }
 
-  func query(_ call: Call, id: UInt64, deadline: UInt64) throws(Status) -> [UInt8]? {
+  func query(_ call: MethodCall, id: UInt64, deadline: UInt64) throws(CallStatus) -> [UInt8]? {
     queries.ask(id, call, deadline)
     return nil
   }
@@ -250,7 +250,7 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
       let entries = job.items[places].map { item in
         Executor.Entry(
           id: item.id, kind: item.kind, timestamp: item.timestamp, session: item.session, sequence: item.sequence,
-          call: Call(
+          call: MethodCall(
             method: UnsafeRawBufferPointer(rebasing: bytes[item.method]),
             request: UnsafeRawBufferPointer(rebasing: bytes[item.request])))
       }

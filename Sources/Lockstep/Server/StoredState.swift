@@ -76,7 +76,7 @@ struct StoredState {
       case .storage(let error): throw ServerFailure(error)
       case .machine(let error): throw ServerFailure(error)
       }
-    } catch { throw ServerFailure(.failed, "\(error)") }
+    } catch { throw ServerFailure(.other, "\(error)") }
   }
 
   private static func recover(
@@ -128,13 +128,13 @@ final class PeerStore: @unchecked Sendable {
 
 extension ServerFailure {
   init(_ error: StoredMachineFailure) {
-    let code: ExitCode =
+    let kind: Kind =
       switch error.kind {
       case .storage: .machine
       case .damaged: .damaged
       case .refused: .identity
       }
-    self.init(code, error.message)
+    self.init(kind, error.message)
   }
 }
 

@@ -6,7 +6,7 @@ struct Admission {
   let limits: DriverLimits
 
   /// Throws when the call cannot be taken in. All of a batch or nothing.
-  func check(_ request: Request, _ lane: ApplyLane) throws(Status) -> MethodKind {
+  func check(_ request: Request, _ lane: ApplyLane) throws(CallStatus) -> MethodKind {
     try checkSize(request.payloads)
     let kind = try checkMethod(request, lane)
     switch kind {
@@ -16,72 +16,72 @@ struct Admission {
     return kind
   }
 
-  private func checkSize(_ payloads: Payloads) throws(Status) {
+  private func checkSize(_ payloads: Payloads) throws(CallStatus) {
     let bytes = payloads.bytes
     guard payloads.isBatch else {
       guard bytes <= limits.requestBytes else {
-        throw Status(.resourceExhausted, "the request has \(bytes) bytes, the limit is \(limits.requestBytes)")
+        throw CallStatus(.resourceExhausted, "the request has \(bytes) bytes, the limit is \(limits.requestBytes)")
       }
       return
     }
-    guard payloads.count > 0 else { throw Status(.invalidArgument, "a batch of no requests") }
+    guard payloads.count > 0 else { throw CallStatus(.invalidArgument, "a batch of no requests") }
     guard payloads.count <= limits.batchRequests else {
-      throw Status(
+      throw CallStatus(
         .resourceExhausted, "the batch has \(payloads.count) requests, the limit is \(limits.batchRequests)")
     }
     // The same as for one request, so that what a frame may be does not depend on what is in it.
     guard bytes <= limits.requestBytes else {
-      throw Status(
+      throw CallStatus(
         .resourceExhausted, "the batch's requests have \(bytes) bytes, the limit is \(limits.requestBytes)")
     }
   }
 
-  private func checkMethod(_ request: Request, _ lane: ApplyLane) throws(Status) -> MethodKind {
+  private func checkMethod(_ request: Request, _ lane: ApplyLane) throws(CallStatus) -> MethodKind {
     let (method, payloads) = (request.method, request.payloads)
     if case .one(let payload) = payloads {
-      guard let kind = try lane.check(Call(method: method, request: payload)) else { throw Self.unknown(method) }
+      guard let kind = try lane.check(MethodCall(method: method, request: payload)) else { throw Self.unknown(method) }
       return kind
     }
     var kind: MethodKind?
     for position in 0..<payloads.count {
-      do throws(Status) { kind = try lane.check(Call(method: method, request: payloads[position])) } catch {
-        throw Status(error.code, "request \(position) of \(payloads.count), counted from 0: \(error.message)")
+      do throws(CallStatus) { kind = try lane.check(MethodCall(method: method, request: payloads[position])) } catch {
+        throw CallStatus(error.code, "request \(position) of \(payloads.count), counted from 0: \(error.message)")
       }
       guard let kind else { throw Self.unknown(method) }
       if kind == .query {
-        throw Status(.invalidArgument, "'\(Self.readable(method))' is a query, and a batch is of commands")
+        throw CallStatus(.invalidArgument, "'\(Self.readable(method))' is a query, and a batch is of commands")
       }
     }
     return kind ?? .query
   }
 
-  private static func unknown(_ method: UnsafeRawBufferPointer) -> Status {
-    Status(.unimplemented, "no service here has a method '\(readable(method))'")
+  private static func unknown(_ method: UnsafeRawBufferPointer) -> CallStatus {
+    CallStatus(.unimplemented, "no service here has a method '\(readable(method))'")
   }
 
-  private func check(acknowledgement options: RequestOptions) throws(Status) {
+  private func check(acknowledgement options: RequestOptions) throws(CallStatus) {
     guard options.acknowledgement == .quorum else {
       throw Self.unserved(acknowledgement: options.acknowledgement.rawValue)
     }
     guard options.session == 0, options.sequence == 0 else {
-      throw Status(.unimplemented, "sessions are not served by this version")
+      throw CallStatus(.unimplemented, "sessions are not served by this version")
     }
   }
 
-  private func check(consistency: Consistency) throws(Status) {
+  private func check(consistency: Consistency) throws(CallStatus) {
     switch consistency {
     case .linearizable, .any, .at: break
     case .lease, .session, .bounded: throw Self.unserved(consistency: consistency.name)
     }
   }
 
-  private static func unserved(acknowledgement name: String) -> Status {
-    Status(.unimplemented, "acknowledgement level '\(name)' is not served by this version; 'quorum' is")
+  private static func unserved(acknowledgement name: String) -> CallStatus {
+    CallStatus(.unimplemented, "acknowledgement level '\(name)' is not served by this version; 'quorum' is")
   }
 
-  private static func unserved(consistency name: String) -> Status {
+  private static func unserved(consistency name: String) -> CallStatus {
     let message = "read level '\(name)' is not served by this version; 'linearizable', 'any' and 'at:INDEX' are"
-    return Status(.unimplemented, message)
+    return CallStatus(.unimplemented, message)
   }
 
   /// A method's name in a message: short, and only letters that do no harm.

@@ -58,9 +58,9 @@ final class ApplyLane {
   // MARK: Asking the machine
 
   /// What a call is to the machine, nil for no method of it; throws when it could not carry it out.
-  func check(_ call: Call) throws(Status) -> MethodKind? { try applier.check(call) }
+  func check(_ call: MethodCall) throws(CallStatus) -> MethodKind? { try applier.check(call) }
 
-  func query(_ call: Call, id: UInt64, deadline: UInt64) throws(Status) -> [UInt8]? {
+  func query(_ call: MethodCall, id: UInt64, deadline: UInt64) throws(CallStatus) -> [UInt8]? {
     try applier.query(call, id: id, deadline: deadline)
   }
 
@@ -234,7 +234,7 @@ final class ApplyLane {
         Executor.Entry(
           id: header.id, kind: header.kind, timestamp: header.timestamp, session: header.session,
           sequence: header.sequence,
-          call: Call(
+          call: MethodCall(
             method: UnsafeRawBufferPointer(rebasing: entry[header.method]),
             request: UnsafeRawBufferPointer(rebasing: entry[header.payload]))))
     }

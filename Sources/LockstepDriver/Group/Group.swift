@@ -71,7 +71,7 @@ final class Group {
   func take(_ request: Request, for target: ReplyTarget) {
     let kind: MethodKind
     let (calls, bytes) = (request.payloads.count, CallLedger.bytes(request))
-    do throws(Status) {
+    do throws(CallStatus) {
       try context.stop.check(context.now)
       kind = try admission.check(request, lane)
       if kind == .command, !isLeading { _ = try context.forwarder.check(leader) }

@@ -73,7 +73,7 @@ final class Proposals {
       case .overloaded:
         giveBack(request)
         let message = "too many commands wait to be committed, or for the leader's disk"
-        context.answers.refuse(target, Status(.resourceExhausted, message), leader: leader)
+        context.answers.refuse(target, CallStatus(.resourceExhausted, message), leader: leader)
       case .noRoom(let nodes, let missing):
         giveBack(request)
         context.answers.refuse(target, Self.noRoom(nodes, missing), leader: leader)
@@ -91,10 +91,10 @@ final class Proposals {
     resumed.forEachRequest(of: group, body)
   }
 
-  private static func noRoom(_ nodes: [NodeID], _ missing: UInt64) -> Status {
+  private static func noRoom(_ nodes: [NodeID], _ missing: UInt64) -> CallStatus {
     let names = nodes.map(\.description).joined(separator: " and ")
     let whose = nodes.count == 1 ? "the disk of node \(names) has" : "the disks of nodes \(names) have"
-    return Status(
+    return CallStatus(
       .resourceExhausted,
       "\(whose) no room for more commands, \(missing) bytes are missing: make room on it, or give it more with --disk-budget"
     )
@@ -125,7 +125,7 @@ final class Proposals {
         // Another entry is committed in its place: this one can never be (State Machine Safety, Raft figure 3).
         let entry = "entry \(command.id.index) of term \(command.id.term)"
         context.answers.fail(
-          target, Status(.unavailable, "\(entry) was replaced by a later leader's; send it again"),
+          target, CallStatus(.unavailable, "\(entry) was replaced by a later leader's; send it again"),
           leader: evidence.leader)
       }
     }
@@ -141,7 +141,8 @@ final class Proposals {
         "what became of entry \(command.id.index) of term \(command.id.term) is not known to node \(context.id), which has got a snapshot"
       context.answers.write(
         Outcome(
-          .failure(Status(.unavailable, message)), applied: .unknown, index: command.id.index, term: command.id.term),
+          .failure(CallStatus(.unavailable, message)), applied: .unknown, index: command.id.index, term: command.id.term
+        ),
         to: target, Evidence(node: context.id, leader: leader))
     }
   }
@@ -169,7 +170,7 @@ final class Proposals {
         ? "\(what) and committed, and was not carried out in time; it will be"
         : "\(what) and was not committed in time; it may be later"
       context.answers.write(
-        Outcome(.failure(Status(context.lateness, message)), applied: .unknown, index: id.index, term: id.term),
+        Outcome(.failure(CallStatus(context.lateness, message)), applied: .unknown, index: id.index, term: id.term),
         to: target, Evidence(node: context.id, leader: leader))
     }
     if isAnyLate { forgetReplaced(log) }
@@ -197,7 +198,7 @@ final class Proposals {
       }
       giveBack(request)
       let message = "the lead was being handed over, and nobody led in time"
-      context.answers.refuse(target, Status(context.lateness, message), leader: leader)
+      context.answers.refuse(target, CallStatus(context.lateness, message), leader: leader)
     }
   }
 

@@ -81,13 +81,13 @@ final class ReadQueue {
     let status =
       switch refusal {
       case .noLeader:
-        Status(
+        CallStatus(
           .unavailable,
           "no leader is known to node \(context.id), so nobody can say what is committed; "
             + "'--read any' answers from what this node has")
       case .leadershipLost:
-        Status(.unavailable, "the leader changed while the read was confirmed; ask again")
-      case .overloaded: Status(.resourceExhausted, "too many reads wait to be confirmed")
+        CallStatus(.unavailable, "the leader changed while the read was confirmed; ask again")
+      case .overloaded: CallStatus(.resourceExhausted, "too many reads wait to be confirmed")
       }
     for read in take(id) { refuse(read, status, leader) }
   }
@@ -153,8 +153,8 @@ final class ReadQueue {
   private func answer(_ read: Read, from lane: ApplyLane, _ leader: NodeID?) -> Int {
     let outcome = read.method.withUnsafeBytes { method in
       read.payload.withUnsafeBytes { payload -> Outcome? in
-        do throws(Status) {
-          let call = Call(method: method, request: payload)
+        do throws(CallStatus) {
+          let call = MethodCall(method: method, request: payload)
           guard let reply = try lane.query(call, id: nextQuery, deadline: read.deadline) else { return nil }
           return Outcome(.reply(reply), applied: .unknown, index: lane.applied, term: lane.appliedTerm)
         } catch {
@@ -198,7 +198,7 @@ final class ReadQueue {
     }
   }
 
-  private func refuse(_ read: Read, _ status: Status, _ leader: NodeID?) {
+  private func refuse(_ read: Read, _ status: CallStatus, _ leader: NodeID?) {
     context.ledger.giveBack(bytes: read.bytes)
     context.answers.refuse(read.target, status, leader: leader)
   }
@@ -237,7 +237,7 @@ final class ReadQueue {
       late.append(read)
       return true
     }
-    for read in late { refuse(read, Status(context.lateness, reason(read)), leader) }
+    for read in late { refuse(read, CallStatus(context.lateness, reason(read)), leader) }
   }
 
   // MARK: Invariants

@@ -138,13 +138,13 @@ final class SnapshotLane {
   }
 
   /// The node ends, and nobody gets one any more.
-  func refuse(_ status: Status) {
+  func refuse(_ status: CallStatus) {
     let answers = waiting + requests
     (waiting, requests) = ([], [])
     for answer in answers { answer(.failure(status)) }
   }
 
-  private static let nothing = Status(
+  private static let nothing = CallStatus(
     .failedPrecondition, "nothing was applied so far: there is no state to write down")
 
   /// One that others were to read. The state that it was made of is here: another one takes its place. So it does where a

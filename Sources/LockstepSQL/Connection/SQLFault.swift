@@ -5,7 +5,7 @@ import LockstepRequests
 /// Why a statement has not been carried out.
 enum SQLFault: Error {
   /// It is wrong, or the rows do not allow it: the same on every replica, and so the recorded reply.
-  case refused(Status)
+  case refused(CallStatus)
   /// It took more than it may. SQLite may have undone all that was not committed.
   case interrupted
   /// What is in the file is not what SQLite has written.
@@ -20,10 +20,10 @@ enum SQLFault: Error {
     case SQLITE_CONSTRAINT:
       // SQLITE_CONSTRAINT_PRIMARYKEY, _UNIQUE and _ROWID: composed by macros, which Swift does not see.
       let isDouble = [6, 8, 10].contains(code >> 8)
-      self = .refused(Status(isDouble ? .alreadyExists : .failedPrecondition, "\(name): \(message)"))
+      self = .refused(CallStatus(isDouble ? .alreadyExists : .failedPrecondition, "\(name): \(message)"))
     case SQLITE_ERROR, SQLITE_AUTH, SQLITE_MISMATCH, SQLITE_RANGE:
-      self = .refused(Status(.invalidArgument, "\(name): \(message)"))
-    case SQLITE_TOOBIG: self = .refused(Status(.resourceExhausted, "\(name): \(message)"))
+      self = .refused(CallStatus(.invalidArgument, "\(name): \(message)"))
+    case SQLITE_TOOBIG: self = .refused(CallStatus(.resourceExhausted, "\(name): \(message)"))
     case SQLITE_INTERRUPT: self = .interrupted
     case SQLITE_CORRUPT, SQLITE_NOTADB: self = .damaged(message)
     default: self = .broken("\(message) (SQLite's code \(code))")

@@ -24,7 +24,7 @@ struct SQLRows {
       for column in 0..<CInt(statement.columnCount) { bytes += Self.size(statement.handle, column) }
       guard bytes <= Self.maximumBytes else {
         throw .refused(
-          Status(
+          CallStatus(
             .resourceExhausted, "\(statement.name) gives more than \(Self.maximumBytes) bytes of rows; ask with a LIMIT"
           ))
       }

@@ -30,10 +30,10 @@ final class SQLStatement {
       }
     }
     guard code == SQLITE_OK else {
-      if let refusal = rules.refusal { throw .refused(Status(.invalidArgument, "\(name): \(refusal)")) }
+      if let refusal = rules.refusal { throw .refused(CallStatus(.invalidArgument, "\(name): \(refusal)")) }
       throw SQLFault(code, connection, name)
     }
-    guard let handle else { throw .refused(Status(.invalidArgument, "\(name) is empty")) }
+    guard let handle else { throw .refused(CallStatus(.invalidArgument, "\(name) is empty")) }
     self.handle = handle
     columnCount = Int(sqlite3_column_count(handle))
     parameterCount = Int(sqlite3_bind_parameter_count(handle))
@@ -41,7 +41,7 @@ final class SQLStatement {
     changesSchema = SQLTokens(sql).first { !$0.isSymbol(";") }.map { Self.schemaWords.contains($0.text) } ?? false
     let others = SQLTokens(String(decoding: Array(sql.utf8.dropFirst(rest)), as: UTF8.self)).first { !$0.isSymbol(";") }
     guard others == nil else {
-      throw .refused(Status(.invalidArgument, "\(name) is followed by another one: each has a place of its own"))
+      throw .refused(CallStatus(.invalidArgument, "\(name) is followed by another one: each has a place of its own"))
     }
   }
 
@@ -52,7 +52,7 @@ final class SQLStatement {
   func bind(_ parameters: [Lockstep_Sql_V1_Value]) throws(SQLFault) {
     guard parameters.count == parameterCount else {
       throw .refused(
-        Status(.invalidArgument, "\(name) has \(parameterCount) parameters, and \(parameters.count) are given"))
+        CallStatus(.invalidArgument, "\(name) has \(parameterCount) parameters, and \(parameters.count) are given"))
     }
     for (offset, parameter) in parameters.enumerated() {
       let code = bind(parameter.kind, at: CInt(offset + 1))

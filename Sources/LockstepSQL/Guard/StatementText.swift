@@ -18,7 +18,7 @@ enum StatementText {
   private static let dateFunctions = ["date", "time", "datetime", "julianday", "strftime", "unixepoch"]
 
   /// Throws when this must not be carried out from the log, saying why. `name` is how the errors call it.
-  static func check(_ sql: String, _ name: String) throws(Status) {
+  static func check(_ sql: String, _ name: String) throws(CallStatus) {
     // Of each parenthesis that is open, and of the statement.
     var (depth, isOrdered, isOfDate) = (0, [false], [false])
     var first = true
@@ -60,10 +60,10 @@ enum StatementText {
       }
       before = token
     }
-    guard !first else { throw Status(.invalidArgument, "\(name) is empty") }
+    guard !first else { throw CallStatus(.invalidArgument, "\(name) is empty") }
   }
 
-  static func refusal(_ name: String, _ what: String, _ reason: String) -> Status {
-    Status(.invalidArgument, "\(name): \(what) is refused: \(reason)")
+  static func refusal(_ name: String, _ what: String, _ reason: String) -> CallStatus {
+    CallStatus(.invalidArgument, "\(name): \(what) is refused: \(reason)")
   }
 }

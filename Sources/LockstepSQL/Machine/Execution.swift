@@ -12,10 +12,10 @@ struct Execution {
   /// What can be said before the request is put into the log. Texts that are `known` were found in order before.
   static func check(
     _ request: Lockstep_Sql_V1_ExecuteRequest, isKnown: (String) -> Bool = { _ in false }
-  ) throws(Status) {
-    guard !request.statements.isEmpty else { throw Status(.invalidArgument, "there is no statement to carry out") }
+  ) throws(CallStatus) {
+    guard !request.statements.isEmpty else { throw CallStatus(.invalidArgument, "there is no statement to carry out") }
     guard request.statements.count <= maximumStatements else {
-      throw Status(
+      throw CallStatus(
         .invalidArgument, "\(request.statements.count) statements in one call, the limit is \(maximumStatements)")
     }
     for (place, statement) in request.statements.enumerated() where !isKnown(statement.sql) {
@@ -29,7 +29,7 @@ struct Execution {
 
   /// Within a transaction. Refused, the database is as it was before; interrupted, the transaction may be gone.
   func run(_ context: ApplyContext, areWanted: Bool) throws(SQLFault) -> Lockstep_Sql_V1_ExecuteReply {
-    do throws(Status) { try Self.check(request, isKnown: connection.isKept) } catch { throw .refused(error) }
+    do throws(CallStatus) { try Self.check(request, isKnown: connection.isKept) } catch { throw .refused(error) }
     connection.begin(context)
     let digest = connection.digest.value
     try connection.run("SAVEPOINT lockstep_call")
@@ -61,7 +61,7 @@ struct Execution {
       let (result, size) = try run(asked, Self.name(place, of: request), areWanted)
       bytes += size
       guard bytes <= SQLRows.maximumBytes else {
-        throw .refused(Status(.resourceExhausted, "the call gives more than \(SQLRows.maximumBytes) bytes of rows"))
+        throw .refused(CallStatus(.resourceExhausted, "the call gives more than \(SQLRows.maximumBytes) bytes of rows"))
       }
       if areWanted { reply.results.append(result) }
     }
@@ -81,7 +81,7 @@ struct Execution {
     try connection.counting { () throws(SQLFault) in try rows.fill(from: statement, areWanted: areWanted) }
     guard !connection.digest.hasHighestRow else {
       throw .refused(
-        Status(
+        CallStatus(
           .outOfRange, "\(name): the rowid \(Int64.max) is refused: SQLite would draw the next one by chance"))
     }
     var result = Lockstep_Sql_V1_Result()

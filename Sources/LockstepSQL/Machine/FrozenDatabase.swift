@@ -17,7 +17,7 @@ struct FrozenDatabase: Snapshot {
 
   init(_ path: String, copy: String) throws(SQLFault) { source = try DatabaseCopy(of: path, at: copy) }
 
-  mutating func next(maximumBytes: Int) throws(Status) -> [UInt8]? {
+  mutating func next(maximumBytes: Int) throws(CallStatus) -> [UInt8]? {
     let (file, length) = try source.file()
     var head = head ?? Self.head(length)
     let piece = head.take(maximumBytes)
@@ -27,7 +27,7 @@ struct FrozenDatabase: Snapshot {
     var bytes = [UInt8](repeating: 0, count: min(maximumBytes, length - place))
     let count = pread(file, &bytes, bytes.count, off_t(place))
     guard count > 0 else {
-      throw Status(.internal, "the copy of the database cannot be read: \(String(cString: strerror(errno)))")
+      throw CallStatus(.internal, "the copy of the database cannot be read: \(String(cString: strerror(errno)))")
     }
     place += count
     return count == bytes.count ? bytes : Array(bytes[..<count])
@@ -66,11 +66,13 @@ final class DatabaseCopy: Sendable {
 
   deinit { state.withLock { if let copied = $0.copied { close(copied.file) } } }
 
-  func file() throws(Status) -> (file: Int32, length: Int) {
+  func file() throws(CallStatus) -> (file: Int32, length: Int) {
     let path = path
-    return try state.withLock { state throws(Status) in
+    return try state.withLock { state throws(CallStatus) in
       if let copied = state.copied { return copied }
-      guard let source = state.source else { throw Status(.internal, "an earlier try to copy the database has failed") }
+      guard let source = state.source else {
+        throw CallStatus(.internal, "an earlier try to copy the database has failed")
+      }
       state.source = nil
       defer { unlink(path) }
       try Self.copy(source, to: path)
@@ -82,7 +84,7 @@ final class DatabaseCopy: Sendable {
     }
   }
 
-  private static func copy(_ source: ReadingConnection, to path: String) throws(Status) {
+  private static func copy(_ source: ReadingConnection, to path: String) throws(CallStatus) {
     var target: OpaquePointer?
     let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
     var code = sqlite3_open_v2(path, &target, flags, nil)
@@ -103,7 +105,7 @@ final class DatabaseCopy: Sendable {
     guard code == SQLITE_DONE else { throw failure(path, String(cString: sqlite3_errmsg(target))) }
   }
 
-  private static func failure(_ path: String, _ message: String) -> Status {
-    Status(.internal, "the database cannot be copied to '\(path)': \(message)")
+  private static func failure(_ path: String, _ message: String) -> CallStatus {
+    CallStatus(.internal, "the database cannot be copied to '\(path)': \(message)")
   }
 }

@@ -41,13 +41,13 @@ struct SQLFiles {
   }
 
   private func fill(_ file: Int32, from snapshot: inout SnapshotReader) throws(StoredMachineFailure) {
-    do throws(Status) {
+    do throws(CallStatus) {
       let length = try snapshot.varint()
       var left = length
       while left > 0 {
         let bytes = try snapshot.bytes(min(left, 256 * 1024))
         guard write(bytes, to: file) else {
-          throw Status(.resourceExhausted, "'\(database)' cannot be written: \(String(cString: strerror(errno)))")
+          throw CallStatus(.resourceExhausted, "'\(database)' cannot be written: \(String(cString: strerror(errno)))")
         }
         left -= UInt64(bytes.count)
       }

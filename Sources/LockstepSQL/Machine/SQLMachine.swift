@@ -42,7 +42,7 @@ public struct SQLMachine: StoredMachine {
 
   /// Checks that the request decodes and, of an `Execute`, what its text alone tells: 1 to 1,000 statements, none of
   /// them empty, and none with words that are refused. Throws `invalidArgument`. What else is wrong, SQLite says later.
-  public func validate(_ call: Call) throws(Status) {
+  public func validate(_ call: MethodCall) throws(CallStatus) {
     if kind(ofMethod: call.method) == .query {
       _ = try Self.decoded(Lockstep_Sql_V1_QueryRequest.self, call)
     } else {
@@ -53,17 +53,17 @@ public struct SQLMachine: StoredMachine {
   }
 
   static func decoded<Request: SwiftProtobuf.Message>(
-    _: Request.Type, _ call: borrowing Call
-  ) throws(Status) -> Request {
+    _: Request.Type, _ call: borrowing MethodCall
+  ) throws(CallStatus) -> Request {
     let request = call.request.withUnsafeBytes { try? Request(serializedBytes: $0) }
-    guard let request else { throw Status(.invalidArgument, "the request is not a \(Request.protoMessageName)") }
+    guard let request else { throw CallStatus(.invalidArgument, "the request is not a \(Request.protoMessageName)") }
     return request
   }
 
   /// The bytes of a message that has no maps, and so one form alone.
-  static func bytes(of reply: some SwiftProtobuf.Message) throws(Status) -> [UInt8] {
+  static func bytes(of reply: some SwiftProtobuf.Message) throws(CallStatus) -> [UInt8] {
     do { return try reply.serializedBytes() } catch {
-      throw Status(.internal, "the reply could not be encoded: \(error)")
+      throw CallStatus(.internal, "the reply could not be encoded: \(error)")
     }
   }
 

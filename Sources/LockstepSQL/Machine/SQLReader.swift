@@ -12,7 +12,7 @@ final class SQLReader: StoredStateReader {
     connection = try ReadingConnection(path, label: "lockstep.sql.query")
   }
 
-  func query(_ call: Call, isLate: () -> Bool) throws(StoredMachineFailure) -> StoredAnswer {
+  func query(_ call: MethodCall, isLate: () -> Bool) throws(StoredMachineFailure) -> StoredAnswer {
     do throws(SQLFault) {
       try connection.run("BEGIN")
       let answer: StoredAnswer
@@ -25,16 +25,17 @@ final class SQLReader: StoredStateReader {
     } catch { throw SQLState.failure(error, path) }
   }
 
-  private func answered(_ call: Call, _ isLate: () -> Bool) throws(SQLFault) -> StoredAnswer {
+  private func answered(_ call: MethodCall, _ isLate: () -> Bool) throws(SQLFault) -> StoredAnswer {
     let mark = try mark()
     do throws(SQLFault) {
       let request: Lockstep_Sql_V1_QueryRequest
-      do throws(Status) { request = try SQLMachine.decoded(Lockstep_Sql_V1_QueryRequest.self, call) } catch {
+      do throws(CallStatus) { request = try SQLMachine.decoded(Lockstep_Sql_V1_QueryRequest.self, call) } catch {
         throw .refused(error)
       }
       var reply = try connection.withLimit(isLate) { () throws(SQLFault) in try rows(request) }
       reply.revision = mark.last.index.rawValue
-      do throws(Status) { return StoredAnswer(mark: mark, result: .success(try SQLMachine.bytes(of: reply))) } catch {
+      do throws(CallStatus) { return StoredAnswer(mark: mark, result: .success(try SQLMachine.bytes(of: reply))) } catch
+      {
         throw .refused(error)
       }
     } catch {
@@ -42,7 +43,7 @@ final class SQLReader: StoredStateReader {
       case .refused(let status): return StoredAnswer(mark: mark, result: .failure(status))
       case .interrupted:
         return StoredAnswer(
-          mark: mark, result: .failure(Status(.deadlineExceeded, "the query was not answered in time")))
+          mark: mark, result: .failure(CallStatus(.deadlineExceeded, "the query was not answered in time")))
       case .broken, .damaged: throw error
       }
     }
@@ -65,7 +66,7 @@ final class SQLReader: StoredStateReader {
     let statement = try SQLStatement(
       request.sql, on: connection.handle, rules: connection.rules, name: "the query", isKept: false)
     guard statement.isReading else {
-      throw .refused(Status(.invalidArgument, "the query would change the database: Sql/Execute does that"))
+      throw .refused(CallStatus(.invalidArgument, "the query would change the database: Sql/Execute does that"))
     }
     try statement.bind(request.parameters)
     var rows = SQLRows()

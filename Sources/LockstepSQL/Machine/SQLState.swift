@@ -73,11 +73,11 @@ final class SQLState: StoredState {
   // MARK: Commands
 
   func apply(_ batch: CommandBatch, into replies: inout Replies) throws(StoredMachineFailure) {
-    var requests: [Result<Lockstep_Sql_V1_ExecuteRequest, Status>] = []
+    var requests: [Result<Lockstep_Sql_V1_ExecuteRequest, CallStatus>] = []
     for place in 0..<batch.count {
-      do throws(Status) {
+      do throws(CallStatus) {
         guard SQLMachine.kind(batch[place].call.method) == .command else {
-          throw Status(.invalidArgument, "this is a query, and is not carried out from the log")
+          throw CallStatus(.invalidArgument, "this is a query, and is not carried out from the log")
         }
         requests.append(.success(try SQLMachine.decoded(Lockstep_Sql_V1_ExecuteRequest.self, batch[place].call)))
       } catch { requests.append(.failure(error)) }
@@ -104,13 +104,13 @@ final class SQLState: StoredState {
   }
 
   private func carryOut(
-    _ requests: [Result<Lockstep_Sql_V1_ExecuteRequest, Status>], _ contexts: [ApplyContext], _ endless: [Int],
+    _ requests: [Result<Lockstep_Sql_V1_ExecuteRequest, CallStatus>], _ contexts: [ApplyContext], _ endless: [Int],
     _ areWanted: Bool
-  ) throws(SQLFault) -> (outcomes: [Result<[UInt8], Status>], interrupted: Int?) {
+  ) throws(SQLFault) -> (outcomes: [Result<[UInt8], CallStatus>], interrupted: Int?) {
     try connection.run("BEGIN IMMEDIATE")
     isUnderWay = true
     connection.digest.value = digest
-    var outcomes: [Result<[UInt8], Status>] = []
+    var outcomes: [Result<[UInt8], CallStatus>] = []
     for (place, request) in requests.enumerated() {
       if endless.contains(place) {
         outcomes.append(.failure(Self.endless))
@@ -135,16 +135,16 @@ final class SQLState: StoredState {
   }
 
   private static func valid(
-    _ request: Result<Lockstep_Sql_V1_ExecuteRequest, Status>
+    _ request: Result<Lockstep_Sql_V1_ExecuteRequest, CallStatus>
   ) throws(SQLFault) -> Lockstep_Sql_V1_ExecuteRequest {
-    do throws(Status) { return try request.get() } catch { throw .refused(error) }
+    do throws(CallStatus) { return try request.get() } catch { throw .refused(error) }
   }
 
   private static func bytes(of reply: Lockstep_Sql_V1_ExecuteReply) throws(SQLFault) -> [UInt8] {
-    do throws(Status) { return try SQLMachine.bytes(of: reply) } catch { throw .broken(error.message) }
+    do throws(CallStatus) { return try SQLMachine.bytes(of: reply) } catch { throw .broken(error.message) }
   }
 
-  private static let endless = Status(
+  private static let endless = CallStatus(
     .resourceExhausted,
     "the call takes more than \(WritingConnection.maximumSteps) steps of SQLite, for which all replicas would stand still; divide it"
   )

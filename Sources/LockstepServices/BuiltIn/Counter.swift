@@ -2,7 +2,7 @@ public import LockstepExecution
 import SwiftProtobuf
 
 /// The built-in service `lockstep.counter.v1.Counter`: named 64-bit counters, which start from 0.
-public struct Counter: Service {
+public struct Counter: ReplicatedService {
   public static let schema = Schema(
     name: "lockstep.counter.v1.Counter", descriptorSet: PackageResources.counter_descriptor)
 
@@ -23,17 +23,19 @@ public struct Counter: Service {
   private var values = TextMap<Int64>()
 
   public init() {}
-  public init(restoring snapshot: inout SnapshotReader) throws(Status) { values = try TextMap(restoring: &snapshot) }
+  public init(restoring snapshot: inout SnapshotReader) throws(CallStatus) {
+    values = try TextMap(restoring: &snapshot)
+  }
   public func freeze() -> any Snapshot { values.freeze() }
   public var digest: UInt64 { values.digest }
 
   private mutating func add(
     _ request: Lockstep_Counter_V1_AddRequest, _ context: ApplyContext
-  ) throws(Status) -> Lockstep_Counter_V1_AddReply {
+  ) throws(CallStatus) -> Lockstep_Counter_V1_AddReply {
     let value = values[request.name] ?? 0
     let (sum, overflow) = value.addingReportingOverflow(request.delta)
     guard !overflow else {
-      throw Status(
+      throw CallStatus(
         .outOfRange, "counter \"\(request.name)\" is \(value): adding \(request.delta) does not fit in 64 bits")
     }
     values[request.name] = sum

@@ -2,7 +2,7 @@ public import LockstepExecution
 import SwiftProtobuf
 
 /// The built-in service `lockstep.kv.v1.KeyValue`: an ordered map of texts.
-public struct KeyValue: Service {
+public struct KeyValue: ReplicatedService {
   public static let schema = Schema(
     name: "lockstep.kv.v1.KeyValue", descriptorSet: PackageResources.key_value_descriptor)
 
@@ -43,7 +43,7 @@ public struct KeyValue: Service {
   private var map = TextMap<Versioned>()
 
   public init() {}
-  public init(restoring snapshot: inout SnapshotReader) throws(Status) { map = try TextMap(restoring: &snapshot) }
+  public init(restoring snapshot: inout SnapshotReader) throws(CallStatus) { map = try TextMap(restoring: &snapshot) }
   public func freeze() -> any Snapshot { map.freeze() }
   public var digest: UInt64 { map.digest }
 
@@ -141,9 +141,9 @@ struct Versioned: StoredValue {
     self.revision = revision
   }
 
-  init(decoding bytes: RawSpan) throws(Status) {
+  init(decoding bytes: RawSpan) throws(CallStatus) {
     guard bytes.byteCount >= 8 else {
-      throw Status(.dataLoss, "a stored value has \(bytes.byteCount) bytes, must have 8 or more")
+      throw CallStatus(.dataLoss, "a stored value has \(bytes.byteCount) bytes, must have 8 or more")
     }
     revision = try UInt64(decoding: bytes.extracting(first: 8))
     text = try String(decoding: bytes.extracting(droppingFirst: 8))

@@ -7,10 +7,10 @@ protocol HostedService: Sendable {
   var digest: UInt64 { get }
   /// Carries out consecutive commands of one method, and answers each.
   mutating func apply(_ method: Int, _ commands: CommandBatch, into replies: inout Replies)
-  func query(_ method: Int, _ request: RawSpan, _ context: QueryContext) throws(Status) -> [UInt8]
+  func query(_ method: Int, _ request: RawSpan, _ context: QueryContext) throws(CallStatus) -> [UInt8]
   var version: UInt32 { get }
   func freeze() -> any Snapshot
-  func restored(from snapshot: inout SnapshotReader) throws(Status) -> Self
+  func restored(from snapshot: inout SnapshotReader) throws(CallStatus) -> Self
 }
 
 /// What is known of a method apart from the service's type.
@@ -21,7 +21,7 @@ struct HostedMethod: Sendable {
   let types: MessageTypes
 }
 
-struct Host<State: Service>: HostedService {
+struct Host<State: ReplicatedService>: HostedService {
   private var state: State
   /// Objects, all of them MethodBox<State>: this code is not specialized for the service, and to copy a method, or to
   /// take it from an array of its type, would be to ask for that type at run time, for every call.
@@ -46,13 +46,13 @@ struct Host<State: Service>: HostedService {
 
   mutating func apply(_ method: Int, _ commands: CommandBatch, into replies: inout Replies) {
     if let body = box(method).command { return body(&state, commands, &replies) }
-    let refusal = Status(.invalidArgument, "\(box(method).name) is a query, and is not carried out from the log")
+    let refusal = CallStatus(.invalidArgument, "\(box(method).name) is a query, and is not carried out from the log")
     for _ in 0..<commands.count { replies.fail(refusal) }
   }
 
-  func query(_ method: Int, _ request: RawSpan, _ context: QueryContext) throws(Status) -> [UInt8] {
+  func query(_ method: Int, _ request: RawSpan, _ context: QueryContext) throws(CallStatus) -> [UInt8] {
     guard let body = box(method).query else {
-      throw Status(
+      throw CallStatus(
         .invalidArgument, "\(box(method).name) is a command, and is carried out from the log alone")
     }
     return try body(state, request, context)
@@ -62,16 +62,16 @@ struct Host<State: Service>: HostedService {
 
   func freeze() -> any Snapshot { state.freeze() }
 
-  func restored(from snapshot: inout SnapshotReader) throws(Status) -> Host {
+  func restored(from snapshot: inout SnapshotReader) throws(CallStatus) -> Host {
     Host(try State(restoring: &snapshot))
   }
 }
 
 /// The function of a method, as what it is: to look into an enum of both kinds would be to ask for the service's type.
-private final class MethodBox<State: Service>: Sendable {
+private final class MethodBox<State: ReplicatedService>: Sendable {
   let name: String
   let command: CommandBody<State>?
-  let query: (@Sendable (borrowing State, RawSpan, QueryContext) throws(Status) -> [UInt8])?
+  let query: (@Sendable (borrowing State, RawSpan, QueryContext) throws(CallStatus) -> [UInt8])?
 
   init(_ method: Method<State>) {
     name = method.name

@@ -35,7 +35,7 @@ public struct ServiceMachine: StateMachine {
   private let table: MethodTable
 
   /// All services in their first state; an error when a service's table of methods is not what its schema says.
-  public init(services: [any Service.Type]) throws(ServiceTableError) {
+  public init(services: [any ReplicatedService.Type]) throws(ServiceTableError) {
     guard !services.isEmpty else { throw .noService }
     hosts = services.map { Self.host($0) }
     hosts.sort { $0.schema.name.utf8.lexicographicallyPrecedes($1.schema.name.utf8) }
@@ -55,7 +55,7 @@ public struct ServiceMachine: StateMachine {
     table = MethodTable(routes.map(\.fullName))
   }
 
-  private static func host<State: Service>(_: State.Type) -> any HostedService { Host<State>() }
+  private static func host<State: ReplicatedService>(_: State.Type) -> any HostedService { Host<State>() }
 
   /// The schemas of the services, in the order of their names.
   public var schemas: [Schema] { hosts.map(\.schema) }
@@ -71,7 +71,7 @@ public struct ServiceMachine: StateMachine {
   }
 
   /// A service's state as it is, or nil when it is not hosted here: for tests.
-  public func state<State: Service>(of _: State.Type) -> State? {
+  public func state<State: ReplicatedService>(of _: State.Type) -> State? {
     for host in hosts {
       if let host = host as? Host<State> { return host.service }
     }
@@ -104,23 +104,23 @@ public struct ServiceMachine: StateMachine {
 
   /// Answers a query by its service, from the state as it is. Throws `unimplemented` when the method is not here,
   /// `invalidArgument` when it is a command or the bytes are not its request, and what the service throws.
-  public func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] {
+  public func query(_ call: MethodCall, _ context: QueryContext) throws(CallStatus) -> [UInt8] {
     let route = try route(call)
     return try hosts[route.host].query(route.method, call.request, context)
   }
 
   /// Whether the method is a `Query` that was declared with `isLong: true`; false when it is not here.
-  public func isLong(_ query: Call) -> Bool { table.find(query.methodBytes).map { routes[$0].isLong } ?? false }
+  public func isLong(_ query: MethodCall) -> Bool { table.find(query.methodBytes).map { routes[$0].isLong } ?? false }
 
   /// Checks that the method is here and that the bytes decode as its request. Throws `unimplemented` when it is not,
   /// and `invalidArgument`, with the method's name, when they do not.
-  public func validate(_ call: Call) throws(Status) {
+  public func validate(_ call: MethodCall) throws(CallStatus) {
     let route = try route(call)
     if let plain = route.plain, plain.surelyDecodes(call.requestBytes) { return }
-    do throws(Status) {
+    do throws(CallStatus) {
       try route.types.check(call.request)
     } catch {
-      throw Status(error.code, "\(route.fullName): \(error.message)")
+      throw CallStatus(error.code, "\(route.fullName): \(error.message)")
     }
   }
 
@@ -129,14 +129,14 @@ public struct ServiceMachine: StateMachine {
     method.withUnsafeBytes { table.find($0) }.map { routes[$0].kind }
   }
 
-  private func route(_ call: Call) throws(Status) -> Route {
+  private func route(_ call: MethodCall) throws(CallStatus) -> Route {
     guard let place = table.find(call.methodBytes) else { throw Self.unknown(call) }
     return routes[place]
   }
 
-  private static func unknown(_ call: Call) -> Status {
+  private static func unknown(_ call: MethodCall) -> CallStatus {
     // Not all of a name of any length: it ends up in replies and logs.
-    Status(.unimplemented, "there is no method \(String(decoding: call.methodBytes.prefix(256), as: UTF8.self))")
+    CallStatus(.unimplemented, "there is no method \(String(decoding: call.methodBytes.prefix(256), as: UTF8.self))")
   }
 
   // MARK: Snapshots
@@ -151,30 +151,30 @@ public struct ServiceMachine: StateMachine {
 
   /// A machine of the same services with the states of a snapshot. Throws `failedPrecondition` when it has another
   /// format, other services, or a later version of one of them, and `dataLoss` when its bytes are damaged.
-  public func restored(from snapshot: inout SnapshotReader) throws(Status) -> ServiceMachine {
+  public func restored(from snapshot: inout SnapshotReader) throws(CallStatus) -> ServiceMachine {
     let contents = try ServiceSnapshot.contents(&snapshot)
     guard contents.map(\.name) == names else {
-      throw Status(
+      throw CallStatus(
         .failedPrecondition,
         "the snapshot is of \(Self.list(contents.map(\.name))), and this node hosts \(Self.list(names))")
     }
     var machine = self
     for place in hosts.indices {
       let (name, written) = contents[place]
-      do throws(Status) {
+      do throws(CallStatus) {
         guard written <= hosts[place].version else {
-          throw Status(
+          throw CallStatus(
             .failedPrecondition, "the snapshot is of version \(written), and this node runs \(hosts[place].version)")
         }
         let part = ServicePartSource(snapshot)
-        var reader = SnapshotReader("the state of the service", version: written) { () throws(Status) -> [UInt8]? in
+        var reader = SnapshotReader("the state of the service", version: written) { () throws(CallStatus) -> [UInt8]? in
           try part.next()
         }
         machine.hosts[place] = try hosts[place].restored(from: &reader)
         try reader.end()
         snapshot = part.snapshot
       } catch {
-        throw Status(error.code, "\(name): \(error.message)")
+        throw CallStatus(error.code, "\(name): \(error.message)")
       }
     }
     return machine

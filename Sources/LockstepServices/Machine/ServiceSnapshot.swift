@@ -39,7 +39,7 @@ struct ServiceSnapshot: Snapshot {
   /// How the state is cut must not depend on what is asked for, since the lengths of its pieces are part of the bytes.
   private static let pieceBytes = 64 * 1024
 
-  mutating func next(maximumBytes: Int) throws(Status) -> [UInt8]? {
+  mutating func next(maximumBytes: Int) throws(CallStatus) -> [UInt8]? {
     while buffer.count < maximumBytes, !parts.isEmpty {
       if let piece = try parts[parts.startIndex].state.next(maximumBytes: Self.pieceBytes) {
         buffer.append(varint: UInt64(piece.count))
@@ -53,10 +53,10 @@ struct ServiceSnapshot: Snapshot {
   }
 
   /// Names and versions of the services whose states follow.
-  static func contents(_ snapshot: inout SnapshotReader) throws(Status) -> [(name: String, version: UInt32)] {
+  static func contents(_ snapshot: inout SnapshotReader) throws(CallStatus) -> [(name: String, version: UInt32)] {
     let format = try snapshot.varint()
     guard format == Self.format else {
-      throw Status(
+      throw CallStatus(
         .failedPrecondition,
         "the snapshot of the services has format \(format), and this node reads \(Self.format)")
     }
@@ -82,7 +82,7 @@ final class ServicePartSource {
 
   init(_ snapshot: SnapshotReader) { self.snapshot = snapshot }
 
-  func next() throws(Status) -> [UInt8]? {
+  func next() throws(CallStatus) -> [UInt8]? {
     guard !hasEnded else { return nil }
     if left == 0 { left = try snapshot.varint() }
     guard left > 0 else {

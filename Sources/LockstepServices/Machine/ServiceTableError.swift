@@ -1,5 +1,8 @@
 /// Why services cannot be hosted: what their tables of methods say is not what their schemas say. Found when a node
 /// starts, before anything is served.
+#if hasAttribute(nonexhaustive)
+  @nonexhaustive
+#endif
 public enum ServiceTableError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The list of services is empty.
   case noService

@@ -12,7 +12,7 @@ public protocol StoredValue: Sendable {
   func encode(into bytes: inout [UInt8])
 
   /// The value from exactly the bytes that `encode` appended, or `dataLoss` when they are no such value.
-  init(decoding bytes: RawSpan) throws(Status)
+  init(decoding bytes: RawSpan) throws(CallStatus)
 
   /// Feeds what makes this value differ from another; by default its bytes.
   func hash(into hasher: inout StableHasher)
@@ -33,9 +33,9 @@ extension StoredValue where Self: FixedWidthInteger {
   }
 
   /// The number; throws `dataLoss` when there are more or fewer bytes than its type has.
-  public init(decoding bytes: RawSpan) throws(Status) {
+  public init(decoding bytes: RawSpan) throws(CallStatus) {
     guard bytes.byteCount == MemoryLayout<Self>.size else {
-      throw Status(.dataLoss, "a stored number has \(bytes.byteCount) bytes, must have \(MemoryLayout<Self>.size)")
+      throw CallStatus(.dataLoss, "a stored number has \(bytes.byteCount) bytes, must have \(MemoryLayout<Self>.size)")
     }
     self.init(littleEndian: bytes.withUnsafeBytes { $0.loadUnaligned(as: Self.self) })
   }
@@ -51,9 +51,9 @@ extension String: StoredValue {
   public func encode(into bytes: inout [UInt8]) { bytes.append(contentsOf: utf8) }
 
   /// The text; throws `dataLoss` when the bytes are not UTF-8.
-  public init(decoding bytes: RawSpan) throws(Status) {
+  public init(decoding bytes: RawSpan) throws(CallStatus) {
     guard let text = bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else {
-      throw Status(.dataLoss, "a stored text is not UTF-8")
+      throw CallStatus(.dataLoss, "a stored text is not UTF-8")
     }
     self = text
   }
@@ -75,11 +75,11 @@ extension StoredValue where Self: SwiftProtobuf.Message {
   }
 
   /// The message, whose required fields may be missing; throws `dataLoss` when the bytes do not decode.
-  public init(decoding bytes: RawSpan) throws(Status) {
+  public init(decoding bytes: RawSpan) throws(CallStatus) {
     do {
       try self.init(serializedBytes: bytes, partial: true)
     } catch {
-      throw Status(.dataLoss, "a stored \(Self.protoMessageName) does not decode")
+      throw CallStatus(.dataLoss, "a stored \(Self.protoMessageName) does not decode")
     }
   }
 }

@@ -43,7 +43,7 @@ extension TextMap {
   }
 
   /// The map that was frozen; `dataLoss`, with the place, when the bytes are no map.
-  public init(restoring snapshot: inout SnapshotReader) throws(Status) {
+  public init(restoring snapshot: inout SnapshotReader) throws(CallStatus) {
     self.init()
     let expected = try snapshot.varint()
     var last: TextKey?
@@ -51,7 +51,8 @@ extension TextMap {
       let key = TextKey(try snapshot.text())
       if let last, !(last < key) { throw snapshot.damage("keys are out of order") }
       last = key
-      update(key, try snapshot.borrow(snapshot.varint()) { bytes throws(Status) in try Value(decoding: bytes.bytes) })
+      update(
+        key, try snapshot.borrow(snapshot.varint()) { bytes throws(CallStatus) in try Value(decoding: bytes.bytes) })
     }
   }
 }

@@ -1,5 +1,8 @@
 /// What a simulation can do to a cluster. Each kind is drawn per seed, counted when it was injected, and a run that
 /// promises a kind and never injected it fails.
+#if hasAttribute(nonexhaustive)
+  @nonexhaustive
+#endif
 public enum FaultKind: String, CaseIterable, Sendable {
   // Network: messages
   /// A frame from one node to another is dropped when it is sent.

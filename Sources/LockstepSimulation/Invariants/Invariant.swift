@@ -1,4 +1,7 @@
 /// What must hold in every run. The first five are those of Raft figure 3.
+#if hasAttribute(nonexhaustive)
+  @nonexhaustive
+#endif
 public enum Invariant: String, Sendable, CaseIterable {
   /// At most one leader in a term.
   case electionSafety

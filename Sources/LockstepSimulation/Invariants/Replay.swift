@@ -57,7 +57,7 @@ struct Replay {
             Executor.Entry(
               id: header.id, kind: header.kind, timestamp: header.timestamp, session: header.session,
               sequence: header.sequence,
-              call: Call(method: UnsafeRawBufferPointer(rebasing: entry[header.method]), request: payload))
+              call: MethodCall(method: UnsafeRawBufferPointer(rebasing: entry[header.method]), request: payload))
           ], answer: { answer = $1 })
         if header.kind == .command {
           var reply: [UInt8]?

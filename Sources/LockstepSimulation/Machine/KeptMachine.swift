@@ -28,7 +28,7 @@ package struct KeptMachine: StoredMachine {
   package var schemas: [Schema] { first.schemas }
   package var environment: String { "kept" }
   package func kind(ofMethod method: RawSpan) -> MethodKind? { first.kind(ofMethod: method) }
-  package func validate(_ call: Call) throws(Status) { try first.validate(call) }
+  package func validate(_ call: MethodCall) throws(CallStatus) { try first.validate(call) }
 
   package func open(_ directory: String) throws(StoredMachineFailure) -> any StoredState {
     let file = KeptFile(disk: disk, directory: directory)
@@ -40,7 +40,7 @@ package struct KeptMachine: StoredMachine {
 
   package func restore(_ directory: String, from snapshot: inout SnapshotReader) throws(StoredMachineFailure) {
     var bytes: [UInt8] = []
-    do throws(Status) {
+    do throws(CallStatus) {
       while try !snapshot.isAtEnd() { bytes += try snapshot.some(atMost: 1 << 20) }
     } catch { throw StoredMachineFailure(.damaged, error.message) }
     try KeptFile(disk: disk, directory: directory).write(bytes)
@@ -122,11 +122,11 @@ private struct KeptContent: Sendable {
 
   init(_ bytes: [UInt8], of path: String, first: any StateMachine) throws(StoredMachineFailure) {
     var rest: [UInt8]? = bytes
-    var reader = SnapshotReader("'\(path)'", version: first.version) { () throws(Status) in
+    var reader = SnapshotReader("'\(path)'", version: first.version) { () throws(CallStatus) in
       defer { rest = nil }
       return rest?.isEmpty == true ? nil : rest
     }
-    do throws(Status) {
+    do throws(CallStatus) {
       mark = StoredMark(
         last: EntryID(term: Term(try reader.varint()), index: LogIndex(try reader.varint())), time: try reader.varint())
       for _ in 0..<(try reader.varint()) {
@@ -139,7 +139,7 @@ private struct KeptContent: Sendable {
     } catch { throw StoredMachineFailure(.damaged, error.message) }
   }
 
-  func encode(into buffer: inout SnapshotBuffer) throws(Status) {
+  func encode(into buffer: inout SnapshotBuffer) throws(CallStatus) {
     for number in [mark.last.term.rawValue, mark.last.index.rawValue, mark.time, UInt64(sessions.count)] {
       buffer.append(varint: number)
     }
@@ -205,7 +205,7 @@ private final class KeptState: StoredState {
     content.machine = machine
     if isDue {
       var buffer = SnapshotBuffer()
-      do throws(Status) { try content.encode(into: &buffer) } catch {
+      do throws(CallStatus) { try content.encode(into: &buffer) } catch {
         throw StoredMachineFailure(.storage, error.message)
       }
       try file.write(buffer.take(.max) ?? [])
@@ -221,10 +221,10 @@ private final class KeptState: StoredState {
     private let committed: Committed
     init(_ committed: Committed) { self.committed = committed }
 
-    func query(_ call: Call, isLate: () -> Bool) -> StoredAnswer {
+    func query(_ call: MethodCall, isLate: () -> Bool) -> StoredAnswer {
       let content = committed.content
       let context = QueryContext(group: .first, index: content.mark.last.index, time: content.mark.time)
-      do throws(Status) {
+      do throws(CallStatus) {
         return StoredAnswer(mark: content.mark, result: .success(try content.machine.query(call, context)))
       } catch { return StoredAnswer(mark: content.mark, result: .failure(error)) }
     }
@@ -237,7 +237,7 @@ private struct KeptSnapshot: Snapshot {
 
   init(content: KeptContent) { self.content = content }
 
-  mutating func next(maximumBytes: Int) throws(Status) -> [UInt8]? {
+  mutating func next(maximumBytes: Int) throws(CallStatus) -> [UInt8]? {
     if buffer == nil {
       var made = SnapshotBuffer()
       try content.encode(into: &made)

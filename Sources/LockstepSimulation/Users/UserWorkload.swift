@@ -64,8 +64,8 @@ package final class UserWorkload<Machine: StateMachine>: Workload {
     let isSame = Array(call.method.utf8).withUnsafeBytes { method in
       call.request.withUnsafeBytes { request -> Bool in
         let context = QueryContext(group: .first, index: index, time: 0)
-        do throws(Status) {
-          return try machine.query(LockstepExecution.Call(method: method, request: request), context) == answer
+        do throws(CallStatus) {
+          return try machine.query(LockstepExecution.MethodCall(method: method, request: request), context) == answer
         } catch { return false }
       }
     }
@@ -78,7 +78,7 @@ package final class UserWorkload<Machine: StateMachine>: Workload {
   /// A snapshot that is restored must be the state again.
   package func verdict() -> String? {
     var reader = SnapshotReader(newest.freeze(), version: newest.version, maximumBytes: Self.pieceBytes)
-    do throws(Status) {
+    do throws(CallStatus) {
       let restored = try initial.restored(from: &reader)
       try reader.end()
       return restored.digest == newest.digest

@@ -86,12 +86,12 @@ package struct Registers: StateMachine {
     for place in 0..<batch.count {
       carriedOut += 1
       guard let request = Request(batch[place].call.requestBytes) else {
-        replies.fail(Status(.invalidArgument, "not a request"))
+        replies.fail(CallStatus(.invalidArgument, "not a request"))
         continue
       }
       let register = Int(request.register)
       switch request.operation {
-      case .get, .fail: replies.fail(Status(.aborted, "as asked"))
+      case .get, .fail: replies.fail(CallStatus(.aborted, "as asked"))
       case .put:
         replies.succeed(answer(request, true, values[register]))
         values[register] = request.first
@@ -109,13 +109,13 @@ package struct Registers: StateMachine {
     }
   }
 
-  package func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] {
-    guard let request = Request(call.requestBytes) else { throw Status(.invalidArgument, "not a request") }
+  package func query(_ call: MethodCall, _ context: QueryContext) throws(CallStatus) -> [UInt8] {
+    guard let request = Request(call.requestBytes) else { throw CallStatus(.invalidArgument, "not a request") }
     return answer(request, true, values[Int(request.register)])
   }
 
-  package func validate(_ call: Call) throws(Status) {
-    if Request(call.requestBytes) == nil { throw Status(.invalidArgument, "not a request") }
+  package func validate(_ call: MethodCall) throws(CallStatus) {
+    if Request(call.requestBytes) == nil { throw CallStatus(.invalidArgument, "not a request") }
   }
 
   package func kind(ofMethod method: RawSpan) -> MethodKind? {
@@ -139,7 +139,7 @@ package struct Registers: StateMachine {
     }
   }
 
-  package func restored(from snapshot: inout SnapshotReader) throws(Status) -> Registers {
+  package func restored(from snapshot: inout SnapshotReader) throws(CallStatus) -> Registers {
     var machine = Registers()
     for place in machine.values.indices { machine.values[place] = try snapshot.varint() }
     machine.carriedOut = try snapshot.varint()

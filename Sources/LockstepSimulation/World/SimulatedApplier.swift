@@ -51,7 +51,7 @@ struct WaitingEntries {
       let entries = zip(taken, places).map { entry, place in
         Executor.Entry(
           id: entry.id, kind: entry.kind, timestamp: entry.timestamp, session: entry.session, sequence: entry.sequence,
-          call: Call(
+          call: MethodCall(
             method: UnsafeRawBufferPointer(rebasing: bytes[place.method]),
             request: UnsafeRawBufferPointer(rebasing: bytes[place.request])))
       }
@@ -115,9 +115,9 @@ package final class SimulatedApplier: Applier {
     return progress
   }
 
-  package func check(_ call: Call) throws(Status) -> MethodKind? { try executor.check(call) }
+  package func check(_ call: MethodCall) throws(CallStatus) -> MethodKind? { try executor.check(call) }
   package func freeze() -> FrozenState? { waiting.isEmpty ? executor.freeze() : nil }
-  package func query(_ call: Call, id: UInt64, deadline: UInt64) throws(Status) -> [UInt8]? {
+  package func query(_ call: MethodCall, id: UInt64, deadline: UInt64) throws(CallStatus) -> [UInt8]? {
     try executor.query(call)
   }
 

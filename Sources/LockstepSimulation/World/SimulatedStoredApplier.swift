@@ -81,13 +81,13 @@ package final class SimulatedStoredApplier: StoredStateApplier {
     return progress
   }
 
-  package func check(_ call: Call) throws(Status) -> MethodKind? {
+  package func check(_ call: MethodCall) throws(CallStatus) -> MethodKind? {
     guard let kind = description.kind(ofMethod: call.method) else { return nil }
     try description.validate(call)
     return kind
   }
 
-  package func query(_ call: Call, id: UInt64, deadline: UInt64) throws(Status) -> [UInt8]? {
+  package func query(_ call: MethodCall, id: UInt64, deadline: UInt64) throws(CallStatus) -> [UInt8]? {
     asked.append(Asked(id: id, method: [UInt8](call.methodBytes), request: [UInt8](call.requestBytes)))
     isWanted()
     return nil
@@ -103,7 +103,7 @@ package final class SimulatedStoredApplier: StoredStateApplier {
       one.method.withUnsafeBytes { method in
         one.request.withUnsafeBytes { request in
           do throws(StoredMachineFailure) {
-            onAnswer(one.id, try reader.query(Call(method: method, request: request)) { false })
+            onAnswer(one.id, try reader.query(MethodCall(method: method, request: request)) { false })
           } catch { failure = failure ?? ApplierFailure(applied: applied, message: error.message) }
         }
       }

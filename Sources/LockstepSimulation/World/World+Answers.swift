@@ -52,7 +52,7 @@ extension World {
 
   /// The command was carried out, and its reply is not there: it was long, and much waited to be read already.
   func isLeftOut(_ reply: CallReply) -> Bool {
-    reply.applied == .yes && Int(reply.code) == Status.Code.resourceExhausted.rawValue
+    reply.applied == .yes && Int(reply.code) == CallStatus.Code.resourceExhausted.rawValue
   }
 
   /// The client reads the next answer, when it has arrived and when the client reads at all.

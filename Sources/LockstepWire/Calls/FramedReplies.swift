@@ -72,7 +72,7 @@ package final class FramedReplies: ReplyWriter {
   package func flush() { channel.flush() }
 
   /// A call that asks for what is not known here: no node has seen it.
-  func refuse(atOnce call: UInt64, _ status: Status) {
+  func refuse(atOnce call: UInt64, _ status: CallStatus) {
     refuse(call, .refusal(status), Evidence(node: NodeID(0), leader: nil))
     flush()
   }
@@ -177,7 +177,7 @@ package final class BatchReplies: ReplyWriter {
 
   package func flush() { replies.flush() }
 
-  func refuse(atOnce call: UInt64, _ status: Status) {
+  func refuse(atOnce call: UInt64, _ status: CallStatus) {
     refuse(call, .refusal(status), Evidence(node: NodeID(0), leader: nil))
     flush()
   }
@@ -206,7 +206,7 @@ package final class BatchReplies: ReplyWriter {
     }
     var result = result
     if result.code == 0 {
-      result.code = UInt32(Status.Code.resourceExhausted.rawValue)
+      result.code = UInt32(CallStatus.Code.resourceExhausted.rawValue)
       result.message =
         "carried out; the batch's replies have more than \(resultBytes) bytes, and this one is left out"
       result.payload = []
@@ -241,7 +241,7 @@ extension CallReply {
     guard code == 0 else { return self }
     var reply = self
     reply.id = 0
-    reply.code = UInt32(Status.Code.resourceExhausted.rawValue)
+    reply.code = UInt32(CallStatus.Code.resourceExhausted.rawValue)
     reply.message = leftOut(payload.count)
     reply.payload = []
     return reply
@@ -252,7 +252,7 @@ extension BatchResult {
   fileprivate var withoutItsPayload: BatchResult {
     guard code == 0 else { return self }
     var result = self
-    result.code = UInt32(Status.Code.resourceExhausted.rawValue)
+    result.code = UInt32(CallStatus.Code.resourceExhausted.rawValue)
     result.message = leftOut(payload.count)
     result.payload = []
     return result

@@ -59,7 +59,7 @@ extension Codec {
   ) throws(WireError) {
     try unpackCall(bytes) { header, method, payload in
       let id = forward ?? header.id
-      do throws(Status) {
+      do throws(CallStatus) {
         var options = try header.options()
         options.isForwarded = forward != nil
         if timeoutMilliseconds > 0 { options.timeoutMilliseconds = timeoutMilliseconds }
@@ -80,7 +80,7 @@ extension Codec {
     try unpackBatch(bytes) { header, method, payloads in
       let writer = replies.batch(of: payloads.count)
       let id = forward ?? header.id
-      do throws(Status) {
+      do throws(CallStatus) {
         var options = try header.options()
         options.isForwarded = forward != nil
         if timeoutMilliseconds > 0 { options.timeoutMilliseconds = timeoutMilliseconds }

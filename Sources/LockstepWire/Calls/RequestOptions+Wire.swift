@@ -70,13 +70,13 @@ extension Applied {
 
 extension CallHeader {
   /// Throws for a level that is not known here.
-  func options() throws(Status) -> RequestOptions {
+  func options() throws(CallStatus) -> RequestOptions {
     var options = RequestOptions()
     if ack != 0 { options.acknowledgement = try acknowledgement(ack) }
     if read != 0 {
       guard
         let level = Consistency(number: read, index: readIndex, boundMilliseconds: readBoundMilliseconds)
-      else { throw Status(.unimplemented, "read level 'number \(read)' is not known to this version") }
+      else { throw CallStatus(.unimplemented, "read level 'number \(read)' is not known to this version") }
       options.consistency = level
     }
     options.timeoutMilliseconds = timeoutMilliseconds
@@ -87,7 +87,7 @@ extension CallHeader {
 }
 
 extension BatchHeader {
-  func options() throws(Status) -> RequestOptions {
+  func options() throws(CallStatus) -> RequestOptions {
     var options = RequestOptions()
     if ack != 0 { options.acknowledgement = try acknowledgement(ack) }
     options.timeoutMilliseconds = timeoutMilliseconds
@@ -95,9 +95,9 @@ extension BatchHeader {
   }
 }
 
-private func acknowledgement(_ number: UInt32) throws(Status) -> Acknowledgement {
+private func acknowledgement(_ number: UInt32) throws(CallStatus) -> Acknowledgement {
   guard let level = Acknowledgement(number: number) else {
-    throw Status(.unimplemented, "acknowledgement level 'number \(number)' is not known to this version")
+    throw CallStatus(.unimplemented, "acknowledgement level 'number \(number)' is not known to this version")
   }
   return level
 }

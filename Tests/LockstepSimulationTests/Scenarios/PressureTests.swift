@@ -92,7 +92,7 @@ struct PressureTests {
     let sink = SimulatedSink(world: story.world, reader: client.reader, index: 0, life: 1, capacity: 1000)
     sink.expect(1, from: 0)
     var reply = CallReply(id: 1)
-    reply.code = UInt32(Status.Code.resourceExhausted.rawValue)
+    reply.code = UInt32(CallStatus.Code.resourceExhausted.rawValue)
     reply.applied = .yes
     reply.node = 1
     story.world.codec.pack(reply)

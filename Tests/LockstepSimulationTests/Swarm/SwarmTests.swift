@@ -1,4 +1,5 @@
 import LockstepConsensus
+import LockstepDriver
 import Testing
 
 @testable import LockstepSimulation

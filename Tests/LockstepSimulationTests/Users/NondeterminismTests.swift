@@ -36,8 +36,8 @@ struct NondeterminismTests {
       }
     }
 
-    func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] { [] }
-    func validate(_ call: Call) throws(Status) {}
+    func query(_ call: MethodCall, _ context: QueryContext) throws(CallStatus) -> [UInt8] { [] }
+    func validate(_ call: MethodCall) throws(CallStatus) {}
     func kind(ofMethod method: RawSpan) -> MethodKind? { .command }
 
     let version: UInt32 = 1
@@ -52,7 +52,7 @@ struct NondeterminismTests {
       }
     }
 
-    func restored(from snapshot: inout SnapshotReader) throws(Status) -> Words {
+    func restored(from snapshot: inout SnapshotReader) throws(CallStatus) -> Words {
       var words = Words(sin: sin)
       while try !snapshot.isAtEnd() {
         let (word, count) = (try snapshot.text(), try snapshot.varint())

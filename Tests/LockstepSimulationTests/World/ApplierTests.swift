@@ -84,12 +84,14 @@ private struct SlowToAsk: StateMachine {
   var digest: UInt64 { inner.digest }
   var schemas: [Schema] { inner.schemas }
   mutating func apply(_ batch: CommandBatch, into replies: inout Replies) { inner.apply(batch, into: &replies) }
-  func query(_ call: Call, _ context: QueryContext) throws(Status) -> [UInt8] { try inner.query(call, context) }
-  func isLong(_ query: Call) -> Bool { true }
-  func validate(_ call: Call) throws(Status) { try inner.validate(call) }
+  func query(_ call: MethodCall, _ context: QueryContext) throws(CallStatus) -> [UInt8] {
+    try inner.query(call, context)
+  }
+  func isLong(_ query: MethodCall) -> Bool { true }
+  func validate(_ call: MethodCall) throws(CallStatus) { try inner.validate(call) }
   func kind(ofMethod method: RawSpan) -> MethodKind? { inner.kind(ofMethod: method) }
   func freeze() -> any Snapshot { inner.freeze() }
-  func restored(from snapshot: inout SnapshotReader) throws(Status) -> SlowToAsk {
+  func restored(from snapshot: inout SnapshotReader) throws(CallStatus) -> SlowToAsk {
     SlowToAsk(inner: try inner.restored(from: &snapshot))
   }
 }
@@ -161,7 +163,7 @@ struct ApplierTests {
         Executor.Entry(
           id: EntryID(term: Term(3), index: applier.submitted.advanced(by: offset + 1)), kind: kind, timestamp: 7,
           session: 0, sequence: 0,
-          call: Call(
+          call: MethodCall(
             method: UnsafeRawBufferPointer(rebasing: bytes[0..<1]),
             request: UnsafeRawBufferPointer(rebasing: bytes[begin..<end]))))
       begin = end
@@ -188,7 +190,9 @@ struct ApplierTests {
   private func value(_ seat: Seat) throws -> (answer: [UInt8], index: LogIndex) {
     let (method, request) = ([UInt8](repeating: 0, count: 2), Self.request(.get))
     let atOnce = try method.withUnsafeBytes { method in
-      try request.withUnsafeBytes { try seat.applier.query(Call(method: method, request: $0), id: 9, deadline: .max) }
+      try request.withUnsafeBytes {
+        try seat.applier.query(MethodCall(method: method, request: $0), id: 9, deadline: .max)
+      }
     }
     if let atOnce { return (atOnce, seat.applier.applied) }
     var answers: [(UInt64, StoredAnswer)] = []
@@ -215,7 +219,7 @@ struct ApplierTests {
     progress = submit([.put(7)], to: applier, &answers)
     if progress.isAwaited { progress = try collect(seat, &answers) }
     #expect(progress == .done && answers.map(\.index) == [1, 2, 3, 4, 5])
-    let aborted = Replies.Reply.failure(Status(.aborted, "as asked"))
+    let aborted = Replies.Reply.failure(CallStatus(.aborted, "as asked"))
     #expect(answers.map(\.reply) == [Self.former(0), nil, aborted, Self.former(5), Self.former(6)])
     #expect(applier.applied == LogIndex(5) && applier.appliedTerm == Term(3) && applier.time == 7)
     #expect(try collect(seat, &answers) == .done && answers.count == 5, "nothing is answered twice")
@@ -286,7 +290,9 @@ struct ApplierTests {
     #expect(submit([.put(5)], to: seat.applier, &answers) == .done)
     let (method, request) = ([UInt8](repeating: 0, count: 2), Self.request(.get))
     let atOnce = try method.withUnsafeBytes { method in
-      try request.withUnsafeBytes { try seat.applier.query(Call(method: method, request: $0), id: 3, deadline: .max) }
+      try request.withUnsafeBytes {
+        try seat.applier.query(MethodCall(method: method, request: $0), id: 3, deadline: .max)
+      }
     }
     #expect(atOnce == nil && submit([.put(6)], to: seat.applier, &answers) == .done)
     try seat.wait()

@@ -19,7 +19,7 @@ struct BenchTargetTests {
   private func silence(_ port: Int) -> StatusSurvey.Answer {
     StatusSurvey.Answer(
       endpoint: Endpoint(host: "h", port: port),
-      result: .failure(CallFailure(Status(.unavailable, "gone"), applied: .no)))
+      result: .failure(CallFailure(CallStatus(.unavailable, "gone"), applied: .no)))
   }
 
   @Test("the leader, of the newest term, even if others do not answer")

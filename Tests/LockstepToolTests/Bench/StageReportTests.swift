@@ -29,7 +29,7 @@ struct StageReportTests {
 
   private let silent = StatusSurvey.Answer(
     endpoint: Endpoint(host: "h", port: 3),
-    result: .failure(CallFailure(Status(.unavailable, "gone"), applied: .no)))
+    result: .failure(CallFailure(CallStatus(.unavailable, "gone"), applied: .no)))
 
   /// Two seconds of a leader and a follower, and a node that says nothing.
   private var report: StageReport {

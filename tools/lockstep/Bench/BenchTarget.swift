@@ -74,7 +74,7 @@ struct BenchTarget: Sendable, Equatable {
   /// Makes the table of an insert if there is none, and finds the first key behind those that are there.
   func prepare(_ load: Load) async throws(CommandFailure) -> Load {
     guard load.operation == .insert, let endpoint = endpoints.first else { return load }
-    let client = Client(endpoints: [endpoint])
+    let client = LockstepClient(endpoints: [endpoint])
     let outcome: Result<UInt64, CommandFailure>
     do {
       let table = Lockstep_Sql_V1_ExecuteRequest.with { $0.statements = [.with { $0.sql = Load.table }] }
@@ -97,7 +97,7 @@ struct BenchTarget: Sendable, Equatable {
   /// a value that is too long, is then an error and no figure.
   func tryOut(_ load: Load) async throws(CommandFailure) {
     for endpoint in endpoints {
-      let client = Client(endpoints: [endpoint])
+      let client = LockstepClient(endpoints: [endpoint])
       let failure: CallFailure?
       do throws(CallFailure) {
         // Of an insert the one key is new.

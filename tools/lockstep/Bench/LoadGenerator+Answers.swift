@@ -71,7 +71,7 @@ extension LoadGenerator: LoadWorkerOwner {
 
 extension LoadGenerator {
   private func failed(_ code: UInt64, _ commands: Int, _ isCounted: Bool, _ message: String) {
-    let code = Status.Code(rawValue: UInt8(truncatingIfNeeded: code)) ?? .unknown
+    let code = CallStatus.Code(rawValue: UInt8(truncatingIfNeeded: code)) ?? .unknown
     meter.failed(code, commands: commands, isMeasured: isCounted, message)
   }
 

@@ -28,7 +28,7 @@ struct LoadResult: Sendable {
   var succeeded = 0
   /// Of them, reads of keys that had no value.
   var missing = 0
-  var errors: [Status.Code: Int] = [:]
+  var errors: [CallStatus.Code: Int] = [:]
   var firstError: String?
   /// Connections that could not be made. No command was lost by them.
   var failedConnections = 0
@@ -92,7 +92,7 @@ struct LoadMeter {
   }
 
   mutating func failed(
-    _ code: Status.Code, commands: Int = 1, isMeasured: Bool, _ message: @autoclosure () -> String
+    _ code: CallStatus.Code, commands: Int = 1, isMeasured: Bool, _ message: @autoclosure () -> String
   ) {
     failedCalls += 1
     second.errors[code, default: 0] += commands
@@ -102,7 +102,7 @@ struct LoadMeter {
 
   mutating func connectionFailed(isMeasured: Bool, _ message: @autoclosure () -> String) {
     if isMeasured { total.failedConnections += 1 }
-    if firstError == nil { firstError = "\(Status.Code.unavailable.name): \(message())" }
+    if firstError == nil { firstError = "\(CallStatus.Code.unavailable.name): \(message())" }
   }
 
   mutating func unanswered(_ count: UInt64, waited: UInt64) {

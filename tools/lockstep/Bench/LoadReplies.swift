@@ -56,5 +56,5 @@ struct BatchReplyHead {
 /// May what was answered so be sent again? It was certainly not carried out, and another node, or the same one a moment
 /// later, may do it.
 func maySendAgain(code: UInt64, applied: UInt64) -> Bool {
-  code == UInt64(Status.Code.unavailable.rawValue) && applied == UInt64(Applied.no.number)
+  code == UInt64(CallStatus.Code.unavailable.rawValue) && applied == UInt64(Applied.no.number)
 }

@@ -7,8 +7,8 @@ enum CallResult: Sendable {
   case success(Reply, message: JSONValue)
   case failure(CallFailure)
 
-  static func failure(_ code: Status.Code, _ message: String, applied: CallFailure.Applied = .no) -> CallResult {
-    .failure(CallFailure(Status(code, message), applied: applied))
+  static func failure(_ code: CallStatus.Code, _ message: String, applied: CallFailure.Applied = .no) -> CallResult {
+    .failure(CallFailure(CallStatus(code, message), applied: applied))
   }
 
   /// The object that `call -` and `call --json` print.

@@ -11,10 +11,10 @@ final class Caller: Sendable {
     case known(Offer)
   }
 
-  private let client: Client
+  private let client: LockstepClient
   private let knowledge = Mutex(Knowledge.none)
 
-  init(_ client: Client) { self.client = client }
+  init(_ client: LockstepClient) { self.client = client }
 
   /// Carries the call out. Whatever is wrong with it comes out before anything is sent.
   func perform(_ call: CallRequest) async -> CallResult {
@@ -46,7 +46,7 @@ final class Caller: Sendable {
     do throws(ReflectionError) {
       return .success(reply, message: try method.output.decode(reply.payload))
     } catch {
-      let status = Status(.internal, "the reply of \(method.fullName) cannot be shown: \(error.message)")
+      let status = CallStatus(.internal, "the reply of \(method.fullName) cannot be shown: \(error.message)")
       return .failure(
         CallFailure(
           status, applied: method.isQuery ? .no : .yes, index: reply.index, term: reply.term, node: reply.node))
@@ -59,7 +59,7 @@ final class Caller: Sendable {
     switch join(timeout) {
     case .known(let offer): return offer
     case .asking(let task): asking = task
-    case .none: throw CallFailure(Status(.internal, "nobody asks for the schemas"), applied: .no)
+    case .none: throw CallFailure(CallStatus(.internal, "nobody asks for the schemas"), applied: .no)
     }
     let answer = await asking.value
     knowledge.withLock { knowledge in
@@ -91,13 +91,13 @@ final class Caller: Sendable {
   }
 
   /// Nothing has been sent of any call by now, whatever the failure.
-  private static func ask(_ client: Client, _ timeout: Duration) async throws(CallFailure) -> Offer {
+  private static func ask(_ client: LockstepClient, _ timeout: Duration) async throws(CallFailure) -> Offer {
     let schemas: [Schema]
     do throws(CallFailure) { schemas = try await client.schemas(timeout: timeout) } catch {
       throw CallFailure(error.status, applied: .no, node: error.node)
     }
     do throws(ReflectionError) { return try Offer(schemas) } catch {
-      throw CallFailure(Status(.internal, "the cluster's schemas cannot be read: \(error.message)"), applied: .no)
+      throw CallFailure(CallStatus(.internal, "the cluster's schemas cannot be read: \(error.message)"), applied: .no)
     }
   }
 }

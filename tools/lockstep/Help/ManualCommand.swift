@@ -1,5 +1,6 @@
 import ArgumentParser
 import Lockstep
+import LockstepCommand
 
 struct ManualCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -82,7 +82,7 @@ struct NewCommand: ParsableCommand {
     guard lockstepVersion == nil else { throw CommandFailure.usage("--lockstep-version goes with a URL") }
     let path = lockstep ?? Self.sources
     let root = URL(fileURLWithPath: path, isDirectory: true).standardizedFileURL.path
-    guard FileManager.default.fileExists(atPath: "\(root)/Sources/LockstepServices/Service.swift") else {
+    guard FileManager.default.fileExists(atPath: "\(root)/Sources/LockstepServices/ReplicatedService.swift") else {
       let what =
         lockstep == nil
         ? "the sources that this program was built of are not at \(root) any more"

@@ -6,7 +6,7 @@ import SwiftProtobuf
 
 /// The prompt and the pipe: reads statements and dot commands, and carries out one after the other.
 final class SQLShell {
-  private let client: Client
+  private let client: LockstepClient
   private let options: CallOptions
   private var writer = SQLRowWriter()
   private var stopsAtError = false
@@ -19,7 +19,7 @@ final class SQLShell {
   /// Files that are read, one by another.
   private var depth = 0
 
-  init(_ client: Client, _ options: CallOptions) {
+  init(_ client: LockstepClient, _ options: CallOptions) {
     self.client = client
     self.options = options
   }

@@ -35,7 +35,7 @@ struct SnapshotTake: AsyncParsableCommand {
   func run() async throws {
     var endpoints = try cluster.resolved()
     if let node { endpoints = [try await Self.endpoint(of: node, endpoints)] }
-    let client = Client(endpoints: endpoints)
+    let client = LockstepClient(endpoints: endpoints)
     do throws(CallFailure) {
       let done = try await client.takeSnapshot(timeout: timeout)
       let seconds = Double(done.nanoseconds) / 1e9

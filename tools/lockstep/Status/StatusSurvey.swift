@@ -11,11 +11,11 @@ struct StatusSurvey: Sendable {
     var status: NodeReport? { try? result.get() }
   }
 
-  private let clients: [(endpoint: Endpoint, client: Client)]
+  private let clients: [(endpoint: Endpoint, client: LockstepClient)]
   private let timeout: Duration
 
   init(endpoints: [Endpoint], timeout: Duration) {
-    clients = endpoints.map { ($0, Client(endpoints: [$0])) }
+    clients = endpoints.map { ($0, LockstepClient(endpoints: [$0])) }
     self.timeout = timeout
   }
 

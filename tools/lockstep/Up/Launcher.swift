@@ -1,5 +1,6 @@
 import Glibc
 import Lockstep
+import LockstepCommand
 import LockstepRequests
 import LockstepWire
 import Synchronization
@@ -145,7 +146,7 @@ final class Launcher {
     } catch {
       // Like a node that ended at once: out of processes or disk, say, which may pass.
       node.startedAt = .now
-      decide(number, &node, .code(ExitCode.failed.rawValue), "node \(number) cannot be started: \(error)")
+      decide(number, &node, .code(NodeExitCode.failed.rawValue), "node \(number) cannot be started: \(error)")
       nodes[number] = node
       checkHope()
     }
@@ -162,7 +163,7 @@ final class Launcher {
       return
     }
     var message = "node \(number) (process \(process.id)) ended: \(termination)"
-    if case .code(let code) = termination, let code = ExitCode(rawValue: code) { message += " (\(code.meaning))" }
+    if case .code(let code) = termination, let code = NodeExitCode(rawValue: code) { message += " (\(code.meaning))" }
     if termination != .code(0) {
       for line in directory.lastLines(of: number, from: node.logOffset) { message += "\n  [\(number)] \(line)" }
     }

@@ -1,4 +1,5 @@
 import Lockstep
+import LockstepCommand
 
 /// When a node that ended is started again.
 struct RestartPolicy: Equatable, Sendable {
@@ -12,7 +13,7 @@ struct RestartPolicy: Equatable, Sendable {
   enum Decision: Equatable, Sendable {
     case restart(after: Duration)
     /// Its exit code says that another start would end the same way.
-    case giveUp(ExitCode)
+    case giveUp(NodeExitCode)
     /// As told by --no-restart.
     case leave
   }
@@ -26,7 +27,7 @@ struct RestartPolicy: Equatable, Sendable {
   var isHopeless: Bool { isOver || failures >= Self.hopelessFailures }
 
   mutating func ended(_ termination: Termination, after life: Duration) -> Decision {
-    if case .code(let code) = termination, let code = ExitCode(rawValue: code), !code.isWorthRestarting {
+    if case .code(let code) = termination, let code = NodeExitCode(rawValue: code), !code.isWorthRestarting {
       isOver = true
       return .giveUp(code)
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Lockstep
+import LockstepCommand
 
 struct UpCommand: AsyncParsableCommand {
   static let supportedNodes = 1...64

@@ -3,7 +3,7 @@ public import LockstepExecution
 /// A replicated protobuf service: a value that is the state, and a `Command` or `Query` for each method of the schema.
 ///
 /// ```swift
-/// struct Bank: Service {
+/// struct Bank: ReplicatedService {
 ///   static let schema = Schema(name: "bank.v1.Bank", descriptorSet: PackageResources.bank_descriptor)
 ///   static let deposit = Command<Bank, Bank_V1_DepositRequest, Bank_V1_DepositReply>("Deposit") {
 ///     try $0.deposit($1, $2)
@@ -16,12 +16,12 @@ public import LockstepExecution
 ///
 ///   mutating func deposit(
 ///     _ request: Bank_V1_DepositRequest, _ context: ApplyContext
-///   ) throws(Status) -> Bank_V1_DepositReply { … }
+///   ) throws(CallStatus) -> Bank_V1_DepositReply { … }
 ///   func balance(_ request: Bank_V1_BalanceRequest, _ context: QueryContext) -> Bank_V1_BalanceReply { … }
 ///
 ///   private var accounts = TextMap<Int64>()
 ///   init() {}
-///   init(restoring snapshot: inout SnapshotReader) throws(Status) { accounts = try TextMap(restoring: &snapshot) }
+///   init(restoring snapshot: inout SnapshotReader) throws(CallStatus) { accounts = try TextMap(restoring: &snapshot) }
 ///   func freeze() -> any Snapshot { accounts.freeze() }
 ///   var digest: UInt64 { accounts.digest }
 /// }
@@ -29,7 +29,7 @@ public import LockstepExecution
 ///
 /// Commands must give the same result on every replica: what they know of the world comes from the state, the request
 /// and the context. A command that throws should leave the state as it was: nothing undoes what it has changed before.
-public protocol Service: Sendable {
+public protocol ReplicatedService: Sendable {
   /// The service's full name and the schema that describes it.
   static var schema: Schema { get }
 
@@ -45,7 +45,7 @@ public protocol Service: Sendable {
 
   /// The state that was frozen, read in the order in which it was written; `dataLoss` when the bytes are no such state.
   /// That nothing follows is looked after.
-  init(restoring snapshot: inout SnapshotReader) throws(Status)
+  init(restoring snapshot: inout SnapshotReader) throws(CallStatus)
 
   /// To be raised when the same commands lead to another state, or the snapshot has another form: 1 unless you say so,
   /// and never 0.
@@ -57,7 +57,7 @@ public protocol Service: Sendable {
   var digest: UInt64 { get }
 }
 
-extension Service {
+extension ReplicatedService {
   /// 1, until the service says otherwise.
   public static var version: UInt32 { 1 }
 }

@@ -1,6 +1,6 @@
 /// A method, "package.Service/Method" in UTF-8, and its request. It cannot be kept: the bytes are borrowed, and valid
 /// during the call that it is passed to.
-public struct Call: ~Escapable {
+public struct MethodCall: ~Escapable {
   package let methodBytes: UnsafeRawBufferPointer
   package let requestBytes: UnsafeRawBufferPointer
 

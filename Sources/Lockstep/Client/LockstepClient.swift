@@ -14,12 +14,12 @@ public import NIOPosix
 /// no leader or is about to stop, is sent again until its time-out, at the leader that the node names or at the next
 /// endpoint; what may have been carried out is never sent again. When nobody can be reached a call fails with
 /// `applied: .no`; when the connection is lost while it is under way, with `applied: .unknown`.
-public final class Client: Sendable {
+public final class LockstepClient: Sendable {
   private let core: NIOLoopBoundBox<ClientCore?>
   private let endpoints: [Endpoint]
   private let eventLoop: any EventLoop
 
-  /// A client that connects with its first call, and is to be closed (`close`, or see `withClient`).
+  /// A client that connects with its first call, and is to be closed (`close`, or see `withLockstepClient`).
   ///
   /// - Parameters:
   ///   - endpoints: nodes of one cluster, in the order in which they are tried; without any, each call fails.
@@ -101,7 +101,7 @@ public final class Client: Sendable {
   }
 
   static let mixedUp = CallFailure(
-    Status(.internal, "the node answered another question than was asked"), applied: .unknown)
+    CallStatus(.internal, "the node answered another question than was asked"), applied: .unknown)
 
   func perform(
     _ make: @escaping @Sendable (CheckedContinuation<ClientCore.Outcome, Never>) -> ClientCore.Operation
@@ -120,7 +120,7 @@ public final class Client: Sendable {
 /// Gives `body` a client and closes it after that, whatever comes of it.
 ///
 /// ```swift
-/// let total = try await withClient(endpoints: [Endpoint(host: "127.0.0.1", port: 7401)]) { client in
+/// let total = try await withLockstepClient(endpoints: [Endpoint(host: "127.0.0.1", port: 7401)]) { client in
 ///   try await client.call("bank.v1.Bank/Total", [])
 /// }
 /// ```
@@ -129,11 +129,11 @@ public final class Client: Sendable {
 ///   - endpoints: nodes of one cluster, in the order in which they are tried; without any, each call fails.
 ///   - eventLoopGroup: one of its loops carries the connection; by default one that all of the process share.
 ///   - body: what is done with it. Calls that it has left under way fail when it returns.
-public func withClient<Result>(
+public func withLockstepClient<Result>(
   endpoints: [Endpoint], eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
-  _ body: (Client) async throws -> Result
+  _ body: (LockstepClient) async throws -> Result
 ) async rethrows -> Result {
-  let client = Client(endpoints: endpoints, eventLoopGroup: eventLoopGroup)
+  let client = LockstepClient(endpoints: endpoints, eventLoopGroup: eventLoopGroup)
   do {
     let result = try await body(client)
     await client.close()

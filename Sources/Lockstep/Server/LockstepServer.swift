@@ -13,7 +13,7 @@ import Synchronization
 
 /// One running node: the only place where threads start. One event loop does everything but wait for the disk, which
 /// has a thread of its own, and write snapshots, which has another.
-public final class Server: Sendable {
+public final class LockstepServer: Sendable {
   private let loop: NIOLoopBound<Running>
   /// Its own; nil: the loop is one of somebody else's.
   private let group: MultiThreadedEventLoopGroup?
@@ -77,7 +77,7 @@ public final class Server: Sendable {
   public static func start(
     _ configuration: ServerConfiguration, machine: any StateMachine, logger: Logger,
     eventLoopGroup: (any EventLoopGroup)? = nil
-  ) async throws(ServerFailure) -> Server {
+  ) async throws(ServerFailure) -> LockstepServer {
     try await start(configuration, .inMemory(machine), logger, eventLoopGroup)
   }
 
@@ -85,14 +85,14 @@ public final class Server: Sendable {
   public static func start(
     _ configuration: ServerConfiguration, stored machine: any StoredMachine, logger: Logger,
     eventLoopGroup: (any EventLoopGroup)? = nil
-  ) async throws(ServerFailure) -> Server {
+  ) async throws(ServerFailure) -> LockstepServer {
     try await start(configuration, .stored(machine), logger, eventLoopGroup)
   }
 
-  static func start(
+  package static func start(
     _ configuration: ServerConfiguration, _ machine: HostedMachine, _ logger: Logger,
     _ eventLoopGroup: (any EventLoopGroup)? = nil
-  ) async throws(ServerFailure) -> Server {
+  ) async throws(ServerFailure) -> LockstepServer {
     try configuration.validate()
     let (disk, configuration) = try budget(configuration, logger)
     let stored = try StoredState.open(configuration, on: disk, machine, logger)
@@ -116,7 +116,7 @@ public final class Server: Sendable {
       await shutDown(group)
       throw error
     }
-    let server = Server(loop: loop, group: group, eventLoop: eventLoop, end: end)
+    let server = LockstepServer(loop: loop, group: group, eventLoop: eventLoop, end: end)
     logger.notice(
       "node \(configuration.id) serves clients on \(configuration.listen), peers on \(configuration.peerListen), data in \(configuration.directory)"
     )

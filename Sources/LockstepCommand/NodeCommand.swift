@@ -1,12 +1,13 @@
 import ArgumentParser
 import Glibc
+import Lockstep
 public import LockstepExecution
 import Logging
 
 /// A node as a program: flags in, a node in the foreground, an exit code out.
 public enum NodeCommand {
   /// Runs the state machine as one node with the flags of `arguments`, until a signal ends it or it cannot go on; then
-  /// the process exits with one of the codes of `ExitCode`. `machine` is the state before the first command.
+  /// the process exits with one of the codes of `NodeExitCode`. `machine` is the state before the first command.
   public static func run(
     machine: @autoclosure () throws -> any StateMachine,
     arguments: [String] = Array(CommandLine.arguments.dropFirst())
@@ -31,13 +32,13 @@ public enum NodeCommand {
       let code = NodeOptions.exitCode(for: error)
       var text = NodeOptions.fullMessage(for: error)
       if code == .success {
-        let codes = ExitCode.allCases.map { "  \($0.rawValue)\t\($0.meaning)" }
+        let codes = NodeExitCode.allCases.map { "  \($0.rawValue)\t\($0.meaning)" }
         text += "\nEXIT CODES:\n" + codes.joined(separator: "\n")
       } else if let hint = DashHint.text(arguments) {
         text += "\n" + hint
       }
       write(text + "\n", to: code == .success ? STDOUT_FILENO : STDERR_FILENO)
-      exit(code == .success ? 0 : ExitCode.usage.rawValue)
+      exit(code == .success ? 0 : NodeExitCode.usage.rawValue)
     }
     do {
       let configuration = try options.configuration()
@@ -50,9 +51,9 @@ public enum NodeCommand {
       logger.logLevel = level
       logger[metadataKey: "node"] = "\(configuration.id)"
       try await serve(configuration, machine, logger, stopOnStdinClose: options.stopOnStdinClose)
-      exit(ExitCode.stopped.rawValue)
+      exit(NodeExitCode.stopped.rawValue)
     } catch let failure as ServerFailure {
-      fail(failure.exitCode, failure.message)
+      fail(NodeExitCode(failure.kind), failure.message)
     } catch let failure as NodeOptions.ValidationFailure {
       fail(.usage, failure.message)
     } catch {
@@ -67,7 +68,7 @@ public enum NodeCommand {
     signal(SIGPIPE, SIG_IGN)
     ProcessMemory.keepFreed()
     ProcessFiles.raiseLimit()
-    let server = try await Server.start(configuration, machine, logger)
+    let server = try await LockstepServer.start(configuration, machine, logger)
     let signals = await StopSignals.watch { number in
       logger.notice("stopping: signal \(number)")
       server.stop()
@@ -80,12 +81,12 @@ public enum NodeCommand {
     try await server.waitUntilStopped()
   }
 
-  private static func inputHasEnded(_ logger: Logger, _ server: Server) {
+  private static func inputHasEnded(_ logger: Logger, _ server: LockstepServer) {
     logger.notice("stopping: standard input has ended")
     server.stop()
   }
 
-  private static func fail(_ code: ExitCode, _ message: String) -> Never {
+  private static func fail(_ code: NodeExitCode, _ message: String) -> Never {
     write("lockstep: \(message)\n", to: STDERR_FILENO)
     exit(code.rawValue)
   }

@@ -1,5 +1,5 @@
 public import ArgumentParser
-import LockstepExecution
+public import Lockstep
 
 /// The flags of a node, the same for `lockstep node` and for a user's own program.
 public struct NodeOptions: ParsableArguments {

@@ -1,8 +1,8 @@
-public import Lockstep
+public import LockstepServices
 
 extension NodeCommand {
   /// Runs services as one node with the program's arguments, until a signal ends it or it cannot go on; then the
-  /// process exits with one of the codes of `ExitCode`.
+  /// process exits with one of the codes of `NodeExitCode`.
   ///
   /// ```swift
   /// @main struct BankNode {
@@ -10,7 +10,7 @@ extension NodeCommand {
   /// }
   /// ```
   public static func run(
-    services: [any Service.Type], arguments: [String] = Array(CommandLine.arguments.dropFirst())
+    services: [any ReplicatedService.Type], arguments: [String] = Array(CommandLine.arguments.dropFirst())
   ) async -> Never {
     await run(machine: try ServiceMachine(services: services), arguments: arguments)
   }

@@ -1,7 +1,7 @@
 import LockstepExecution
 import LockstepWire
 
-extension Client {
+extension LockstepClient {
   /// Makes many calls of one command in one message, and waits for all their answers: many small commands cost much
   /// less so than each by itself. `requests` are encoded messages of `method`, "package.Service/Method".
   ///
@@ -39,11 +39,11 @@ extension Codec {
 extension BatchReply {
   func outcomes(of count: Int) throws(CallFailure) -> [Result<Reply, CallFailure>] {
     guard code == 0 else {
-      let status = Status(Status.Code(rawValue: UInt8(clamping: code)) ?? .unknown, message)
+      let status = CallStatus(CallStatus.Code(rawValue: UInt8(clamping: code)) ?? .unknown, message)
       throw CallFailure(status, applied: applied, node: node)
     }
     guard results.count == count else {
-      let status = Status(.internal, "node \(node) answered \(results.count) of \(count) requests")
+      let status = CallStatus(.internal, "node \(node) answered \(results.count) of \(count) requests")
       throw CallFailure(status, applied: .unknown, node: node)
     }
     return results.map(outcome)
@@ -56,7 +56,7 @@ extension BatchReply {
           payload: result.payload, index: result.index, term: result.term, node: node,
           acknowledgement: Acknowledgement(number: ack), holders: evidence?.holders ?? []))
     }
-    let status = Status(Status.Code(rawValue: UInt8(clamping: result.code)) ?? .unknown, result.message)
+    let status = CallStatus(CallStatus.Code(rawValue: UInt8(clamping: result.code)) ?? .unknown, result.message)
     return .failure(
       CallFailure(status, applied: result.applied, index: result.index, term: result.term, node: node))
   }

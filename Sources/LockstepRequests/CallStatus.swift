@@ -1,7 +1,10 @@
 /// Why a call did not succeed, in gRPC's terms. Thrown by a machine it is the recorded reply of the command, the same
 /// on every replica.
-public struct Status: Error, Hashable, Sendable, CustomStringConvertible {
+public struct CallStatus: Error, Hashable, Sendable, CustomStringConvertible {
   /// gRPC's sixteen codes (ok is no error and stands only in replies).
+  #if hasAttribute(nonexhaustive)
+    @nonexhaustive
+  #endif
   public enum Code: UInt8, Hashable, Sendable, CaseIterable {
     /// No error: stands only in the replies of calls that succeeded.
     case ok = 0

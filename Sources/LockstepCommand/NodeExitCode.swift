@@ -1,5 +1,10 @@
+public import Lockstep
+
 /// How a node ends. No other way is planned: a crash is a bug.
-public enum ExitCode: Int32, Sendable, CaseIterable {
+#if hasAttribute(nonexhaustive)
+  @nonexhaustive
+#endif
+public enum NodeExitCode: Int32, Sendable, CaseIterable {
   /// Stopped by a signal, after everything was synced.
   case stopped = 0
   /// Something else than the cases below; the message says what.
@@ -46,5 +51,22 @@ public enum ExitCode: Int32, Sendable, CaseIterable {
     case .diverged: "the log differs from the leader's where it must not"
     case .machine: "the machine's own storage failed"
     }
+  }
+
+  /// What a program ends with after this failure of its node.
+  public init(_ kind: ServerFailure.Kind) {
+    self =
+      switch kind {
+      case .configuration: .usage
+      case .listen: .listen
+      case .locked: .locked
+      case .identity: .identity
+      case .damaged: .damaged
+      case .disk: .disk
+      case .diskFull: .diskFull
+      case .diverged: .diverged
+      case .machine: .machine
+      case .other: .failed
+      }
   }
 }
