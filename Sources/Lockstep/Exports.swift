@@ -1,2 +1,3 @@
-// What a machine is written with belongs to what users import.
+// What a machine is written with, and what replies name (LogIndex, NodeID), belongs to what users import.
+@_exported public import LockstepConsensus
 @_exported public import LockstepExecution

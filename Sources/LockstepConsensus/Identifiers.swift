@@ -1,8 +1,30 @@
 // The small truths that everything else is made of. Numbers that came off a wire or a disk are compared, never
 // computed with unchecked: `next` is the only arithmetic that an identifier offers, and it saturates.
 
+/// A number of one kind, which no number of another kind can be taken for; 64 bits, written as a literal or from one.
+/// Encoded as the number alone.
+public protocol Identifier: Hashable, Comparable, Sendable, Codable, CustomStringConvertible,
+  ExpressibleByIntegerLiteral
+{
+  /// The number.
+  var rawValue: UInt64 { get }
+  /// The one with this number; any number is one.
+  init(_ rawValue: UInt64)
+}
+
+extension Identifier {
+  @inlinable public init(integerLiteral value: UInt64) { self.init(value) }
+  /// Throws what the decoder does when there is no number.
+  public init(from decoder: any Decoder) throws { self.init(try decoder.singleValueContainer().decode(UInt64.self)) }
+  /// As a single number.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(rawValue)
+  }
+}
+
 /// A leader's period of office, counted from 1; 0 before the first election (Raft section 5.1).
-public struct Term: Hashable, Comparable, Sendable, CustomStringConvertible {
+public struct Term: Identifier {
   /// The term's number; 0 before the first election.
   public let rawValue: UInt64
   /// The term with this number; any number is one.
@@ -15,7 +37,7 @@ public struct Term: Hashable, Comparable, Sendable, CustomStringConvertible {
 }
 
 /// A position in the log, counted from 1; 0 is before the first entry (Raft figure 2).
-public struct LogIndex: Hashable, Comparable, Sendable, CustomStringConvertible {
+public struct LogIndex: Identifier {
   /// The position, counted from 1; 0 is before the first entry.
   public let rawValue: UInt64
   /// The position with this number; any number is one.
@@ -38,7 +60,7 @@ public struct LogIndex: Hashable, Comparable, Sendable, CustomStringConvertible 
 }
 
 /// One member of the cluster, for as long as it keeps its disk; from 1.
-public struct NodeID: Hashable, Comparable, Sendable, CustomStringConvertible {
+public struct NodeID: Identifier {
   /// The node's number in the cluster, from 1.
   public let rawValue: UInt64
   /// The node with this number; that it is not 0, and is a member, is not checked here.

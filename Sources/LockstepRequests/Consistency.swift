@@ -1,3 +1,5 @@
+public import LockstepConsensus
+
 /// How fresh the state must be that a query is answered from.
 #if hasAttribute(nonexhaustive)
   @nonexhaustive
@@ -12,7 +14,7 @@ public enum Consistency: Sendable, Hashable {
   /// At most so stale.
   case bounded(Duration)
   /// The state at or after this log index.
-  case at(UInt64)
+  case at(LogIndex)
   /// Whatever the node has.
   case any
 

@@ -1,4 +1,5 @@
 public import Lockstep
+public import LockstepConsensus
 public import LockstepRequests
 public import SwiftProtobuf
 
@@ -8,15 +9,15 @@ public struct TypedReply<Message: SwiftProtobuf.Message>: Sendable {
   /// What the service has answered.
   public var message: Message
   /// Of the command's entry, or of the state that the query saw.
-  public var index: UInt64
+  public var index: LogIndex
   /// The term of that entry, or of the last entry in that state.
-  public var term: UInt64
+  public var term: Term
   /// The node that served it.
-  public var node: UInt64
+  public var node: NodeID
   /// A command's level; nil for a query.
   public var acknowledgement: Acknowledgement?
   /// The voters on whose disks the leader knew the command when it answered.
-  public var holders: [UInt64]
+  public var holders: [NodeID]
 
   init(_ message: Message, _ reply: Reply) {
     self.message = message

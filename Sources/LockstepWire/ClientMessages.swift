@@ -36,7 +36,7 @@ package struct CallHeader: Sendable, Equatable {
       id: id, group: group, timeoutMilliseconds: options.timeoutMilliseconds, ack: options.acknowledgement.number,
       read: options.consistency.number, session: options.session, sequence: options.sequence)
     switch options.consistency {
-    case .at(let index): readIndex = index
+    case .at(let index): readIndex = index.rawValue
     case .bounded(let bound): readBoundMilliseconds = UInt64(clamping: bound.components.seconds) &* 1000
     case .linearizable, .lease, .session, .any: break
     }

@@ -103,7 +103,7 @@ extension Servers {
         }
         #expect(try await client.get("k") == "v")
         _ = try? await client.get("k", .bounded(.seconds(Int64.max)))
-        _ = try await failure { _ = try await client.get("k", .at(.max), timeout: .milliseconds(50)) }
+        _ = try await failure { _ = try await client.get("k", .at(LogIndex(.max)), timeout: .milliseconds(50)) }
       }
     }
 

@@ -32,7 +32,7 @@ extension Servers {
         let follower = leader % 3 + 1
         let client = cluster.client(follower)
         let reply = try await client.put("k", "v")
-        #expect(reply.node == leader)
+        #expect(reply.node.rawValue == leader)
         for expected in 1...20 as ClosedRange<Int64> { #expect(try await client.add("c", 1) == expected) }
       }
     }

@@ -19,7 +19,7 @@ extension Servers {
             $0.name = "c"
             $0.delta = 41
           })
-        #expect(added.value == 41 && added.message.revision == added.index)
+        #expect(added.value == 41 && added.message.revision == added.index.rawValue)
         #expect(added.holders.count >= 2 && added.acknowledgement == .quorum && added.term > 0)
         let read = try await client.call(
           Counter.get, .with { $0.name = "c" }, options: CallOptions(consistency: .at(added.index)))

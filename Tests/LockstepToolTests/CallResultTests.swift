@@ -1,5 +1,6 @@
 import LockstepExecution
 import LockstepReflection
+import LockstepConsensus
 import Testing
 
 @testable import Lockstep
@@ -7,7 +8,7 @@ import Testing
 
 @Suite("the object that a call prints")
 struct CallResultTests {
-  private func reply(_ level: Acknowledgement?, holders: [UInt64] = []) -> Reply {
+  private func reply(_ level: Acknowledgement?, holders: [NodeID] = []) -> Reply {
     Reply(payload: [], index: 17, term: 2, node: 1, acknowledgement: level, holders: holders)
   }
 

@@ -1,3 +1,4 @@
+import LockstepConsensus
 public import LockstepRequests
 
 extension Consistency {
@@ -10,7 +11,7 @@ extension Consistency {
     case "any": self = .any
     default:
       if text.hasPrefix("at:"), let index = UInt64(text.dropFirst(3)) {
-        self = .at(index)
+        self = .at(LogIndex(index))
       } else if text.hasPrefix("bounded:"), let duration = Duration(parsing: String(text.dropFirst(8))) {
         self = .bounded(duration)
       } else {

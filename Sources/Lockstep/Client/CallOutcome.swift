@@ -1,3 +1,4 @@
+public import LockstepConsensus
 public import LockstepExecution
 public import LockstepRequests
 import LockstepWire
@@ -7,16 +8,16 @@ public struct Reply: Sendable {
   /// The encoded reply message.
   public var payload: [UInt8]
   /// Of the command's entry, or of the state that the query saw.
-  public var index: UInt64
+  public var index: LogIndex
   /// The term of that entry, or of the last entry in that state.
-  public var term: UInt64
+  public var term: Term
   /// The node that served it.
-  public var node: UInt64
+  public var node: NodeID
   /// A command's level; nil for a query.
   public var acknowledgement: Acknowledgement?
   /// The voters on whose disks the leader knew the command when it answered. A node that led no longer by then knows of
   /// itself alone: it is named if its disk has all that is committed. Empty for a query.
-  public var holders: [UInt64]
+  public var holders: [NodeID]
 }
 
 /// Why a call did not succeed, and whether it had an effect.
@@ -27,16 +28,16 @@ public struct CallFailure: Error, Sendable, CustomStringConvertible {
   public var status: CallStatus
   /// Whether the command was carried out, as far as it is known.
   public var applied: Applied
-  /// The log index of the command's entry, or of the state that refused the query; 0: none, or none is known.
-  public var index: UInt64
-  /// The term of that entry, or of the last entry in that state; 0: none, or none is known.
-  public var term: UInt64
-  /// The node that answered; 0: none did.
-  public var node: UInt64
+  /// The log index of the command's entry, or of the state that refused the query; nil: none, or none is known.
+  public var index: LogIndex?
+  /// The term of that entry, or of the last entry in that state; nil: none, or none is known.
+  public var term: Term?
+  /// The node that answered; nil: none did.
+  public var node: NodeID?
 
   /// By default a failure that no entry and no node is known of.
   public init(
-    _ status: CallStatus, applied: Applied, index: UInt64 = 0, term: UInt64 = 0, node: UInt64 = 0
+    _ status: CallStatus, applied: Applied, index: LogIndex? = nil, term: Term? = nil, node: NodeID? = nil
   ) {
     self.status = status
     self.applied = applied
@@ -48,15 +49,20 @@ public struct CallFailure: Error, Sendable, CustomStringConvertible {
   public var description: String { status.description }
 }
 
+/// On the wire 0 stands for what there is not.
+func known<ID: Identifier>(_ number: UInt64) -> ID? { number == 0 ? nil : ID(number) }
+
 extension CallReply {
   var outcome: Result<Reply, CallFailure> {
     if code == 0 {
       return .success(
         Reply(
-          payload: payload, index: index, term: term, node: node, acknowledgement: Acknowledgement(number: ack),
-          holders: evidence?.holders ?? []))
+          payload: payload, index: LogIndex(index), term: Term(term), node: NodeID(node),
+          acknowledgement: Acknowledgement(number: ack), holders: evidence?.holders.map { NodeID($0) } ?? []))
     }
     let status = CallStatus(CallStatus.Code(rawValue: UInt8(clamping: code)) ?? .unknown, message)
-    return .failure(CallFailure(status, applied: applied, index: index, term: term, node: node))
+    return .failure(
+      CallFailure(
+        status, applied: applied, index: known(index), term: known(term), node: known(node)))
   }
 }

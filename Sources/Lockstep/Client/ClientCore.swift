@@ -175,7 +175,7 @@ final class ClientCore {
       id: id, timeoutMilliseconds: max(1, options.timeout.milliseconds), ack: options.acknowledgement.number,
       read: options.consistency.number)
     switch options.consistency {
-    case .at(let index): header.readIndex = index
+    case .at(let index): header.readIndex = index.rawValue
     case .bounded(let bound): header.readBoundMilliseconds = bound.milliseconds
     case .linearizable, .lease, .session, .any: break
     }

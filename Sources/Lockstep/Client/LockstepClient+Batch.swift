@@ -1,3 +1,4 @@
+import LockstepConsensus
 import LockstepExecution
 import LockstepWire
 
@@ -40,11 +41,11 @@ extension BatchReply {
   func outcomes(of count: Int) throws(CallFailure) -> [Result<Reply, CallFailure>] {
     guard code == 0 else {
       let status = CallStatus(CallStatus.Code(rawValue: UInt8(clamping: code)) ?? .unknown, message)
-      throw CallFailure(status, applied: applied, node: node)
+      throw CallFailure(status, applied: applied, node: known(node))
     }
     guard results.count == count else {
       let status = CallStatus(.internal, "node \(node) answered \(results.count) of \(count) requests")
-      throw CallFailure(status, applied: .unknown, node: node)
+      throw CallFailure(status, applied: .unknown, node: known(node))
     }
     return results.map(outcome)
   }
@@ -53,11 +54,12 @@ extension BatchReply {
     if result.code == 0 {
       return .success(
         Reply(
-          payload: result.payload, index: result.index, term: result.term, node: node,
-          acknowledgement: Acknowledgement(number: ack), holders: evidence?.holders ?? []))
+          payload: result.payload, index: LogIndex(result.index), term: Term(result.term), node: NodeID(node),
+          acknowledgement: Acknowledgement(number: ack), holders: evidence?.holders.map { NodeID($0) } ?? []))
     }
     let status = CallStatus(CallStatus.Code(rawValue: UInt8(clamping: result.code)) ?? .unknown, result.message)
     return .failure(
-      CallFailure(status, applied: result.applied, index: result.index, term: result.term, node: node))
+      CallFailure(
+        status, applied: result.applied, index: known(result.index), term: known(result.term), node: known(node)))
   }
 }

@@ -75,7 +75,7 @@ public final class LockstepClient: Sendable {
     case .snapshot(let reply):
       switch reply.outcome {
       case .success(let done): return (reply.node, done.snapshot, done.nanoseconds)
-      case .failure(let status): throw CallFailure(status, applied: .no, node: reply.node)
+      case .failure(let status): throw CallFailure(status, applied: .no, node: known(reply.node))
       }
     case .failure(let failure): throw failure
     case .reply, .batch, .schemas, .status: throw Self.mixedUp

@@ -49,7 +49,7 @@ final class ReadQueue {
 
   func arrive(_ request: Request, for target: ReplyTarget, deadline: UInt64) {
     var index = LogIndex.zero
-    if case .at(let asked) = request.options.consistency { index = LogIndex(asked) }
+    if case .at(let asked) = request.options.consistency { index = asked }
     let read = Read(
       target: target, consistency: request.options.consistency, deadline: deadline,
       method: [UInt8](request.method), payload: [UInt8](request.payloads[0]), index: index)

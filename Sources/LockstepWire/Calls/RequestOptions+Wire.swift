@@ -1,3 +1,4 @@
+import LockstepConsensus
 package import LockstepRequests
 
 // The numbers of levels on the wire, and what is made of those that are not known here.
@@ -42,7 +43,7 @@ extension Consistency {
     case 2: self = .lease
     case 3: self = .session
     case 4: self = .bounded(.milliseconds(Int64(clamping: boundMilliseconds)))
-    case 5: self = .at(index)
+    case 5: self = .at(LogIndex(index))
     case 6: self = .any
     default: return nil
     }

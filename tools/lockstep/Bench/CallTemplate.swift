@@ -44,7 +44,7 @@ struct CallTemplate {
       header.read = load.options.consistency.number
       switch load.options.consistency {
       case .bounded(let bound): header.readBoundMilliseconds = bound.wholeMilliseconds
-      case .at(let index): header.readIndex = index
+      case .at(let index): header.readIndex = index.rawValue
       case .linearizable, .lease, .session, .any: break
       }
     }

@@ -22,12 +22,12 @@ enum CallResult: Sendable {
   private static func envelope(_ reply: Reply, _ message: JSONValue) -> JSONValue {
     var members: [JSONValue.Member] = [
       .init(key: "ok", value: true), .init(key: "reply", value: message),
-      .init(key: "index", value: .init(reply.index)), .init(key: "term", value: .init(reply.term)),
-      .init(key: "node", value: .init(reply.node)),
+      .init(key: "index", value: .init(reply.index.rawValue)), .init(key: "term", value: .init(reply.term.rawValue)),
+      .init(key: "node", value: .init(reply.node.rawValue)),
     ]
     if let level = reply.acknowledgement {
       members.append(.init(key: "ack", value: .init(level.rawValue)))
-      members.append(.init(key: "holders", value: .array(reply.holders.map { JSONValue($0) })))
+      members.append(.init(key: "holders", value: .array(reply.holders.map { JSONValue($0.rawValue) })))
       // Only the leader's disk has it: nothing else in the reply would tell a reader who does not know the levels.
       if level == .leader { members.append(.init(key: "mayBeLost", value: true)) }
     }
@@ -40,9 +40,10 @@ enum CallResult: Sendable {
       .init(key: "message", value: .init(failure.status.message)),
       .init(key: "applied", value: .init(failure.applied.rawValue)),
     ]
-    for (key, value) in [("index", failure.index), ("term", failure.term), ("node", failure.node)] where value != 0 {
-      members.append(.init(key: key, value: .init(value)))
-    }
+    let numbers = [
+      ("index", failure.index?.rawValue), ("term", failure.term?.rawValue), ("node", failure.node?.rawValue),
+    ]
+    for case (let key, let value?) in numbers { members.append(.init(key: key, value: .init(value))) }
     return .object(members)
   }
 
