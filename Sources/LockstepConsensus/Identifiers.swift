@@ -13,6 +13,7 @@ public protocol Identifier: Hashable, Comparable, Sendable, Codable, CustomStrin
 }
 
 extension Identifier {
+  /// The one with this number.
   @inlinable public init(integerLiteral value: UInt64) { self.init(value) }
   /// Throws what the decoder does when there is no number.
   public init(from decoder: any Decoder) throws { self.init(try decoder.singleValueContainer().decode(UInt64.self)) }

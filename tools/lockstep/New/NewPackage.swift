@@ -46,6 +46,7 @@ struct NewPackage {
       "addreply", "addrequest", "applycontext", "counter", "dispatch", "getreply", "getrequest", "help", "int64",
       "keyvalue", "packageresources", "querycontext", "sendable", "snapshot", "snapshotreader", "storedvalue",
       "testmachine", "void",
+      "callstatus", "lockstepclient", "lockstepcommand", "lockstepserver", "replicatedservice",
       "actor", "any", "array", "as", "associatedtype", "async", "await", "bool", "break", "bytes", "case", "catch",
       "class",
       "command", "context", "continue", "default", "defer", "deinit", "dictionary", "do", "double", "else", "enum",
