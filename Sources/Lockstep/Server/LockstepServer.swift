@@ -181,7 +181,7 @@ public final class LockstepServer: Sendable {
       let threads = QueryThreads { eventLoop.execute { later.value?.server.applierReady(.first) } }
       threads.start([nil, nil])
       applier = ImmediateApplier(executor, longQueries: threads)
-      installer = MemoryInstaller { file throws(StorageError) in
+      installer = MemoryInstaller(inBackground: TransferQueue.inBackground) { file throws(StorageError) in
         ImmediateApplier(try StateRecovery.executor(from: file, first: first), longQueries: threads)
       }
       (states, queries, chains) = (nil, threads, [:])

@@ -8,6 +8,8 @@ package final class FetchWorker {
   private let store: SnapshotStore
   private let installer: any StateInstaller
   private var incoming: IncomingSnapshot?
+  /// The same file, for the installer, which may read it while it comes. Nil when there is none, or nobody follows it.
+  private var arriving: ArrivingFile?
 
   package init(store: SnapshotStore, installer: any StateInstaller) {
     self.store = store
@@ -18,6 +20,7 @@ package final class FetchWorker {
     do throws(StorageError) {
       switch work {
       case .prepare(let group, let atLeast):
+        stop()
         incoming = try store.incoming(of: group, atLeast: atLeast)
         return .prepared(incoming?.name.index, bytes: incoming?.received ?? 0)
       case .write(let group, let part):
@@ -29,6 +32,7 @@ package final class FetchWorker {
           throw .invalidWrite("bytes at \(part.offset) of a snapshot of which \(target.received) are there")
         }
         try target.append(part.data)
+        try show(target, total: part.fileBytes)
         return .written
       case .restore(let term): return try restore(term)
       case .drop:
@@ -47,9 +51,22 @@ package final class FetchWorker {
     }
   }
 
+  /// To the installer, which may make the state of what is there while the rest comes.
+  private func show(_ target: IncomingSnapshot, total: Int) throws(StorageError) {
+    if let arriving {
+      arriving.grown(to: target.received)
+    } else if installer.followsWhatComes {
+      let file = try target.arriving(total: total)
+      arriving = file
+      installer.follow(file)
+    }
+  }
+
   private func restore(_ term: Term) throws(StorageError) -> FetchResult {
     guard let incoming else { throw .invalidWrite("a snapshot of which nothing is there") }
     let file: SnapshotFile
+    arriving?.finish()
+    arriving = nil
     do throws(StoredStateFailure) {
       file = try onStorage { () throws(StorageError) in try incoming.open() }
       try installer.prepare(file)
@@ -71,7 +88,14 @@ package final class FetchWorker {
     do throws(StorageError) { return .restored(file.stored, try installer.begin()) } catch { return .failed(error) }
   }
 
+  /// Nothing more is asked of it: nobody is to wait for what will not come.
+  package func stop() {
+    arriving?.abandon()
+    arriving = nil
+  }
+
   private func drop() throws(StorageError) {
+    stop()
     let given = incoming
     incoming = nil
     try given?.discard()

@@ -37,6 +37,10 @@ package final class StoredStates: StateInstaller, @unchecked Sendable {
     current = (directory, applier)
   }
 
+  /// Its files are written, not made in memory: the disk that would be asked is busy with what comes.
+  package var followsWhatComes: Bool { false }
+  package func follow(_ file: ArrivingFile) {}
+
   package func prepare(_ file: SnapshotFile) throws(StoredStateFailure) {
     prepared = nil
     try directories.fill(machine, from: file)

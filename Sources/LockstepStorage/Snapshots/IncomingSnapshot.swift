@@ -106,6 +106,13 @@ package final class IncomingSnapshot {
     try sync()
   }
 
+  /// For who reads it while it comes; `total`: the bytes of the whole file.
+  package func arriving(total: Int) throws(StorageError) -> ArrivingFile {
+    let path = path
+    let reader = try onDisk { () throws(DiskError) in try disk.open(path, for: .reading) }
+    return ArrivingFile(reader, path: path, name: name, received: received, total: total)
+  }
+
   private func sync() throws(StorageError) {
     try onDisk { [file] () throws(DiskError) in try file.sync() }
     unsynced = 0

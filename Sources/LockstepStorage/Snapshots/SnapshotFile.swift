@@ -23,10 +23,14 @@ package final class SnapshotFile {
   }
 
   /// Opens the file and reads its header.
-  init(disk: any Disk, path: String, name: SnapshotName?) throws(StorageError) {
+  convenience init(disk: any Disk, path: String, name: SnapshotName?) throws(StorageError) {
+    try self.init(try onDisk { () throws(DiskError) in try disk.open(path, for: .reading) }, path: path, name: name)
+  }
+
+  /// Reads the header of a file that is open, and has it closed in the end.
+  init(_ file: any DiskFile, path: String, name: SnapshotName?) throws(StorageError) {
     self.path = path
     func damaged(_ reason: String) -> StorageError { .damaged(file: path, offset: 0, reason: reason) }
-    let file = try onDisk { () throws(DiskError) in try disk.open(path, for: .reading) }
     var isRefused = true
     defer { if isRefused { file.close() } }
     let window = try FileWindow(file)

@@ -1,4 +1,5 @@
 import Dispatch
+import Foundation
 import LockstepConsensus
 import LockstepDriver
 import LockstepStorage
@@ -52,8 +53,19 @@ final class TransferQueue: @unchecked Sendable {
     }
   }
 
+  /// Reads what comes, while the queue writes it.
+  static func inBackground(_ body: @escaping @Sendable () -> Void) {
+    let thread = Thread {
+      ThreadSchedule.withoutPreempting()
+      body()
+    }
+    thread.name = "lockstep-restore"
+    thread.stackSize = 1 << 20
+    thread.start()
+  }
+
   /// Returns when nothing is read or written any more.
-  func stop() { queue.sync {} }
+  func stop() { queue.sync { worker.stop() } }
 
   private func onQueue<Result>(
     _ work: @escaping @Sendable (TransferQueue) -> Result, _ done: @escaping (Result) -> Void
