@@ -15,13 +15,13 @@ public enum NodeExitCode: Int32, Sendable, CaseIterable {
   case listen = 10
   /// Another process works in this directory.
   case locked = 11
-  /// The directory belongs to another node or cluster, or is a copy of one.
+  /// The directory belongs to another node or cluster, or is a copy of one, or its state is of a later version of the machine.
   case identity = 12
-  /// Stored bytes are not what was written; the message names file and offset.
+  /// Stored bytes are not what was written, or are missing; the message names the file.
   case damaged = 13
   /// The disk failed a write or a sync: nothing may be promised any more.
   case disk = 14
-  /// The disk is full.
+  /// The disk is so full that not even terms and votes can be stored, or that a start cannot be noted.
   case diskFull = 15
   /// This node's log and the leader's tell different stories of the same entry.
   case diverged = 16
@@ -44,10 +44,11 @@ public enum NodeExitCode: Int32, Sendable, CaseIterable {
     case .usage: "flags that make no sense"
     case .listen: "a port cannot be listened on"
     case .locked: "another process works in this directory"
-    case .identity: "the directory belongs to another node or cluster, or is a copy"
-    case .damaged: "stored bytes are damaged; file and offset are named"
+    case .identity:
+      "the directory belongs to another node or cluster, is a copy, or is of a later version of the machine"
+    case .damaged: "stored bytes are damaged or missing; the file is named"
     case .disk: "the disk failed a read, write or sync"
-    case .diskFull: "the disk is full"
+    case .diskFull: "the disk is so full that not even terms and votes can be stored, or that a start cannot be noted"
     case .diverged: "the log differs from the leader's where it must not"
     case .machine: "the machine's own storage failed"
     }

@@ -1,5 +1,5 @@
-package import LockstepConsensus
-package import LockstepExecution
+import LockstepConsensus
+import LockstepExecution
 package import LockstepStorage
 import LockstepWire
 

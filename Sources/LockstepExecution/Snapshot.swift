@@ -5,7 +5,7 @@
 /// time whatever the size of the state. Who does not want the rest drops it: nothing has to be called.
 public protocol Snapshot: Sendable {
   /// The next piece, of 1 to `maximumBytes` bytes (which is more than 0); nil after the last one. All pieces together
-  /// are the same bytes, however they are cut, and equal states have equal bytes.
+  /// are the same bytes, however they are cut; equal states of a machine in memory have equal bytes.
   mutating func next(maximumBytes: Int) throws(CallStatus) -> [UInt8]?
 }
 

@@ -13,7 +13,7 @@ public struct Command<State: ReplicatedService, Request: SwiftProtobuf.Message, 
   ///
   /// ```swift
   /// static let deposit = Command<Bank, Bank_V1_DepositRequest, Bank_V1_DepositReply>("Deposit") {
-  ///   try $0.deposit($1, &$2)
+  ///   try $0.deposit($1, $2)
   /// }
   /// ```
   ///

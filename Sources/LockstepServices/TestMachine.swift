@@ -1,6 +1,6 @@
 import LockstepConsensus
 public import LockstepExecution
-public import SwiftProtobuf
+import SwiftProtobuf
 
 /// A service by itself, for tests: without a log, a cluster, a disk or a wait. Requests are checked, commands carried out,
 /// and replies encoded and decoded as on a node.

@@ -142,7 +142,7 @@ final class Cluster: Sendable {
     return try finished.lines.map { try JSONValue(parsing: $0) }
   }
 
-  // MARK: CallStatus
+  // MARK: Status
 
   /// In the order of the nodes; those that do not answer have no id, and come last.
   func status() async throws -> [JSONValue] {

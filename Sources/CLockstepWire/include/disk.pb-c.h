@@ -274,7 +274,7 @@ struct  Lockstep__Wire__V1__Acknowledged
 
 /*
  * The first record of a snapshot file: what the state is that follows. Nothing in it depends on the node that took it, so
- * that the files of two replicas are the same bytes.
+ * that the files of two replicas with a machine in memory are the same bytes.
  */
 struct  Lockstep__Wire__V1__SnapshotHeader
 {

@@ -354,7 +354,7 @@ struct  Lockstep__Wire__V1__ForwardReply
 
 /*
  * Bytes of a snapshot file, asked of any node that may have it (Raft figure 13, InstallSnapshot, but the receiver asks): the
- * files of all replicas up to one entry are the same.
+ * files of all replicas of a machine in memory, up to one entry, are the same.
  */
 struct  Lockstep__Wire__V1__SnapshotRead
 {

@@ -1,5 +1,5 @@
 public import LockstepConsensus
-public import LockstepExecution
+import LockstepExecution
 public import LockstepRequests
 import LockstepWire
 

@@ -1,6 +1,6 @@
 public import LockstepExecution
 package import LockstepRequests
-package import LockstepWire
+import LockstepWire
 public import NIOCore
 public import NIOPosix
 

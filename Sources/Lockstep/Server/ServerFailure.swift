@@ -11,13 +11,13 @@ public struct ServerFailure: Error, Sendable, CustomStringConvertible {
     case listen
     /// Another process works in this directory.
     case locked
-    /// The directory belongs to another node or cluster, or is a copy of one.
+    /// The directory belongs to another node or cluster, or is a copy of one, or its state is of a later version of the machine.
     case identity
-    /// Stored bytes are not what was written.
+    /// Stored bytes are not what was written, or are missing.
     case damaged
     /// The disk failed a write or a sync: nothing may be promised any more.
     case disk
-    /// The disk is full.
+    /// The disk is so full that not even terms and votes can be stored, or that a start cannot be noted.
     case diskFull
     /// This node's log and the leader's tell different stories of the same entry.
     case diverged

@@ -3,8 +3,8 @@ import LockstepStorage
 package import LockstepWire
 
 /// Reads one snapshot from whoever has it, and goes on where it was whatever breaks: a connection, a source, this process.
-/// Files of one snapshot are equal on all nodes, so the next source takes over in the middle. What comes is written as it
-/// comes, and believed when all of it was read back. Answers may be late: each is held against what was asked.
+/// Files of one snapshot of a machine in memory are equal on all nodes, so the next source takes over in the middle; where they
+/// differ it begins anew. What comes is written as it comes, and believed when all of it was read back. Answers may be late: each is held against what was asked.
 package final class SnapshotFetch {
   package struct Options: Sendable {
     /// Of a piece, and how many are asked for, on the way or being written at once: what a fetch has in memory.

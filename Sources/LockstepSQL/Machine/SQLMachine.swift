@@ -55,7 +55,7 @@ public struct SQLMachine: StoredMachine {
   static func decoded<Request: SwiftProtobuf.Message>(
     _: Request.Type, _ call: borrowing MethodCall
   ) throws(CallStatus) -> Request {
-    let request = call.request.withUnsafeBytes { try? Request(serializedBytes: $0) }
+    let request = call.request.withUnsafeBytes { try? Request(serializedBytes: [UInt8]($0)) }
     guard let request else { throw CallStatus(.invalidArgument, "the request is not a \(Request.protoMessageName)") }
     return request
   }

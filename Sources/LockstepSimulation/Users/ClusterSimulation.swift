@@ -22,7 +22,8 @@ public struct SimulatedCall: Sendable {
 ///
 /// ```swift
 /// try ClusterSimulation(ServiceMachine(services: [Bank.self]), seeds: 1...100).run { random in
-///   try SimulatedCall("bank.v1.Bank/Deposit", Deposit.with { $0.amount = Int64(random.below(100)) }.serializedBytes())
+///   let request = Bank_V1_DepositRequest.with { ($0.account, $0.amount) = ("ann", Int64(random.below(100))) }
+///   return SimulatedCall(Bank.deposit.fullName, try request.serializedBytes())
 /// } invariant: { machine in
 ///   machine.state(of: Bank.self).map { $0.total >= 0 } ?? false ? nil : "money is missing"
 /// }

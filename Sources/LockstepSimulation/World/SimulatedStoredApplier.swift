@@ -1,5 +1,5 @@
 package import LockstepConsensus
-package import LockstepDriver
+import LockstepDriver
 package import LockstepExecution
 package import LockstepRequests
 

@@ -1,5 +1,5 @@
 package import LockstepConsensus
-package import LockstepWire
+import LockstepWire
 
 // DIR/snapshot-G-I.part         a snapshot file that is coming from another node, from its beginning on
 // DIR/snapshot-G-I.arrived-T    beside snapshot-G-I, an empty file: that one has come, from a node whose term was T, and the
@@ -7,8 +7,9 @@ package import LockstepWire
 //
 // When all of it is there, was checked and is durable, the mark is made, and when that is durable the part gets the name of
 // any other snapshot. A crash leaves a part, which goes on behind its last whole record: all chunks of one snapshot are
-// linked, and files of one snapshot are equal on all nodes, so that the rest may come from another one. Or a mark without a
-// snapshot, which means nothing. Or both: then the next start has the log begin behind it (InstallRecovery). The mark goes
+// linked, and files of one snapshot of a machine in memory are equal on all nodes, so that the rest may come from another one.
+// (Two databases with the same rows may differ in their pages: then the links do not fit, and it begins anew.) Or a mark
+// without a snapshot, which means nothing. Or both: then the next start has the log begin behind it (InstallRecovery). The mark goes
 // when the log does: without it a snapshot that is ahead of its log says that the log has lost its end.
 
 /// A snapshot that is coming from another node. Not Sendable, and every call blocks.

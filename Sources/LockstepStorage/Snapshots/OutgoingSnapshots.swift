@@ -1,4 +1,4 @@
-package import LockstepConsensus
+import LockstepConsensus
 package import LockstepWire
 
 /// Snapshot files that other nodes read. Nothing is sent of one that was not checked up to there: what has rotted here would

@@ -1,4 +1,4 @@
-package import LockstepConsensus
+import LockstepConsensus
 package import LockstepWire
 
 /// Reads one snapshot file and believes nothing. Not Sendable, and every call blocks.

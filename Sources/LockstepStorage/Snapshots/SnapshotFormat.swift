@@ -10,8 +10,8 @@ internal import LockstepWire
 //
 // Each record's link is the checksum of the header before it, which covers the checksum of the body before it: so it is a
 // running hash over all that stands before. The salt is made of cluster, group and last entry, and of nothing that differs
-// between replicas: two that snapshot at the same entry have the same file, and a chunk of one serves in the other; a chunk
-// of any other snapshot does not pass.
+// between replicas: two that snapshot a machine in memory at the same entry have the same file, and a chunk of one serves in
+// the other; a chunk of any other snapshot does not pass.
 //
 // It is written under snapshot-G-I.new and synced, then renamed, then the directory is synced. A crash leaves the whole
 // file, or one that ends in .new, which the next start removes; so whatever is wrong in a file with its own name is damage.

@@ -1,4 +1,4 @@
-package import LockstepConsensus
+import LockstepConsensus
 package import LockstepRequests
 
 /// Where frames with replies go: a client's connection, or the link to the node that has passed calls on.

@@ -115,7 +115,11 @@ struct NewCommand: ParsableCommand {
   private func write(_ files: [NewPackage.File], to directory: URL) throws {
     let manager = FileManager.default
     do {
-      if manager.fileExists(atPath: directory.path) {
+      var isDirectory: ObjCBool = false
+      if manager.fileExists(atPath: directory.path, isDirectory: &isDirectory) {
+        guard isDirectory.boolValue else {
+          throw CommandFailure.usage("\(directory.path) is there already, and is no directory")
+        }
         guard try manager.contentsOfDirectory(atPath: directory.path).isEmpty else {
           throw CommandFailure.usage("\(directory.path) is there already, and is not empty")
         }

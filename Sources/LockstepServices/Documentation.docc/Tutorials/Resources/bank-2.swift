@@ -1,7 +1,7 @@
 import LockstepServices
 import SwiftProtobuf
 
-/// Accounts and the money in them: a replicated service, complete.
+/// Accounts and the money in them: a replicated service.
 struct Bank: ReplicatedService {
   static let schema = Schema(name: "bank.v1.Bank", descriptorSet: PackageResources.bank_descriptor)
 
