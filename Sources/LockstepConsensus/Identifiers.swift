@@ -3,7 +3,7 @@
 
 /// A number of one kind, which no number of another kind can be taken for; 64 bits, written as a literal or from one.
 /// Encoded as the number alone.
-public protocol Identifier: Hashable, Comparable, Sendable, Codable, CustomStringConvertible,
+public protocol LockstepIdentifier: Hashable, Comparable, Sendable, Codable, CustomStringConvertible,
   ExpressibleByIntegerLiteral
 {
   /// The number.
@@ -12,7 +12,7 @@ public protocol Identifier: Hashable, Comparable, Sendable, Codable, CustomStrin
   init(_ rawValue: UInt64)
 }
 
-extension Identifier {
+extension LockstepIdentifier {
   /// The one with this number.
   @inlinable public init(integerLiteral value: UInt64) { self.init(value) }
   /// Throws what the decoder does when there is no number.
@@ -25,7 +25,7 @@ extension Identifier {
 }
 
 /// A leader's period of office, counted from 1; 0 before the first election (Raft section 5.1).
-public struct Term: Identifier {
+public struct Term: LockstepIdentifier {
   /// The term's number; 0 before the first election.
   public let rawValue: UInt64
   /// The term with this number; any number is one.
@@ -38,7 +38,7 @@ public struct Term: Identifier {
 }
 
 /// A position in the log, counted from 1; 0 is before the first entry (Raft figure 2).
-public struct LogIndex: Identifier {
+public struct LogIndex: LockstepIdentifier {
   /// The position, counted from 1; 0 is before the first entry.
   public let rawValue: UInt64
   /// The position with this number; any number is one.
@@ -61,7 +61,7 @@ public struct LogIndex: Identifier {
 }
 
 /// One member of the cluster, for as long as it keeps its disk; from 1.
-public struct NodeID: Identifier {
+public struct NodeID: LockstepIdentifier {
   /// The node's number in the cluster, from 1.
   public let rawValue: UInt64
   /// The node with this number; that it is not 0, and is a member, is not checked here.

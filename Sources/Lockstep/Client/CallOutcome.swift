@@ -50,7 +50,7 @@ public struct CallFailure: Error, Sendable, CustomStringConvertible {
 }
 
 /// On the wire 0 stands for what there is not.
-func known<ID: Identifier>(_ number: UInt64) -> ID? { number == 0 ? nil : ID(number) }
+func known<ID: LockstepIdentifier>(_ number: UInt64) -> ID? { number == 0 ? nil : ID(number) }
 
 extension CallReply {
   var outcome: Result<Reply, CallFailure> {

@@ -54,8 +54,8 @@ public struct NodeService: ServiceLifecycle.Service {
     self.eventLoopGroup = eventLoopGroup
   }
 
-  /// Starts the node and serves until it was stopped, as `LockstepServer.run` does. Throws a `ServerFailure` when it cannot start,
-  /// or had to stop by itself.
+  /// Starts the node and serves until it was stopped, as `LockstepServer.run` does. Throws a `ServerFailure` when it cannot
+  /// start, or had to stop by itself.
   public func run() async throws {
     let server = try await LockstepServer.start(configuration, machine, logger, eventLoopGroup)
     do {
