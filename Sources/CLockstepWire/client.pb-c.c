@@ -142,6 +142,51 @@ void   lockstep__wire__v1__call_request__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__call_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   lockstep__wire__v1__read_token__init
+                     (Lockstep__Wire__V1__ReadToken         *message)
+{
+  static const Lockstep__Wire__V1__ReadToken init_value = LOCKSTEP__WIRE__V1__READ_TOKEN__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__read_token__get_packed_size
+                     (const Lockstep__Wire__V1__ReadToken *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__read_token__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__read_token__pack
+                     (const Lockstep__Wire__V1__ReadToken *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__read_token__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__read_token__pack_to_buffer
+                     (const Lockstep__Wire__V1__ReadToken *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__read_token__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__ReadToken *
+       lockstep__wire__v1__read_token__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__ReadToken *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__read_token__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__read_token__free_unpacked
+                     (Lockstep__Wire__V1__ReadToken *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__read_token__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   lockstep__wire__v1__evidence__init
                      (Lockstep__Wire__V1__Evidence         *message)
 {
@@ -1093,7 +1138,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__client_hello__descriptor =
   (ProtobufCMessageInit) lockstep__wire__v1__client_hello__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__client_welcome__field_descriptors[5] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__client_welcome__field_descriptors[7] =
 {
   {
     "version",
@@ -1155,9 +1200,35 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__client_welcome__field_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "incarnation",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__ClientWelcome, incarnation),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "group",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__ClientWelcome, group),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__client_welcome__field_indices_by_name[] = {
   1,   /* field[1] = cluster */
+  6,   /* field[6] = group */
+  5,   /* field[5] = incarnation */
   3,   /* field[3] = leader */
   4,   /* field[4] = maximum_request_bytes */
   2,   /* field[2] = node */
@@ -1166,7 +1237,7 @@ static const unsigned lockstep__wire__v1__client_welcome__field_indices_by_name[
 static const ProtobufCIntRange lockstep__wire__v1__client_welcome__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__client_welcome__descriptor =
 {
@@ -1176,14 +1247,14 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__client_welcome__descriptor 
   "Lockstep__Wire__V1__ClientWelcome",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__ClientWelcome),
-  5,
+  7,
   lockstep__wire__v1__client_welcome__field_descriptors,
   lockstep__wire__v1__client_welcome__field_indices_by_name,
   1,  lockstep__wire__v1__client_welcome__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__client_welcome__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__call_request__field_descriptors[12] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__call_request__field_descriptors[13] =
 {
   {
     "id",
@@ -1329,9 +1400,22 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__call_request__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "ack_voters",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__CallRequest, ack_voters),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__call_request__field_indices_by_name[] = {
   5,   /* field[5] = ack */
+  12,   /* field[12] = ack_voters */
   1,   /* field[1] = group */
   0,   /* field[0] = id */
   2,   /* field[2] = method */
@@ -1347,7 +1431,7 @@ static const unsigned lockstep__wire__v1__call_request__field_indices_by_name[] 
 static const ProtobufCIntRange lockstep__wire__v1__call_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__call_request__descriptor =
 {
@@ -1357,14 +1441,91 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__call_request__descriptor =
   "Lockstep__Wire__V1__CallRequest",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__CallRequest),
-  12,
+  13,
   lockstep__wire__v1__call_request__field_descriptors,
   lockstep__wire__v1__call_request__field_indices_by_name,
   1,  lockstep__wire__v1__call_request__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__call_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__evidence__field_descriptors[3] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__read_token__field_descriptors[4] =
+{
+  {
+    "group",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__ReadToken, group),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "incarnation",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__ReadToken, incarnation),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "term",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__ReadToken, term),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "index",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__ReadToken, index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__read_token__field_indices_by_name[] = {
+  0,   /* field[0] = group */
+  1,   /* field[1] = incarnation */
+  3,   /* field[3] = index */
+  2,   /* field[2] = term */
+};
+static const ProtobufCIntRange lockstep__wire__v1__read_token__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__read_token__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.ReadToken",
+  "ReadToken",
+  "Lockstep__Wire__V1__ReadToken",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__ReadToken),
+  4,
+  lockstep__wire__v1__read_token__field_descriptors,
+  lockstep__wire__v1__read_token__field_indices_by_name,
+  1,  lockstep__wire__v1__read_token__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__read_token__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__evidence__field_descriptors[5] =
 {
   {
     "term",
@@ -1402,16 +1563,42 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__evidence__field_descri
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "applied_by",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Lockstep__Wire__V1__Evidence, n_applied_by),
+    offsetof(Lockstep__Wire__V1__Evidence, applied_by),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "missing",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Lockstep__Wire__V1__Evidence, n_missing),
+    offsetof(Lockstep__Wire__V1__Evidence, missing),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__evidence__field_indices_by_name[] = {
+  3,   /* field[3] = applied_by */
   2,   /* field[2] = holders */
   1,   /* field[1] = index */
+  4,   /* field[4] = missing */
   0,   /* field[0] = term */
 };
 static const ProtobufCIntRange lockstep__wire__v1__evidence__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__evidence__descriptor =
 {
@@ -1421,14 +1608,14 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__evidence__descriptor =
   "Lockstep__Wire__V1__Evidence",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__Evidence),
-  3,
+  5,
   lockstep__wire__v1__evidence__field_descriptors,
   lockstep__wire__v1__evidence__field_indices_by_name,
   1,  lockstep__wire__v1__evidence__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__evidence__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__call_reply__field_descriptors[13] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__call_reply__field_descriptors[14] =
 {
   {
     "id",
@@ -1586,9 +1773,22 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__call_reply__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "age_microseconds",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__CallReply, age_microseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__call_reply__field_indices_by_name[] = {
   7,   /* field[7] = ack */
+  13,   /* field[13] = age_microseconds */
   9,   /* field[9] = applied */
   1,   /* field[1] = code */
   10,   /* field[10] = evidence */
@@ -1605,7 +1805,7 @@ static const unsigned lockstep__wire__v1__call_reply__field_indices_by_name[] = 
 static const ProtobufCIntRange lockstep__wire__v1__call_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__call_reply__descriptor =
 {
@@ -1615,14 +1815,14 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__call_reply__descriptor =
   "Lockstep__Wire__V1__CallReply",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__CallReply),
-  13,
+  14,
   lockstep__wire__v1__call_reply__field_descriptors,
   lockstep__wire__v1__call_reply__field_indices_by_name,
   1,  lockstep__wire__v1__call_reply__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__call_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__batch_request__field_descriptors[6] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__batch_request__field_descriptors[7] =
 {
   {
     "id",
@@ -1696,9 +1896,22 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__batch_request__field_d
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "ack_voters",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchRequest, ack_voters),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__batch_request__field_indices_by_name[] = {
   5,   /* field[5] = ack */
+  6,   /* field[6] = ack_voters */
   1,   /* field[1] = group */
   0,   /* field[0] = id */
   2,   /* field[2] = method */
@@ -1708,7 +1921,7 @@ static const unsigned lockstep__wire__v1__batch_request__field_indices_by_name[]
 static const ProtobufCIntRange lockstep__wire__v1__batch_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__batch_request__descriptor =
 {
@@ -1718,7 +1931,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__batch_request__descriptor =
   "Lockstep__Wire__V1__BatchRequest",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__BatchRequest),
-  6,
+  7,
   lockstep__wire__v1__batch_request__field_descriptors,
   lockstep__wire__v1__batch_request__field_indices_by_name,
   1,  lockstep__wire__v1__batch_request__number_ranges,
@@ -3348,24 +3561,26 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__peer_status__descriptor =
   (ProtobufCMessageInit) lockstep__wire__v1__peer_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue lockstep__wire__v1__ack_level__enum_values_by_number[5] =
+static const ProtobufCEnumValue lockstep__wire__v1__ack_level__enum_values_by_number[6] =
 {
   { "ACK_LEVEL_UNSPECIFIED", "LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_UNSPECIFIED", 0 },
   { "ACK_LEVEL_LEADER", "LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_LEADER", 1 },
   { "ACK_LEVEL_QUORUM", "LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_QUORUM", 2 },
   { "ACK_LEVEL_ALL", "LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_ALL", 3 },
   { "ACK_LEVEL_APPLIED", "LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_APPLIED", 4 },
+  { "ACK_LEVEL_VOTERS", "LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_VOTERS", 5 },
 };
 static const ProtobufCIntRange lockstep__wire__v1__ack_level__value_ranges[] = {
-{0, 0},{0, 5}
+{0, 0},{0, 6}
 };
-static const ProtobufCEnumValueIndex lockstep__wire__v1__ack_level__enum_values_by_name[5] =
+static const ProtobufCEnumValueIndex lockstep__wire__v1__ack_level__enum_values_by_name[6] =
 {
   { "ACK_LEVEL_ALL", 3 },
   { "ACK_LEVEL_APPLIED", 4 },
   { "ACK_LEVEL_LEADER", 1 },
   { "ACK_LEVEL_QUORUM", 2 },
   { "ACK_LEVEL_UNSPECIFIED", 0 },
+  { "ACK_LEVEL_VOTERS", 5 },
 };
 const ProtobufCEnumDescriptor lockstep__wire__v1__ack_level__descriptor =
 {
@@ -3374,9 +3589,9 @@ const ProtobufCEnumDescriptor lockstep__wire__v1__ack_level__descriptor =
   "AckLevel",
   "Lockstep__Wire__V1__AckLevel",
   "lockstep.wire.v1",
-  5,
+  6,
   lockstep__wire__v1__ack_level__enum_values_by_number,
-  5,
+  6,
   lockstep__wire__v1__ack_level__enum_values_by_name,
   1,
   lockstep__wire__v1__ack_level__value_ranges,

@@ -1231,7 +1231,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__refusal__descriptor =
   (ProtobufCMessageInit) lockstep__wire__v1__refusal__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__append_request__field_descriptors[10] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__append_request__field_descriptors[11] =
 {
   {
     "group",
@@ -1342,6 +1342,18 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__append_request__field_
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "report_applied",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__AppendRequest, report_applied),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "entries",
     15,
     PROTOBUF_C_LABEL_REPEATED,
@@ -1356,21 +1368,22 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__append_request__field_
 };
 static const unsigned lockstep__wire__v1__append_request__field_indices_by_name[] = {
   5,   /* field[5] = commit */
-  9,   /* field[9] = entries */
+  10,   /* field[10] = entries */
   0,   /* field[0] = group */
   8,   /* field[8] = needs_snapshot */
   4,   /* field[4] = previous_chain */
   2,   /* field[2] = previous_index */
   3,   /* field[3] = previous_term */
   6,   /* field[6] = read_round */
+  9,   /* field[9] = report_applied */
   7,   /* field[7] = stored_by_all */
   1,   /* field[1] = term */
 };
 static const ProtobufCIntRange lockstep__wire__v1__append_request__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 15, 9 },
-  { 0, 10 }
+  { 15, 10 },
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__append_request__descriptor =
 {
@@ -1380,14 +1393,14 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__append_request__descriptor 
   "Lockstep__Wire__V1__AppendRequest",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__AppendRequest),
-  10,
+  11,
   lockstep__wire__v1__append_request__field_descriptors,
   lockstep__wire__v1__append_request__field_indices_by_name,
   2,  lockstep__wire__v1__append_request__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__append_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__append_reply__field_descriptors[11] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__append_reply__field_descriptors[12] =
 {
   {
     "group",
@@ -1521,8 +1534,21 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__append_reply__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "applied",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__AppendReply, applied),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__append_reply__field_indices_by_name[] = {
+  11,   /* field[11] = applied */
   0,   /* field[0] = group */
   5,   /* field[5] = hint_index */
   6,   /* field[6] = hint_term */
@@ -1538,7 +1564,7 @@ static const unsigned lockstep__wire__v1__append_reply__field_indices_by_name[] 
 static const ProtobufCIntRange lockstep__wire__v1__append_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__append_reply__descriptor =
 {
@@ -1548,7 +1574,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__append_reply__descriptor =
   "Lockstep__Wire__V1__AppendReply",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__AppendReply),
-  11,
+  12,
   lockstep__wire__v1__append_reply__field_descriptors,
   lockstep__wire__v1__append_reply__field_indices_by_name,
   1,  lockstep__wire__v1__append_reply__number_ranges,

@@ -3,11 +3,14 @@ import Glibc
 /// What `--config FILE` names: a node's flags, one a line as `NAME = VALUE` without the dashes. An empty line and one
 /// that begins with `#` say nothing. A flag on the command line wins over the file.
 enum NodeConfigurationFile {
-  static let names = [
-    "id", "dir", "listen", "peer-listen", "members", "leader", "cluster", "maximum-request-bytes", "segment-bytes",
-    "snapshot-log-bytes", "snapshot-age", "retain", "snapshot-rate", "disk-budget",
-    "log-level",
-  ]
+  static let names =
+    [
+      "id", "dir", "listen", "peer-listen", "members", "leader", "cluster", "maximum-request-bytes", "segment-bytes",
+      "snapshot-log-bytes", "snapshot-age", "retain", "snapshot-rate", "disk-budget",
+      "minimum-ack", "log-level",
+    ] + switches
+  /// Their value is true or false.
+  private static let switches = ["no-forward"]
   private static let maximumBytes = 64 << 10
 
   /// These arguments with the file's before them, and without `--config`.
@@ -52,7 +55,12 @@ enum NodeConfigurationFile {
       if let earlier = seen.updateValue(place + 1, forKey: name) {
         throw refuse("'\(name)' is in line \(earlier) already")
       }
-      flags.append("--\(name)=\(value)")
+      guard switches.contains(name) else {
+        flags.append("--\(name)=\(value)")
+        continue
+      }
+      guard value == "true" || value == "false" else { throw refuse("'\(name)' is true or false, and not '\(value)'") }
+      if value == "true" { flags.append("--\(name)") }
     }
     return flags
   }

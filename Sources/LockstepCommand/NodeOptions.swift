@@ -76,6 +76,18 @@ public struct NodeOptions: ParsableArguments {
   @Option(help: ArgumentHelp("What is fetched of another node's snapshot in a second, at most.", valueName: "bytes"))
   public var snapshotRate: String = "512MiB"
 
+  /// The level at which commands are acknowledged that ask for less: `leader`, which is none, by default; `quorum`, a
+  /// number of voters, `all`, `applied`. The node that leads decides, so give all nodes the same.
+  @Option(
+    help: ArgumentHelp(
+      "Commands that ask for less are acknowledged at this level: leader, quorum, a number of voters, all or applied; the same on all nodes.",
+      valueName: "level"))
+  public var minimumAck: String = "leader"
+
+  /// Whether a node that does not lead refuses commands, and says who leads, instead of passing them on.
+  @Flag(help: "Refuse commands while another node leads, instead of passing them on to it.")
+  public var noForward = false
+
   /// The least level that is logged to standard error: `trace`, `debug`, `info` (the default), `notice`, `warning`,
   /// `error` or `critical`.
   @Option(help: "trace, debug, info, notice, warning, error or critical; to stderr.")
@@ -135,6 +147,12 @@ public struct NodeOptions: ParsableArguments {
     }
     configuration.retainedBytes = try Self.bytes(retain, "--retain")
     configuration.snapshotBytesPerSecond = try Self.bytes(snapshotRate, "--snapshot-rate")
+    guard let level = Acknowledgement(minimumAck) else {
+      throw ValidationFailure(
+        "--minimum-ack '\(minimumAck)' is no level: there are leader, quorum, a number of voters, all and applied")
+    }
+    configuration.minimumAcknowledgement = level
+    configuration.refusesToForward = noForward
     configuration.isDirectoryMoved = movedDirectory
     configuration.replacesDisk = replaceDisk
     if let problem = configuration.problem { throw ValidationFailure(problem) }

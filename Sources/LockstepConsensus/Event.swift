@@ -40,6 +40,10 @@ package enum LocalEvent: Sendable {
   case compacted(EntryID)
   /// The machine's state right after this entry, which is committed, is durable here; a node whose term was `term` had it.
   case installed(EntryID, Members, term: Term)
+  /// A client waits until every voter has applied all up to here: this leader asks the others to say so.
+  case appliedAwaited(LogIndex)
+  /// This node's machine has carried out all up to here, and its leader wants to know (`isAppliedDue`).
+  case applied(LogIndex)
   /// All that was there has been stepped: write, send and acknowledge once for all of it.
   case turnEnded
 }

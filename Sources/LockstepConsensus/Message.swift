@@ -33,11 +33,14 @@ package struct AppendRequest: Hashable, Sendable {
   package var storedByAll: LogIndex
   /// All up to `previous` is compacted at the leader, and what it knows of the receiver's log ends before that.
   package var needsSnapshot: Bool
+  /// The receiver is to say so as soon as it has applied more, until it has applied all up to here.
+  package var reportApplied: LogIndex
 
   package init(
     term: Term, previous: EntryID, entries: LogSlice, commit: LogIndex, readRound: UInt64,
-    storedByAll: LogIndex = .zero, needsSnapshot: Bool = false
+    storedByAll: LogIndex = .zero, needsSnapshot: Bool = false, reportApplied: LogIndex = .zero
   ) {
+    self.reportApplied = reportApplied
     self.storedByAll = storedByAll
     self.needsSnapshot = needsSnapshot
     self.term = term
@@ -83,6 +86,8 @@ package struct AppendReply: Hashable, Sendable {
   /// The sender's machine has yet to carry out what was found on the disk: as a leader it would answer nobody. The
   /// driver knows and fills it in.
   package var isReplaying = false
+  /// The sender's machine has carried out all up to here. The driver knows and fills it in.
+  package var applied: LogIndex = .zero
   package var room = LogRoom.ample
 
   package init(term: Term, verdict: Verdict, readRound: UInt64) {

@@ -29,6 +29,10 @@ package struct Progress: Sendable {
   package var commitSent: LogIndex = .zero
   /// It said so itself: it is not to be given the lead yet.
   package var isReplaying = false
+  /// Its machine has carried out all up to here, as it said itself.
+  package var applied: LogIndex = .zero
+  /// Up to where it was asked to say what it has applied.
+  package var reportSent: LogIndex = .zero
   /// Of its disk, as it said itself.
   package var room = LogRoom.ample
   /// It has another disk than the configuration means: what it says counts for nothing (see Replica+Replacement).
@@ -49,6 +53,7 @@ package struct Progress: Sendable {
   /// Another disk under the number: what the former one has acknowledged, this one need not have.
   package mutating func beginAnew(at index: LogIndex) {
     (match, readRound, isActive, isReplaying) = (.zero, 0, false, false)
+    applied = .zero
     room = .ample
     probe(from: index)
   }

@@ -154,6 +154,7 @@ extension Replica {
   mutating func leaveLeadership(_ effects: inout [Effect]) {
     progress = []
     catchUp = nil
+    appliedAwaited = .zero
     // Whether the other one will get the lead is not known: if it comes back here, it is not offered again at once.
     if transferee != nil, isTimeoutNowSent { transferPause = limits.transferPauseTicks }
     transferee = nil

@@ -76,10 +76,7 @@ extension Replica {
   /// of followers may come first (thesis section 10.2.1).
   mutating func advanceCommit(_ effects: inout [Effect]) {
     guard role == .leader else { return }
-    let reached = members.quorum.reached { node in
-      if node == id { return log.durable }
-      return progress.first { $0.node == node && !$0.isReplaced }?.match ?? .zero
-    }
+    let reached = members.quorum.reached { stored(by: $0) }
     let index = min(reached, log.last)
     // "only log entries from the leader's current term are committed by counting replicas" (Raft section 5.4.2).
     guard index > commit, log.term(at: index) == term else { return }
@@ -153,8 +150,10 @@ extension Replica {
       readRound: reads.current,
       // Nobody needs it with each entry: once a heartbeat is often enough.
       storedByAll: progress[follower].isMessageDue ? storedByAll : .zero,
-      needsSnapshot: progress[follower].state == .awaitingSnapshot)
+      needsSnapshot: progress[follower].state == .awaitingSnapshot,
+      reportApplied: progress[follower].applied < appliedAwaited ? appliedAwaited : .zero)
     progress[follower].commitSent = commit
+    progress[follower].reportSent = request.reportApplied
     progress[follower].isMessageDue = false
     send(.append(request), to: progress[follower].node, &effects)
   }
@@ -167,13 +166,15 @@ extension Replica {
     guard role == .leader, reply.term == term, let follower = progress.firstIndex(where: { $0.node == peer }) else {
       return
     }
-    guard reply.readRound <= reads.current else {
+    // What a machine has carried out is committed, and a leader has all of that (Leader Completeness, section 5.4.3).
+    guard reply.readRound <= reads.current, reply.applied <= log.last else {
       effects.append(.protocolViolation(peer, .impossibleAcknowledgement))
       return
     }
     progress[follower].isActive = true
     progress[follower].isReplaying = reply.isReplaying
     progress[follower].room = reply.room
+    progress[follower].applied = max(progress[follower].applied, reply.applied)
     switch reply.verdict {
     case .accepted(let match):
       guard match <= log.last else {
@@ -262,6 +263,7 @@ extension Replica {
     storedByAll = max(storedByAll, min(request.storedByAll, request.commit))
     let isNewRound = request.readRound > readRoundHeard
     readRoundHeard = max(readRoundHeard, request.readRound)
+    reportApplied = max(reportApplied, request.reportApplied)
 
     // "2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm"
     // What is compacted here is committed, so the leader has it (Leader Completeness, section 5.4.3).

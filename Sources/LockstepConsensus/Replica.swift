@@ -105,6 +105,10 @@ package struct Replica: Sendable {
   /// here beyond `verified` may be a history that the leader contradicts.
   var unverifiedReads: [(id: ReadID, index: LogIndex)] = []
 
+  /// The leader wants to know when more is applied here, until all up to here is; and what it was told.
+  package internal(set) var reportApplied: LogIndex = .zero
+  package internal(set) var appliedReported: LogIndex = .zero
+
   // As a candidate.
   var tally = Tally()
 
@@ -122,6 +126,8 @@ package struct Replica: Sendable {
   /// The lead was offered to another because this node's disk is slow: once until it no longer is.
   var isLeadOffered = false
   var reads = ReadRounds()
+  /// Clients wait until every voter has applied all up to here; zero: nobody does.
+  var appliedAwaited: LogIndex = .zero
   /// The learner that is to vote again, and how far it has got.
   var catchUp: CatchUpRound?
 
@@ -171,6 +177,8 @@ package struct Replica: Sendable {
     case .roomChanged(let room): roomChanged(room)
     case .compacted(let id): compact(through: id)
     case .installed(let id, let members, let term): install(id, members, term: term, &effects)
+    case .appliedAwaited(let index): appliedAwaited = max(appliedAwaited, index)
+    case .applied(let index): reportApplied(index)
     case .turnEnded: endTurn(&effects)
     }
     checkInvariants()
@@ -231,6 +239,7 @@ package struct Replica: Sendable {
       acknowledged = .zero
       readRoundHeard = 0
       isAcknowledgementDue = false
+      (reportApplied, appliedReported) = (.zero, .zero)
     }
     let wasLeader = role == .leader
     let before = role
@@ -312,6 +321,7 @@ package struct Replica: Sendable {
     case .leader:
       advanceCommit(&effects)
       beginReadRound(&effects)
+      if appliedAwaited > .zero { askForApplied() }
       replicate(&effects)
       log.trim(
         maximumEntries: limits.cacheEntries, maximumBytes: limits.cacheBytes,

@@ -26,6 +26,13 @@ final class CallLedger {
     bytes += size
   }
 
+  /// A call that has its permit needs more memory. Returns whether there is room.
+  func grow(by size: Int) -> Bool {
+    guard bytes + size <= limits.callBytes else { return false }
+    bytes += size
+    return true
+  }
+
   func giveBack(calls count: Int = 1, bytes size: Int) {
     calls -= count
     bytes -= size

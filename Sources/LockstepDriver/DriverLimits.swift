@@ -1,4 +1,5 @@
 import LockstepConsensus
+package import LockstepRequests
 import LockstepWire
 
 /// Bounds of what a node takes in at once.
@@ -14,6 +15,10 @@ package struct DriverLimits: Sendable {
   package var replyBytes: Int {
     min(Node.clientFrameBytes(requestBytes: requestBytes), PeerFrame.maximumLength) - 32 * 1024
   }
+  /// Commands that ask for less are acknowledged at this level all the same, by this node where it leads.
+  package var minimumAcknowledgement = Acknowledgement.leader
+  /// A node that does not lead refuses commands, and says who does, instead of passing them on.
+  package var refusesToForward = false
   /// Without a time-out of its own, a call gets this; and no call gets more. In milliseconds.
   package var defaultTimeout: UInt64 = 5_000
   package var maximumTimeout: UInt64 = 600_000

@@ -48,6 +48,9 @@ final class Forwarder {
       let reason = "an election is under way, or a majority of the voters cannot be reached"
       throw CallStatus(.unavailable, "no leader is known to node \(node): \(reason)")
     }
+    guard !limits.refusesToForward else {
+      throw CallStatus(.unavailable, "node \(node) does not lead, and passes nothing on; node \(leader) does")
+    }
     guard links.isConnected(leader) else {
       throw CallStatus(.unavailable, "node \(node) has no connection to the leader, node \(leader)")
     }

@@ -9,6 +9,8 @@ package import LockstepWire
 extension Node {
   /// The node that leads the first group, which calls go to that name none.
   package var leader: NodeID? { all.first?.leader }
+  /// The group that a call means which names none.
+  package var firstGroup: GroupID? { all.first?.id }
 
   /// The disks that the groups' configurations name, of members that came back with another one.
   package var namedDisks: [MemberDisk] { all.flatMap { $0.members.disks } }

@@ -43,8 +43,14 @@ package struct Evidence: Sendable, Hashable {
   /// The voters that hold an acknowledged command on their disks, as the leader knew it when it answered. A node that
   /// led no longer by then knows of itself alone: it is named if its disk has all that is committed. Empty for a query.
   package var holders: [NodeID] = []
+  /// The voters that had applied the command by then, where the level asks for that.
+  package var appliedBy: [NodeID] = []
+  /// Of a command that was carried out, and failed for its level: the voters that the level still needed.
+  package var missing: [NodeID] = []
   /// The level at which a query was answered; nil when it was not.
   package var consistency: Consistency?
+  /// Of the state that a query saw: nothing was committed so long before that is not in it. In nanoseconds; nil: not known.
+  package var age: UInt64?
 
   package init(node: NodeID, leader: NodeID?) {
     self.node = node

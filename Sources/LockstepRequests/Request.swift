@@ -13,11 +13,14 @@ package struct Request {
   package var options: RequestOptions
   /// The call as it came off the wire, for links that pass it on as it is; nil when it came in no such form.
   package var encoded: UnsafeRawBufferPointer?
+  /// Of a query at level `session`.
+  package var token: ReadToken?
 
   package init(
     group: GroupID, method: UnsafeRawBufferPointer, payloads: Payloads, options: RequestOptions,
-    encoded: UnsafeRawBufferPointer? = nil
+    encoded: UnsafeRawBufferPointer? = nil, token: ReadToken? = nil
   ) {
+    self.token = token
     self.group = group
     self.method = method
     self.payloads = payloads

@@ -18,6 +18,12 @@ public struct TypedReply<Message: SwiftProtobuf.Message>: Sendable {
   public var acknowledgement: Acknowledgement?
   /// The voters on whose disks the leader knew the command when it answered.
   public var holders: [NodeID]
+  /// The voters that had applied the command when it was answered, where its level asks for that (`.applied`).
+  public var appliedBy: [NodeID]
+  /// Has a read at level `session` see this reply's state or a later one; nil for a command that only its leader has stored.
+  public var token: ReadToken?
+  /// How old the state was, at most, that a query saw; nil: not known, or no query.
+  public var age: Duration?
 
   init(_ message: Message, _ reply: Reply) {
     self.message = message
@@ -26,6 +32,9 @@ public struct TypedReply<Message: SwiftProtobuf.Message>: Sendable {
     node = reply.node
     acknowledgement = reply.acknowledgement
     holders = reply.holders
+    appliedBy = reply.appliedBy
+    token = reply.token
+    age = reply.age
   }
 
   /// A field of the message; one that is called like a property of this type is read from `message`.
@@ -33,7 +42,8 @@ public struct TypedReply<Message: SwiftProtobuf.Message>: Sendable {
 }
 
 extension LockstepClient {
-  /// Calls a command by the value that its service declares, and waits for its answer.
+  /// Calls a command by the value that its service declares, and waits for its answer. With acknowledgement `.leader` there
+  /// is no reply yet: no field of the message is set.
   ///
   /// ```swift
   /// let reply = try await client.call(Bank.deposit, .with { $0.account = "ann"; $0.amount = 100 })

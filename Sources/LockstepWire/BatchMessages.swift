@@ -9,8 +9,11 @@ package struct BatchHeader: Sendable, Equatable {
   /// 0: the server's own limit.
   package var timeoutMilliseconds: UInt64
   package var ack: UInt32
+  /// Beside the level that is a number of voters.
+  package var voters: UInt32
 
-  package init(id: UInt64, group: UInt64 = 0, timeoutMilliseconds: UInt64 = 0, ack: UInt32 = 0) {
+  package init(id: UInt64, group: UInt64 = 0, timeoutMilliseconds: UInt64 = 0, ack: UInt32 = 0, voters: UInt32 = 0) {
+    self.voters = voters
     self.id = id
     self.group = group
     self.timeoutMilliseconds = timeoutMilliseconds
@@ -46,6 +49,8 @@ package struct BatchReply: Sendable, Equatable {
   /// Of the last entry that was applied: who holds it holds those before.
   package var evidence: CallReply.Evidence?
   package var results: [BatchResult] = []
+  /// As with a call's reply.
+  package var history = CallReply.History()
 
   package init(id: UInt64) { self.id = id }
 }
@@ -128,7 +133,7 @@ package struct PackedResults: Sendable {
 
 extension Codec {
   package func pack(_ batch: BatchHeader, method: UnsafeRawBufferPointer, payloads: [[UInt8]]) {
-    let most = payloads.reduce(5 * WireWriter.numberBytes + method.count) { $0 + WireWriter.numberBytes + $1.count }
+    let most = payloads.reduce(6 * WireWriter.numberBytes + method.count) { $0 + WireWriter.numberBytes + $1.count }
     overwrite(upTo: most) { base in
       var writer = WireWriter(base)
       writer.number(1, batch.id)
@@ -145,6 +150,7 @@ extension Codec {
       }
       writer.number(5, batch.timeoutMilliseconds)
       writer.number(6, UInt64(batch.ack))
+      writer.number(7, UInt64(batch.voters))
       return writer.count
     }
   }
@@ -171,8 +177,9 @@ extension Codec {
       case 3 << 3 | 2: method = try cursor.delimited()
       case 5 << 3: header.timeoutMilliseconds = try cursor.varint()
       case 6 << 3: header.ack = UInt32(truncatingIfNeeded: try cursor.varint())
+      case 7 << 3: header.voters = UInt32(truncatingIfNeeded: try cursor.varint())
       default:
-        guard tag >> 3 > 6, tag >> 3 < 1 << 29 else {
+        guard tag >> 3 > 7, tag >> 3 < 1 << 29 else {
           throw WireError("field \(tag >> 3) of a batch with wire type \(tag & 7)", at: place)
         }
         unknown -= 1
@@ -194,8 +201,8 @@ extension Codec {
   /// A reply whose results are packed already, in place of its own.
   package func pack(_ reply: BatchReply, _ results: PackedResults) {
     let message = Array(reply.message.utf8)
-    let holders = reply.evidence?.holders.count ?? 0
-    let most = 16 * WireWriter.numberBytes + message.count + 10 * holders + results.bytes.count
+    let named = reply.evidence.map { $0.holders.count + $0.appliedBy.count + $0.missing.count } ?? 0
+    let most = 18 * WireWriter.numberBytes + message.count + 10 * named + results.bytes.count
     overwrite(upTo: most) { base in
       var writer = WireWriter(base)
       writer.number(1, reply.id)
@@ -208,7 +215,8 @@ extension Codec {
       writer.number(8, results.firstIndex)
       writer.number(9, UInt64(reply.applied.number))
       if let evidence = reply.evidence {
-        Self.write(evidence.term, evidence.index, evidence.holders, as: 10, to: &writer)
+        Self.write(
+          evidence.term, evidence.index, (evidence.holders, evidence.appliedBy, evidence.missing), as: 10, to: &writer)
       }
       let head = writer.count
       results.bytes.withUnsafeBytes { all in
@@ -230,9 +238,7 @@ extension Codec {
       reply.ack = UInt32(bitPattern: Int32(truncatingIfNeeded: message.ack.rawValue))
       reply.applied = Self.applied(message.applied)
       if let evidence = message.evidence?.pointee {
-        reply.evidence = CallReply.Evidence(
-          term: evidence.term, index: evidence.index,
-          holders: evidence.holders.map { Array(UnsafeBufferPointer(start: $0, count: evidence.n_holders)) } ?? [])
+        reply.evidence = CallReply.Evidence(evidence)
       }
       reply.results.reserveCapacity(message.n_results)
       for place in 0..<message.n_results {

@@ -31,7 +31,7 @@ extension Codec {
       reader.delimited(3, into: &message), reader.delimited(4, into: &payload),
       reader.number(5, into: &reply.index), reader.number(6, into: &reply.term), reader.number(7, into: &reply.node),
       reader.small(8, into: &reply.ack), reader.small(9, into: &reply.read), reader.small(10, into: &applied),
-      reader.number(12, into: &reply.leader), reader.isAtEnd
+      reader.number(12, into: &reply.leader), reader.number(14, into: &reply.ageMicroseconds), reader.isAtEnd
     else { return nil }
     reply.message = String(decoding: bytes[message], as: UTF8.self)
     reply.payload = [UInt8](bytes[payload])

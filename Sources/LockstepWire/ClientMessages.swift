@@ -10,16 +10,22 @@ package struct CallHeader: Sendable, Equatable {
   /// 0: the server's own limit.
   package var timeoutMilliseconds: UInt64
   package var ack: UInt32
+  /// Beside the level that is a number of voters.
+  package var voters: UInt32
   package var read: UInt32
   package var readIndex: UInt64
   package var readBoundMilliseconds: UInt64
   package var session: UInt64
   package var sequence: UInt64
+  /// A ReadToken, or nothing.
+  package var token: [UInt8] = []
 
   package init(
-    id: UInt64, group: UInt64 = 0, timeoutMilliseconds: UInt64 = 0, ack: UInt32 = 0, read: UInt32 = 0,
-    readIndex: UInt64 = 0, readBoundMilliseconds: UInt64 = 0, session: UInt64 = 0, sequence: UInt64 = 0
+    id: UInt64, group: UInt64 = 0, timeoutMilliseconds: UInt64 = 0, ack: UInt32 = 0, voters: UInt32 = 0,
+    read: UInt32 = 0, readIndex: UInt64 = 0, readBoundMilliseconds: UInt64 = 0, session: UInt64 = 0,
+    sequence: UInt64 = 0
   ) {
+    self.voters = voters
     self.id = id
     self.group = group
     self.timeoutMilliseconds = timeoutMilliseconds
@@ -34,7 +40,8 @@ package struct CallHeader: Sendable, Equatable {
   package init(id: UInt64, group: UInt64, options: RequestOptions) {
     self.init(
       id: id, group: group, timeoutMilliseconds: options.timeoutMilliseconds, ack: options.acknowledgement.number,
-      read: options.consistency.number, session: options.session, sequence: options.sequence)
+      voters: options.acknowledgement.voters, read: options.consistency.number, session: options.session,
+      sequence: options.sequence)
     switch options.consistency {
     case .at(let index): readIndex = index.rawValue
     case .bounded(let bound): readBoundMilliseconds = UInt64(clamping: bound.components.seconds) &* 1000
@@ -57,16 +64,31 @@ package struct CallReply: Sendable, Equatable {
   package var applied: Applied = .unknown
   package var evidence: Evidence?
   package var leader: UInt64 = 0
+  /// 0: not known.
+  package var ageMicroseconds: UInt64 = 0
+  /// Not in the message: of what it is the history, as the client knows who has received it.
+  package var history = History()
+
+  /// Zero: not known.
+  package struct History: Sendable, Equatable {
+    package var group: UInt64 = 0
+    package var incarnation: UInt64 = 0
+    package init() {}
+  }
 
   package struct Evidence: Sendable, Equatable {
     package var term: UInt64
     package var index: UInt64
     /// The voters on whose disks the leader knew the entry when it answered.
     package var holders: [UInt64]
-    package init(term: UInt64, index: UInt64, holders: [UInt64]) {
+    package var appliedBy: [UInt64]
+    package var missing: [UInt64]
+    package init(term: UInt64, index: UInt64, holders: [UInt64], appliedBy: [UInt64] = [], missing: [UInt64] = []) {
       self.term = term
       self.index = index
       self.holders = holders
+      self.appliedBy = appliedBy
+      self.missing = missing
     }
   }
 
@@ -79,6 +101,10 @@ package struct ClientWelcome: Sendable, Equatable {
   package var node: UInt64
   package var leader: UInt64
   package var maximumRequestBytes: UInt32
+  /// Of the cluster.
+  package var incarnation: UInt64 = 0
+  /// The one that a call means which names none.
+  package var group: UInt64 = 0
   package init(version: UInt32, cluster: [UInt8], node: UInt64, leader: UInt64, maximumRequestBytes: UInt32) {
     self.version = version
     self.cluster = cluster
@@ -115,6 +141,8 @@ extension Codec {
     message.node = welcome.node
     message.leader = welcome.leader
     message.maximum_request_bytes = welcome.maximumRequestBytes
+    message.incarnation = welcome.incarnation
+    message.group = welcome.group
     withProtobufBytes(welcome.cluster) {
       message.cluster = $0
       pack(&message)
@@ -125,9 +153,12 @@ extension Codec {
     try unpack(
       bytes, as: lockstep__wire__v1__client_welcome__descriptor_pointer(), Lockstep__Wire__V1__ClientWelcome.self
     ) { message throws(WireError) in
-      ClientWelcome(
+      var welcome = ClientWelcome(
         version: message.version, cluster: message.cluster.array, node: message.node, leader: message.leader,
         maximumRequestBytes: message.maximum_request_bytes)
+      welcome.incarnation = message.incarnation
+      welcome.group = message.group
+      return welcome
     }
   }
 
@@ -145,7 +176,11 @@ extension Codec {
     message.read_bound_milliseconds = call.readBoundMilliseconds
     message.session = call.session
     message.sequence = call.sequence
-    pack(&message)
+    message.ack_voters = call.voters
+    withProtobufBytes(call.token) {
+      message.token = $0
+      pack(&message)
+    }
   }
 
   /// `body` gets the call's method and payload, borrowed.
@@ -164,11 +199,12 @@ extension Codec {
     try unpack(
       bytes, as: lockstep__wire__v1__call_request__descriptor_pointer(), Lockstep__Wire__V1__CallRequest.self
     ) { message throws(WireError) in
-      let header = CallHeader(
+      var header = CallHeader(
         id: message.id, group: message.group, timeoutMilliseconds: message.timeout_milliseconds,
-        ack: UInt32(bitPattern: Int32(truncatingIfNeeded: message.ack.rawValue)),
+        ack: UInt32(bitPattern: Int32(truncatingIfNeeded: message.ack.rawValue)), voters: message.ack_voters,
         read: UInt32(bitPattern: Int32(truncatingIfNeeded: message.read.rawValue)), readIndex: message.read_index,
         readBoundMilliseconds: message.read_bound_milliseconds, session: message.session, sequence: message.sequence)
+      header.token = message.token.array
       body(header, message.method.buffer, message.payload.buffer)
     }
   }
@@ -178,7 +214,8 @@ extension Codec {
     pack(
       id: reply.id, code: reply.code, message: reply.message, payload: reply.payload, index: reply.index,
       term: reply.term, node: reply.node, ack: reply.ack, read: reply.read, applied: reply.applied.number,
-      leader: reply.leader, evidence: evidence.map { ($0.term, $0.index, $0.holders) })
+      leader: reply.leader, age: reply.ageMicroseconds,
+      evidence: evidence.map { ($0.term, $0.index, $0.holders, $0.appliedBy, $0.missing) })
   }
 
   /// A CallReply without its id.
@@ -190,20 +227,25 @@ extension Codec {
     }
     let (index, term) = (outcome.index.rawValue, outcome.term.rawValue)
     let holders = evidence.holders.lazy.map(\.rawValue)
+    let appliedBy = evidence.appliedBy.lazy.map(\.rawValue)
+    let missing = evidence.missing.lazy.map(\.rawValue)
     pack(
       id: 0, code: code, message: message, payload: payload, index: index, term: term, node: evidence.node.rawValue,
       ack: evidence.acknowledgement?.number ?? 0, read: evidence.consistency?.number ?? 0,
       applied: outcome.applied.number, leader: evidence.leader?.rawValue ?? 0,
-      evidence: evidence.acknowledgement == nil ? nil : (term, index, holders))
+      // At least one, as 0 is not known.
+      age: evidence.age.map { $0 / 1000 + 1 } ?? 0,
+      evidence: evidence.acknowledgement == nil ? nil : (term, index, holders, appliedBy, missing))
   }
 
-  private func pack(
+  private func pack<Nodes: Collection<UInt64>>(
     id: UInt64, code: UInt32, message: String, payload: [UInt8], index: UInt64, term: UInt64, node: UInt64,
-    ack: UInt32, read: UInt32, applied: UInt32, leader: UInt64,
-    evidence: (term: UInt64, index: UInt64, holders: some Collection<UInt64>)?
+    ack: UInt32, read: UInt32, applied: UInt32, leader: UInt64, age: UInt64,
+    evidence: (term: UInt64, index: UInt64, holders: Nodes, appliedBy: Nodes, missing: Nodes)?
   ) {
     let message = Array(message.utf8)
-    let most = 16 * WireWriter.numberBytes + message.count + payload.count + 10 * (evidence?.holders.count ?? 0)
+    let named = evidence.map { $0.holders.count + $0.appliedBy.count + $0.missing.count } ?? 0
+    let most = 18 * WireWriter.numberBytes + message.count + payload.count + 10 * named
     overwrite(upTo: most) { base in
       var writer = WireWriter(base)
       writer.number(1, id)
@@ -216,25 +258,43 @@ extension Codec {
       writer.number(8, UInt64(ack))
       writer.number(9, UInt64(read))
       writer.number(10, UInt64(applied))
-      if let evidence { Self.write(evidence.term, evidence.index, evidence.holders, as: 11, to: &writer) }
+      if let evidence {
+        Self.write(
+          evidence.term, evidence.index, (evidence.holders, evidence.appliedBy, evidence.missing), as: 11, to: &writer)
+      }
       writer.number(12, leader)
+      writer.number(14, age)
       return writer.count
     }
   }
 
+  /// `nodes`: of the fields 3, 4 and 5, of which most are empty.
   static func write(
-    _ term: UInt64, _ index: UInt64, _ voters: some Collection<UInt64>, as field: UInt64, to writer: inout WireWriter
+    _ term: UInt64, _ index: UInt64,
+    _ nodes: (some Collection<UInt64>, some Collection<UInt64>, some Collection<UInt64>),
+    as field: UInt64, to writer: inout WireWriter
   ) {
-    let list = voters.reduce(0) { $0 + Varint.size($1) }
-    let holders = list == 0 ? 0 : 1 + Varint.size(UInt64(list)) + list
+    let lists = (bytes(nodes.0), bytes(nodes.1), bytes(nodes.2))
+    let size = listSize(lists.0) + listSize(lists.1) + listSize(lists.2)
     writer.varint(field << 3 | 2)
-    writer.varint(UInt64(WireWriter.size(1, term) + WireWriter.size(2, index) + holders))
+    writer.varint(UInt64(WireWriter.size(1, term) + WireWriter.size(2, index) + size))
     writer.number(1, term)
     writer.number(2, index)
-    guard list > 0 else { return }
-    writer.varint(3 << 3 | 2)
-    writer.varint(UInt64(list))
-    for holder in voters { writer.varint(holder) }
+    write(nodes.0, lists.0, as: 3, to: &writer)
+    write(nodes.1, lists.1, as: 4, to: &writer)
+    write(nodes.2, lists.2, as: 5, to: &writer)
+  }
+
+  private static func bytes(_ nodes: some Collection<UInt64>) -> Int { nodes.reduce(0) { $0 + Varint.size($1) } }
+  private static func listSize(_ bytes: Int) -> Int { bytes == 0 ? 0 : 1 + Varint.size(UInt64(bytes)) + bytes }
+
+  private static func write(
+    _ nodes: some Collection<UInt64>, _ bytes: Int, as field: UInt64, to writer: inout WireWriter
+  ) {
+    guard bytes > 0 else { return }
+    writer.varint(field << 3 | 2)
+    writer.varint(UInt64(bytes))
+    for node in nodes { writer.varint(node) }
   }
 
   /// Whether bytes that are to be passed on are a reply.
@@ -265,10 +325,9 @@ extension Codec {
       reply.read = UInt32(bitPattern: Int32(truncatingIfNeeded: message.read.rawValue))
       reply.applied = Applied(number: UInt32(bitPattern: Int32(truncatingIfNeeded: message.applied.rawValue)))
       reply.leader = message.leader
+      reply.ageMicroseconds = message.age_microseconds
       if let evidence = message.evidence?.pointee {
-        reply.evidence = CallReply.Evidence(
-          term: evidence.term, index: evidence.index,
-          holders: evidence.holders.map { Array(UnsafeBufferPointer(start: $0, count: evidence.n_holders)) } ?? [])
+        reply.evidence = CallReply.Evidence(evidence)
       }
       return reply
     }
@@ -319,5 +378,16 @@ extension Codec {
         services.map { ($0.name.map { String(cString: $0) } ?? "", $0.descriptor_set.array) }
       )
     }
+  }
+}
+
+extension CallReply.Evidence {
+  init(_ packed: Lockstep__Wire__V1__Evidence) {
+    func list(_ start: UnsafeMutablePointer<UInt64>?, _ count: Int) -> [UInt64] {
+      start.map { Array(UnsafeBufferPointer(start: $0, count: count)) } ?? []
+    }
+    self.init(
+      term: packed.term, index: packed.index, holders: list(packed.holders, packed.n_holders),
+      appliedBy: list(packed.applied_by, packed.n_applied_by), missing: list(packed.missing, packed.n_missing))
   }
 }

@@ -75,6 +75,7 @@ extension Codec {
     packed.read_round = request.readRound
     packed.stored_by_all = request.storedByAll.rawValue
     packed.needs_snapshot = request.needsSnapshot ? 1 : 0
+    packed.report_applied = request.reportApplied.rawValue
     pack(&packed)
   }
 
@@ -87,6 +88,7 @@ extension Codec {
     packed.replaying = reply.isReplaying ? 1 : 0
     packed.missing_bytes = reply.room.missing
     packed.takes_no_entries = reply.room.takesEntries ? 0 : 1
+    packed.applied = reply.applied.rawValue
     switch reply.verdict {
     case .accepted(let match): packed.match = match.rawValue
     case .rejected(let previous, let hint):
@@ -173,6 +175,7 @@ extension Codec {
           hint: EntryID(term: Term(packed.hint_term), index: LogIndex(packed.hint_index)))
       var reply = AppendReply(term: Term(packed.term), verdict: verdict, readRound: packed.read_round)
       reply.isReplaying = packed.replaying != 0
+      reply.applied = LogIndex(packed.applied)
       reply.room = LogRoom(missing: packed.missing_bytes, takesEntries: packed.takes_no_entries == 0)
       return received(packed.group, .appendReply(reply))
     }
@@ -200,7 +203,8 @@ extension Codec {
       let request = AppendRequest(
         term: Term(packed.term), previous: previous, entries: LogSlice(first: first, last: previous.index),
         commit: LogIndex(packed.commit), readRound: packed.read_round,
-        storedByAll: LogIndex(packed.stored_by_all), needsSnapshot: packed.needs_snapshot != 0)
+        storedByAll: LogIndex(packed.stored_by_all), needsSnapshot: packed.needs_snapshot != 0,
+        reportApplied: LogIndex(packed.report_applied))
       return ReceivedMessage(
         group: GroupID(packed.group), message: .append(request), entries: nil, previousChain: packed.previous_chain)
     }

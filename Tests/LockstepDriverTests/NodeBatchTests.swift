@@ -72,7 +72,7 @@ struct NodeBatchTests {
       (.invalidArgument, "'t/Read' is a query", [[1]], "t/Read", { _ in }),
       (.invalidArgument, "no requests", [], "t/Add", { _ in }),
       (.unimplemented, "has a method 't/?Other'", [[1]], "t/\u{7}Other", { _ in }),
-      (.unimplemented, "'all'", [[1]], "t/Add", { $0.ack = Acknowledgement.all.number }),
+      (.failedPrecondition, "2 voters, and there are 1", [[1]], "t/Add", { ($0.ack, $0.voters) = (5, 2) }),
       (.notFound, "no group 9", [[1]], "t/Add", { $0.group = 9 }),
       (.resourceExhausted, "11 requests, the limit is 10", Array(repeating: [1], count: 11), "t/Add", { _ in }),
       (

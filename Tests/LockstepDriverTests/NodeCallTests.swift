@@ -90,7 +90,7 @@ struct NodeCallTests {
     #expect(!node.node.turn(now: world.now, wall: world.wall))
   }
 
-  @Test("refused by name: acknowledgement levels that are not served", arguments: [1, 3, 4, 5, 9, UInt32.max])
+  @Test("refused by name: a level of acknowledgement that is not known", arguments: [6, 9, UInt32.max])
   func acknowledgements(level: UInt32) throws {
     let world = try World(1)
     try world.elect(1)
@@ -99,11 +99,11 @@ struct NodeCallTests {
     try world.settle()
     let reply = try #require(sink.reply(1))
     #expect(reply.code == UInt32(CallStatus.Code.unimplemented.rawValue) && reply.applied == .no)
-    #expect(reply.message.contains(Acknowledgement(number: level)?.rawValue ?? "number \(level)"))
+    #expect(reply.message.contains("number \(level)"))
     #expect(world[1].tape.lines.isEmpty)
   }
 
-  @Test("refused by name: read levels that are not served", arguments: [2, 3, 4, 7, UInt32.max])
+  @Test("refused by name: read levels that are not served", arguments: [2, 7, UInt32.max])
   func reads(level: UInt32) throws {
     let world = try World(1)
     try world.elect(1)

@@ -97,4 +97,144 @@ struct NodeReadTests {
     for id in [1, 2] as [UInt64] { #expect(sink.reply(id)?.code == UInt32(CallStatus.Code.deadlineExceeded.rawValue)) }
     #expect(sink.reply(3)?.code == 0)
   }
+
+  private let precondition = UInt32(CallStatus.Code.failedPrecondition.rawValue)
+  private let late = UInt32(CallStatus.Code.deadlineExceeded.rawValue)
+
+  private func token(
+    _ term: UInt64, _ index: UInt64, group: UInt64 = 1, cluster: [UInt8] = testCluster
+  ) -> [UInt8] {
+    Codec.bytes(
+      ReadToken(
+        group: group, incarnation: Codec.incarnation(cluster: cluster), term: Term(term), index: LogIndex(index)))
+  }
+
+  @Test("session: waits until what the token has seen is applied, at any node, also under another leader")
+  func session() throws {
+    let world = try World(3)
+    try world.elect(1)
+    let sink = FakeSink()
+    world.isolate(3)
+    try world[1].call(sink, 1)
+    try world.settle()
+    let written = try #require(sink.reply(1))
+    func read(_ id: UInt64, at node: UInt64, _ token: [UInt8]) throws {
+      try world[node].call(sink, id, method: "t/Read") {
+        ($0.read, $0.token) = (Consistency.session.number, token)
+      }
+      try world.settle()
+    }
+    try read(2, at: 3, token(written.term, written.index))
+    #expect(sink.reply(2) == nil, "it has not heard of it")
+    try read(3, at: 3, [])
+    #expect(sink.reply(3)?.payload == Array("0 lines".utf8), "who has seen nothing is answered from anything")
+    try world.elect(2)
+    world.isolate(3, false)
+    try world.tick(5)
+    #expect(sink.reply(2)?.payload == Array("1 lines".utf8) && sink.reply(2)?.read == Consistency.session.number)
+    try read(4, at: 1, token(written.term, written.index))
+    #expect(sink.reply(4)?.payload == Array("1 lines".utf8))
+  }
+
+  @Test("session: a token of another cluster, of another group, of what was lost, or of nothing is refused by name")
+  func tokens() throws {
+    let world = try World(3)
+    try world.elect(1)
+    let sink = FakeSink()
+    let term = world[1].replica.term.rawValue
+    try world[1].call(sink, 1)
+    try world.settle()
+    let cases: [([UInt8], CallStatus.Code, String)] = [
+      (token(term, 2, cluster: [1]), .failedPrecondition, "another cluster"),
+      (token(term, 2, group: 7), .invalidArgument, "group 7"),
+      (token(term + 5, 2), .failedPrecondition, "entry 2 of term \(term + 5), which was lost"),
+      ([1, 2, 3], .invalidArgument, "the token is not one"), (token(0, 0), .invalidArgument, "the token is not one"),
+    ]
+    for (position, (token, code, text)) in cases.enumerated() {
+      let id = UInt64(position) + 10
+      try world[1].call(sink, id, method: "t/Read") { ($0.read, $0.token) = (Consistency.session.number, token) }
+      try world.settle()
+      let reply = try #require(sink.reply(id))
+      #expect(reply.code == UInt32(code.rawValue) && reply.message.contains(text), "\(reply.message)")
+    }
+  }
+
+  @Test("bounded: answered at once as long as the last proof is not too old, and by a new one after that")
+  func bounded() throws {
+    let world = try World(3)
+    try world.elect(1)
+    let sink = FakeSink()
+    var requests = 0
+    world.passes = { _, frame in
+      if frame.kind == .readIndex { requests += 1 }
+      return true
+    }
+    func read(_ id: UInt64, _ milliseconds: UInt64) throws {
+      try world[2].call(sink, id, method: "t/Read") {
+        ($0.read, $0.readBoundMilliseconds) = (Consistency.bounded(.zero).number, milliseconds)
+      }
+      try world.settle()
+    }
+    try read(1, 1000)
+    #expect(requests == 1 && sink.reply(1)?.code == 0 && sink.reply(1)?.ageMicroseconds == 1)
+    try world.tick(3)
+    try read(2, 1000)
+    #expect(requests == 1 && sink.reply(2)?.ageMicroseconds == 30_001)
+    try read(3, 29)
+    #expect(requests == 2 && sink.reply(3)?.ageMicroseconds == 1)
+    // What is not asked to be fresh says how old it is, too.
+    try world.tick(2)
+    try world[2].call(sink, 4, method: "t/Read") { $0.read = Consistency.any.number }
+    try world.settle()
+    #expect(sink.reply(4)?.ageMicroseconds == 20_001)
+  }
+
+  @Test("bounded: refused with the age that the state has, where no majority confirms a newer one")
+  func tooOld() throws {
+    let world = try World(3)
+    try world.elect(1)
+    let sink = FakeSink()
+    func read(_ id: UInt64, at node: UInt64) throws {
+      try world[node].call(sink, id, method: "t/Read") {
+        ($0.read, $0.readBoundMilliseconds, $0.timeoutMilliseconds) = (Consistency.bounded(.zero).number, 100, 200)
+      }
+      try world.settle()
+    }
+    try read(1, at: 1)
+    #expect(sink.reply(1)?.code == 0)
+    // It leads still, and does not know that others may lead: what it has is no older than it can prove.
+    world.isolate(1)
+    try world.tick(5)
+    try read(2, at: 1)
+    #expect(sink.reply(2)?.code == 0 && sink.reply(2)?.ageMicroseconds == 50_001)
+    try world.tick(6, only: [1])
+    try read(3, at: 1)
+    try world.tick(25)
+    let refused = try #require(sink.reply(3))
+    #expect(refused.code != 0 && refused.applied == .no && refused.message.contains("100 ms were asked for"))
+    // A node that has never asked anybody knows nothing of its age.
+    world.isolate(3)
+    try read(4, at: 3)
+    try world.tick(25)
+    #expect(sink.reply(4)?.message.contains("nobody knows") == true)
+  }
+
+  @Test("bounded: a state that lags behind what was confirmed is too old until it has caught up")
+  func lagging() throws {
+    let world = try World(3)
+    try world.elect(1)
+    let sink = FakeSink()
+    // Node 2 hears nothing but the answer to its question.
+    world.passes = { _, frame in frame.to != NodeID(2) || frame.kind == .readIndexReply }
+    try world[1].call(sink, 1)
+    try world.settle()
+    try world[2].call(sink, 2, method: "t/Read") {
+      ($0.read, $0.readBoundMilliseconds) = (Consistency.bounded(.zero).number, 10_000)
+    }
+    try world.tick(3)
+    #expect(sink.reply(2) == nil)
+    world.passes = { _, _ in true }
+    try world.tick(5)
+    #expect(sink.reply(2)?.payload == Array("1 lines".utf8))
+  }
 }

@@ -73,23 +73,92 @@ extension Servers {
     func refusals() async throws {
       try await Cluster.with(1) { cluster in
         let client = cluster.client()
-        for level in [Acknowledgement.leader, .all, .applied] {
-          let refused = try await failure {
-            _ = try await client.call(
-              "lockstep.kv.v1.KeyValue/Put", [], options: CallOptions(acknowledgement: level))
-          }
-          #expect(refused.status.code == .unimplemented && refused.applied == .no)
-          #expect(refused.status.message.contains(level.rawValue))
+        let unreachable = try await failure {
+          _ = try await client.call(
+            "lockstep.kv.v1.KeyValue/Put", [], options: CallOptions(acknowledgement: .voters(2)))
         }
-        for level in [Consistency.lease, .session, .bounded(.seconds(1))] {
-          let refused = try await failure { _ = try await client.get("k", level) }
-          #expect(refused.status.code == .unimplemented && refused.applied == .no)
-        }
+        #expect(unreachable.status.code == .failedPrecondition && unreachable.applied == .no)
+        let lease = try await failure { _ = try await client.get("k", .lease) }
+        #expect(lease.status.code == .unimplemented && lease.applied == .no)
         let unknown = try await failure { _ = try await client.call("no.Such/Method", []) }
         #expect(unknown.status.code == .unimplemented && unknown.status.message.contains("no.Such/Method"))
         let garbled = try await failure { _ = try await client.call("lockstep.kv.v1.KeyValue/Put", [0xff, 0xff]) }
         #expect(garbled.status.code == .invalidArgument && garbled.applied == .no)
         #expect(try await client.status().groups.first?.lastIndex == 1)
+      }
+    }
+
+    @Test("every level of acknowledgement is met, with its evidence, whichever node is asked")
+    func levels() async throws {
+      try await Cluster.with(3) { cluster in
+        let leader = try await cluster.waitForLeader()
+        for node in 1...3 as ClosedRange<UInt64> {
+          let client = cluster.client(node)
+          func put(_ level: Acknowledgement) async throws -> Reply {
+            try await client.call(
+              "lockstep.counter.v1.Counter/Add", [10, 1, 97, 16, 1], options: CallOptions(acknowledgement: level))
+          }
+          for level in [Acknowledgement.quorum, .voters(2), .voters(3), .all, .applied] {
+            let reply = try await put(level)
+            #expect(!reply.payload.isEmpty && reply.token?.index == reply.index, "\(level)")
+            let least = [Acknowledgement.voters(3), .all, .applied].contains(level) ? 3 : 2
+            #expect(reply.holders.count >= least && reply.appliedBy.count == (level == .applied ? 3 : 0), "\(level)")
+            switch level {
+            // What is named is what is there, and more is no harm.
+            case .voters: #expect(reply.acknowledgement == .voters(reply.holders.count))
+            default: #expect(reply.acknowledgement == level)
+            }
+          }
+          let stored = try await put(.leader)
+          // A majority of the others may have been quicker than the leader's own disk: then it is carried out.
+          if stored.acknowledgement == .leader {
+            #expect(stored.payload.isEmpty && stored.token == nil && stored.holders.contains(NodeID(leader)))
+          } else {
+            #expect(stored.acknowledgement == .quorum && stored.holders.count >= 2)
+          }
+        }
+      }
+    }
+
+    @Test("a wider level than can be reached fails in time, with applied yes and who is missing")
+    func missing() async throws {
+      try await Cluster.with(3) { cluster in
+        let leader = try await cluster.waitForLeader()
+        let other = leader % 3 + 1
+        try await cluster.stop(other)
+        let failed = try await failure {
+          _ = try await cluster.client(leader).call(
+            "lockstep.counter.v1.Counter/Add", [10, 1, 97, 16, 1],
+            options: CallOptions(acknowledgement: .all, timeout: .milliseconds(300)))
+        }
+        #expect(failed.status.code == .deadlineExceeded && failed.applied == .yes)
+        #expect(failed.missing == [NodeID(other)], "\(failed)")
+      }
+    }
+
+    @Test("a client reads its own writes at level session, from any node, and tokens carry that to another client")
+    func session() async throws {
+      try await Cluster.with(3) { cluster in
+        _ = try await cluster.waitForLeader()
+        for round in 0..<20 {
+          let writer = cluster.client(UInt64(round % 3 + 1))
+          let reply = try await writer.call(
+            "lockstep.counter.v1.Counter/Add", [10, 1, 98, 16, 1], options: CallOptions())
+          let token = try #require(reply.token)
+          #expect(ReadToken(token.description) == token)
+          for node in 1...3 as ClosedRange<UInt64> {
+            let read = try await cluster.client(node).call(
+              "lockstep.counter.v1.Counter/Get", [10, 1, 98], options: CallOptions(consistency: .session, token: token))
+            #expect(read.index >= token.index && read.payload == [8, UInt8(round + 1)])
+          }
+          // The one that has written needs no token.
+          let own = try await writer.call(
+            "lockstep.counter.v1.Counter/Get", [10, 1, 98], options: CallOptions(consistency: .session))
+          #expect(own.index >= token.index)
+        }
+        let bounded = try await cluster.client(2).call(
+          "lockstep.counter.v1.Counter/Get", [10, 1, 98], options: CallOptions(consistency: .bounded(.seconds(1))))
+        #expect(try #require(bounded.age) <= .seconds(1) && bounded.payload == [8, 20])
       }
     }
 

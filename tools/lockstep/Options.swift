@@ -60,7 +60,7 @@ struct EndpointList: ExpressibleByArgument, Equatable {
 struct CallDefaults: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "A command is answered when it is durable: leader (there), quorum (on a majority), all (on every voter); or applied (on every voter).",
+      "A command is answered when it is durable: leader (there), quorum (on a majority), 2, 3 ... (a majority, and so many voters), all (on every voter); or applied (on every voter).",
       valueName: "level"))
   var ack: Acknowledgement = .quorum
 
@@ -71,18 +71,27 @@ struct CallDefaults: ParsableArguments {
   var read: Consistency = .linearizable
 
   @Option(
+    help: ArgumentHelp("With --read session: see at least what this token of a reply has seen.", valueName: "token"),
+    transform: TokenText.required)
+  var token: ReadToken?
+
+  @Option(
     help: ArgumentHelp("After this long the call fails: 250ms, 5s, 2m.", valueName: "duration"),
     transform: TimeoutText.required)
   var timeout: Duration = .seconds(5)
 
   var callOptions: CallOptions {
-    CallOptions(acknowledgement: ack, consistency: read, timeout: timeout)
+    CallOptions(acknowledgement: ack, consistency: read, token: token, timeout: timeout)
   }
 }
 
 extension Acknowledgement: ExpressibleByArgument {
+  public init?(argument: String) { self.init(argument) }
+  public var defaultValueDescription: String { name }
+  public static var allValueStrings: [String] { ["leader", "quorum", "all", "applied"] }
+
   static func problem(_ text: String) -> String {
-    "'\(text)' is no level of acknowledgement; there are \(allCases.map(\.rawValue).joined(separator: ", "))"
+    "'\(text)' is no level of acknowledgement; there are leader, quorum, a number of voters, all and applied"
   }
 }
 
@@ -95,6 +104,17 @@ enum ReadLevelText {
   static func problem(_ text: String) -> String {
     "'\(text)' is no level of reading; there are linearizable, lease, session, bounded:DURATION (as in bounded:500ms, at "
       + "most a year), at:INDEX (a number of 64 bits) and any"
+  }
+}
+
+enum TokenText {
+  static func required(_ text: String) throws -> ReadToken {
+    guard let token = ReadToken(text) else { throw ValidationError(problem(text)) }
+    return token
+  }
+
+  static func problem(_ text: String) -> String {
+    "'\(text)' is no token; one stands in the reply of a call with --json, as in 1.9f86d081884c7d65.2.17"
   }
 }
 

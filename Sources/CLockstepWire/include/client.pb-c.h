@@ -18,6 +18,7 @@ PROTOBUF_C__BEGIN_DECLS
 typedef struct Lockstep__Wire__V1__ClientHello Lockstep__Wire__V1__ClientHello;
 typedef struct Lockstep__Wire__V1__ClientWelcome Lockstep__Wire__V1__ClientWelcome;
 typedef struct Lockstep__Wire__V1__CallRequest Lockstep__Wire__V1__CallRequest;
+typedef struct Lockstep__Wire__V1__ReadToken Lockstep__Wire__V1__ReadToken;
 typedef struct Lockstep__Wire__V1__Evidence Lockstep__Wire__V1__Evidence;
 typedef struct Lockstep__Wire__V1__CallReply Lockstep__Wire__V1__CallReply;
 typedef struct Lockstep__Wire__V1__BatchRequest Lockstep__Wire__V1__BatchRequest;
@@ -50,7 +51,11 @@ typedef enum _Lockstep__Wire__V1__AckLevel {
   LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_LEADER = 1,
   LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_QUORUM = 2,
   LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_ALL = 3,
-  LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_APPLIED = 4
+  LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_APPLIED = 4,
+  /*
+   * as quorum, and durable on so many voters as ack_voters says
+   */
+  LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_VOTERS = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(LOCKSTEP__WIRE__V1__ACK_LEVEL)
 } Lockstep__Wire__V1__AckLevel;
 typedef enum _Lockstep__Wire__V1__ReadLevel {
@@ -100,10 +105,18 @@ struct  Lockstep__Wire__V1__ClientWelcome
    */
   uint64_t leader;
   uint32_t maximum_request_bytes;
+  /*
+   * of the cluster, for tokens
+   */
+  uint64_t incarnation;
+  /*
+   * the one that a call means which names none
+   */
+  uint64_t group;
 };
 #define LOCKSTEP__WIRE__V1__CLIENT_WELCOME__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__client_welcome__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0 }
+    , 0, {0,NULL}, 0, 0, 0, 0, 0 }
 
 
 struct  Lockstep__Wire__V1__CallRequest
@@ -135,11 +148,35 @@ struct  Lockstep__Wire__V1__CallRequest
   uint64_t read_bound_milliseconds;
   uint64_t session;
   uint64_t sequence;
+  /*
+   * for SESSION: a ReadToken; none: any state will do
+   */
   ProtobufCBinaryData token;
+  /*
+   * for VOTERS
+   */
+  uint32_t ack_voters;
 };
 #define LOCKSTEP__WIRE__V1__CALL_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__call_request__descriptor) \
-    , 0, 0, {0,NULL}, {0,NULL}, 0, LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_UNSPECIFIED, LOCKSTEP__WIRE__V1__READ_LEVEL__READ_LEVEL_UNSPECIFIED, 0, 0, 0, 0, {0,NULL} }
+    , 0, 0, {0,NULL}, {0,NULL}, 0, LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_UNSPECIFIED, LOCKSTEP__WIRE__V1__READ_LEVEL__READ_LEVEL_UNSPECIFIED, 0, 0, 0, 0, {0,NULL}, 0 }
+
+
+/*
+ * How far a client has seen a group's history, as the bytes of CallRequest.token. It is made of a reply: its group, index
+ * and term, with the incarnation of the welcome.
+ */
+struct  Lockstep__Wire__V1__ReadToken
+{
+  ProtobufCMessage base;
+  uint64_t group;
+  uint64_t incarnation;
+  uint64_t term;
+  uint64_t index;
+};
+#define LOCKSTEP__WIRE__V1__READ_TOKEN__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__read_token__descriptor) \
+    , 0, 0, 0, 0 }
 
 
 /*
@@ -155,10 +192,20 @@ struct  Lockstep__Wire__V1__Evidence
    */
   size_t n_holders;
   uint64_t *holders;
+  /*
+   * the voters that had applied it, where the level asks for that
+   */
+  size_t n_applied_by;
+  uint64_t *applied_by;
+  /*
+   * of a failure: those that the level still needed
+   */
+  size_t n_missing;
+  uint64_t *missing;
 };
 #define LOCKSTEP__WIRE__V1__EVIDENCE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__evidence__descriptor) \
-    , 0, 0, 0,NULL }
+    , 0, 0, 0,NULL, 0,NULL, 0,NULL }
 
 
 struct  Lockstep__Wire__V1__CallReply
@@ -194,11 +241,18 @@ struct  Lockstep__Wire__V1__CallReply
    * 0: unknown
    */
   uint64_t leader;
+  /*
+   * not sent: see ReadToken
+   */
   ProtobufCBinaryData token;
+  /*
+   * of the state that a query saw, at most; 0: not known
+   */
+  uint64_t age_microseconds;
 };
 #define LOCKSTEP__WIRE__V1__CALL_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__call_reply__descriptor) \
-    , 0, 0, {0,NULL}, {0,NULL}, 0, 0, 0, LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_UNSPECIFIED, LOCKSTEP__WIRE__V1__READ_LEVEL__READ_LEVEL_UNSPECIFIED, LOCKSTEP__WIRE__V1__APPLIED__APPLIED_UNKNOWN, NULL, 0, {0,NULL} }
+    , 0, 0, {0,NULL}, {0,NULL}, 0, 0, 0, LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_UNSPECIFIED, LOCKSTEP__WIRE__V1__READ_LEVEL__READ_LEVEL_UNSPECIFIED, LOCKSTEP__WIRE__V1__APPLIED__APPLIED_UNKNOWN, NULL, 0, {0,NULL}, 0 }
 
 
 /*
@@ -223,10 +277,14 @@ struct  Lockstep__Wire__V1__BatchRequest
   ProtobufCBinaryData *payloads;
   uint64_t timeout_milliseconds;
   Lockstep__Wire__V1__AckLevel ack;
+  /*
+   * for VOTERS
+   */
+  uint32_t ack_voters;
 };
 #define LOCKSTEP__WIRE__V1__BATCH_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__batch_request__descriptor) \
-    , 0, 0, {0,NULL}, 0,NULL, 0, LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_UNSPECIFIED }
+    , 0, 0, {0,NULL}, 0,NULL, 0, LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_UNSPECIFIED, 0 }
 
 
 /*
@@ -253,7 +311,7 @@ struct  Lockstep__Wire__V1__BatchResult
    */
   uint64_t term;
   /*
-   * of a failure; a success is applied
+   * of a failure; a success is applied, but for one at ACK_LEVEL_LEADER
    */
   Lockstep__Wire__V1__Applied applied;
 };
@@ -692,6 +750,25 @@ Lockstep__Wire__V1__CallRequest *
 void   lockstep__wire__v1__call_request__free_unpacked
                      (Lockstep__Wire__V1__CallRequest *message,
                       ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__ReadToken methods */
+void   lockstep__wire__v1__read_token__init
+                     (Lockstep__Wire__V1__ReadToken         *message);
+size_t lockstep__wire__v1__read_token__get_packed_size
+                     (const Lockstep__Wire__V1__ReadToken   *message);
+size_t lockstep__wire__v1__read_token__pack
+                     (const Lockstep__Wire__V1__ReadToken   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__read_token__pack_to_buffer
+                     (const Lockstep__Wire__V1__ReadToken   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__ReadToken *
+       lockstep__wire__v1__read_token__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__read_token__free_unpacked
+                     (Lockstep__Wire__V1__ReadToken *message,
+                      ProtobufCAllocator *allocator);
 /* Lockstep__Wire__V1__Evidence methods */
 void   lockstep__wire__v1__evidence__init
                      (Lockstep__Wire__V1__Evidence         *message);
@@ -1083,6 +1160,9 @@ typedef void (*Lockstep__Wire__V1__ClientWelcome_Closure)
 typedef void (*Lockstep__Wire__V1__CallRequest_Closure)
                  (const Lockstep__Wire__V1__CallRequest *message,
                   void *closure_data);
+typedef void (*Lockstep__Wire__V1__ReadToken_Closure)
+                 (const Lockstep__Wire__V1__ReadToken *message,
+                  void *closure_data);
 typedef void (*Lockstep__Wire__V1__Evidence_Closure)
                  (const Lockstep__Wire__V1__Evidence *message,
                   void *closure_data);
@@ -1155,6 +1235,7 @@ extern const ProtobufCEnumDescriptor    lockstep__wire__v1__applied__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__client_hello__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__client_welcome__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__call_request__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__read_token__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__evidence__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__call_reply__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__batch_request__descriptor;

@@ -175,6 +175,10 @@ struct  Lockstep__Wire__V1__AppendRequest
    */
   protobuf_c_boolean needs_snapshot;
   /*
+   * say so when more is applied, until all up to here is; 0: nobody waits for it
+   */
+  uint64_t report_applied;
+  /*
    * the last field: spliced in as they are in the log
    */
   size_t n_entries;
@@ -182,7 +186,7 @@ struct  Lockstep__Wire__V1__AppendRequest
 };
 #define LOCKSTEP__WIRE__V1__APPEND_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__append_request__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL }
 
 
 struct  Lockstep__Wire__V1__AppendReply
@@ -217,10 +221,14 @@ struct  Lockstep__Wire__V1__AppendReply
    * entries that are new here were not taken, for want of room
    */
   protobuf_c_boolean takes_no_entries;
+  /*
+   * its machine has carried out all up to here
+   */
+  uint64_t applied;
 };
 #define LOCKSTEP__WIRE__V1__APPEND_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__append_reply__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 /*

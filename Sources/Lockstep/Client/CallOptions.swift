@@ -45,20 +45,23 @@ extension Duration {
 
 /// What a call asks for beside its request.
 public struct CallOptions: Sendable {
-  /// When a command is answered; queries ignore it. Nodes of this version serve `.quorum`, and refuse the others with
-  /// `unimplemented`.
+  /// When a command is answered, at the earliest; queries ignore it. A level that is not reached in time is a failure with
+  /// `applied: .yes`, which names who is missing. With `.leader` there is no reply yet: `Reply.payload` is empty.
   public var acknowledgement: Acknowledgement
-  /// How fresh the state must be that answers a query; commands ignore it. Nodes of this version serve `.linearizable`,
-  /// `.at` and `.any`, and refuse the others with `unimplemented`.
+  /// How fresh the state must be that answers a query; commands ignore it. Nodes of this version do not serve `.lease`, and
+  /// refuse it with `unimplemented`.
   public var consistency: Consistency
+  /// What a query at `.session` must have seen; nil: all that this client has been answered.
+  public var token: ReadToken?
   /// After this long the call fails, saying what is known of its effect.
   public var timeout: Duration
 
   /// By default commands wait for a quorum, queries are linearizable, and calls fail after 5 seconds.
   public init(
     acknowledgement: Acknowledgement = .quorum, consistency: Consistency = .linearizable,
-    timeout: Duration = .seconds(5)
+    token: ReadToken? = nil, timeout: Duration = .seconds(5)
   ) {
+    self.token = token
     self.acknowledgement = acknowledgement
     self.consistency = consistency
     self.timeout = timeout

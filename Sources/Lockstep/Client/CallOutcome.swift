@@ -18,6 +18,14 @@ public struct Reply: Sendable {
   /// The voters on whose disks the leader knew the command when it answered. A node that led no longer by then knows of
   /// itself alone: it is named if its disk has all that is committed. Empty for a query.
   public var holders: [NodeID]
+  /// The voters that had applied the command when it was answered, where its level asks for that (`.applied`).
+  public var appliedBy: [NodeID] = []
+  /// Has a read at level `session` see this reply's state or a later one, whichever node answers. Nil for a command that
+  /// only its leader has stored.
+  public var token: ReadToken?
+  /// How old the state was, at most, that a query saw: what was committed longer ago than that is in it. Nil: not known,
+  /// or no query.
+  public var age: Duration?
 }
 
 /// Why a call did not succeed, and whether it had an effect.
@@ -34,6 +42,8 @@ public struct CallFailure: Error, Sendable, CustomStringConvertible {
   public var term: Term?
   /// The node that answered; nil: none did.
   public var node: NodeID?
+  /// Of a command that was carried out, and failed for its level of acknowledgement: the voters that it still needed.
+  public var missing: [NodeID] = []
 
   /// By default a failure that no entry and no node is known of.
   public init(
@@ -52,17 +62,35 @@ public struct CallFailure: Error, Sendable, CustomStringConvertible {
 /// On the wire 0 stands for what there is not.
 func known<ID: LockstepIdentifier>(_ number: UInt64) -> ID? { number == 0 ? nil : ID(number) }
 
+/// The level that a reply says was reached.
+func acknowledgement(_ number: UInt32, _ evidence: CallReply.Evidence?) -> Acknowledgement? {
+  Acknowledgement(number: number, voters: UInt32(clamping: evidence?.holders.count ?? 0))
+}
+
+func nodes(_ numbers: [UInt64]?) -> [NodeID] { numbers?.map { NodeID($0) } ?? [] }
+
+extension CallReply.History {
+  /// What has seen this entry.
+  func token(term: UInt64, index: UInt64, ack: UInt32) -> ReadToken? {
+    guard incarnation != 0, term > 0, index > 0, ack != Acknowledgement.leader.number else { return nil }
+    return ReadToken(group: group, incarnation: incarnation, term: Term(term), index: LogIndex(index))
+  }
+}
+
 extension CallReply {
   var outcome: Result<Reply, CallFailure> {
     if code == 0 {
       return .success(
         Reply(
           payload: payload, index: LogIndex(index), term: Term(term), node: NodeID(node),
-          acknowledgement: Acknowledgement(number: ack), holders: evidence?.holders.map { NodeID($0) } ?? []))
+          acknowledgement: acknowledgement(ack, evidence), holders: nodes(evidence?.holders),
+          appliedBy: nodes(evidence?.appliedBy), token: history.token(term: term, index: index, ack: ack),
+          age: ageMicroseconds == 0 ? nil : .microseconds(Int64(clamping: ageMicroseconds))))
     }
     let status = CallStatus(CallStatus.Code(rawValue: UInt8(clamping: code)) ?? .unknown, message)
-    return .failure(
-      CallFailure(
-        status, applied: applied, index: known(index), term: known(term), node: known(node)))
+    var failure = CallFailure(
+      status, applied: applied, index: known(index), term: known(term), node: known(node))
+    failure.missing = nodes(evidence?.missing)
+    return .failure(failure)
   }
 }

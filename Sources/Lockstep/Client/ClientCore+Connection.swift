@@ -71,6 +71,7 @@ extension ClientCore: ConnectionDelegate {
       handshake?.cancel()
       handshake = nil
       maximumRequestBytes = Int(welcome.maximumRequestBytes)
+      (history.group, history.incarnation) = (welcome.group, welcome.incarnation)
       nodes[place] = welcome.node
       failures.removeAll()
       state = .ready(link, connection)
@@ -80,10 +81,16 @@ extension ClientCore: ConnectionDelegate {
       let reason = try codec.unpackRefusal(payload)
       connection.closeNow(reason: .local("the node refused: \(reason)"))
     case .callReply:
-      let reply = try codec.unpackReply(payload)
+      var reply = try codec.unpackReply(payload)
+      reply.history = history
+      if reply.code == 0 { note(reply.history.token(term: reply.term, index: reply.index, ack: reply.ack)) }
       finish(reply.id, .reply(reply), from: connection)
     case .batchReply:
-      let reply = try codec.unpackBatchReply(payload)
+      var reply = try codec.unpackBatchReply(payload)
+      reply.history = history
+      if let last = reply.evidence {
+        note(reply.history.token(term: last.term, index: last.index, ack: reply.ack))
+      }
       finish(reply.id, .batch(reply), from: connection)
     case .describeReply:
       let (id, services) = try codec.unpackDescribeReply(payload)

@@ -59,6 +59,10 @@ final class ClientCore {
   var handshake: Scheduled<Void>?
   private var isFlushScheduled = false
   var maximumRequestBytes = Int.max
+  /// Of the node that is connected.
+  var history = CallReply.History()
+  /// The furthest that any answer has shown.
+  private var seen: ReadToken?
 
   init(endpoints: [Endpoint], on eventLoop: any EventLoop) {
     self.endpoints = endpoints
@@ -173,11 +177,13 @@ final class ClientCore {
   private func pack(_ id: UInt64, _ method: String, _ request: [UInt8], _ options: CallOptions) {
     var header = CallHeader(
       id: id, timeoutMilliseconds: max(1, options.timeout.milliseconds), ack: options.acknowledgement.number,
+      voters: options.acknowledgement.voters,
       read: options.consistency.number)
     switch options.consistency {
     case .at(let index): header.readIndex = index.rawValue
     case .bounded(let bound): header.readBoundMilliseconds = bound.milliseconds
-    case .linearizable, .lease, .session, .any: break
+    case .session: if let token = options.token ?? seen { header.token = Codec.bytes(token) }
+    case .linearizable, .lease, .any: break
     }
     var method = method
     method.withUTF8 { method in
@@ -240,6 +246,13 @@ final class ClientCore {
   }
 
   // MARK: Answers
+
+  /// What this client has seen; another cluster's begins anew.
+  func note(_ token: ReadToken?) {
+    guard let token else { return }
+    if let seen, seen.incarnation == token.incarnation, seen.group == token.group, seen.index >= token.index { return }
+    seen = token
+  }
 
   func finish(_ id: UInt64, _ outcome: Outcome, from connection: Connection) {
     guard let (call, _) = underWay.removeValue(forKey: id) else { return }

@@ -31,7 +31,8 @@ extension LockstepClient {
 extension Codec {
   func pack(batch id: UInt64, _ method: String, _ requests: [[UInt8]], _ options: CallOptions) {
     let header = BatchHeader(
-      id: id, timeoutMilliseconds: max(1, options.timeout.milliseconds), ack: options.acknowledgement.number)
+      id: id, timeoutMilliseconds: max(1, options.timeout.milliseconds), ack: options.acknowledgement.number,
+      voters: options.acknowledgement.voters)
     var method = method
     method.withUTF8 { pack(header, method: UnsafeRawBufferPointer($0), payloads: requests) }
   }
@@ -55,11 +56,14 @@ extension BatchReply {
       return .success(
         Reply(
           payload: result.payload, index: LogIndex(result.index), term: Term(result.term), node: NodeID(node),
-          acknowledgement: Acknowledgement(number: ack), holders: evidence?.holders.map { NodeID($0) } ?? []))
+          acknowledgement: acknowledgement(ack, evidence), holders: nodes(evidence?.holders),
+          appliedBy: nodes(evidence?.appliedBy),
+          token: history.token(term: result.term, index: result.index, ack: ack)))
     }
     let status = CallStatus(CallStatus.Code(rawValue: UInt8(clamping: result.code)) ?? .unknown, result.message)
-    return .failure(
-      CallFailure(
-        status, applied: result.applied, index: known(result.index), term: known(result.term), node: known(node)))
+    var failure = CallFailure(
+      status, applied: result.applied, index: known(result.index), term: known(result.term), node: known(node))
+    if result.applied == .yes { failure.missing = nodes(evidence?.missing) }
+    return .failure(failure)
   }
 }

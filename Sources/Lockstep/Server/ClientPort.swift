@@ -135,10 +135,12 @@ final class ClientPort {
       return
     }
     connection.established()
-    codec.pack(
-      ClientWelcome(
-        version: WireVersion.current, cluster: server.identity.cluster, node: server.identity.node.rawValue,
-        leader: server.node.leader?.rawValue ?? 0, maximumRequestBytes: UInt32(clamping: requestBytes)))
+    var welcome = ClientWelcome(
+      version: WireVersion.current, cluster: server.identity.cluster, node: server.identity.node.rawValue,
+      leader: server.node.leader?.rawValue ?? 0, maximumRequestBytes: UInt32(clamping: requestBytes))
+    welcome.incarnation = Codec.incarnation(cluster: server.identity.cluster)
+    welcome.group = server.node.firstGroup?.rawValue ?? 0
+    codec.pack(welcome)
     session.sendNow(.clientWelcome, codec.packed)
   }
 }

@@ -1,5 +1,6 @@
 package import LockstepConsensus
 package import LockstepDriver
+public import LockstepRequests
 import LockstepWire
 
 /// What a node needs to know to start.
@@ -49,6 +50,10 @@ public struct ServerConfiguration: Sendable {
   public var snapshotBytesPerSecond: Int
   /// A snapshot that is older is followed by another, if anything was applied since.
   public var snapshotAge: Duration
+  /// Commands that ask for less are acknowledged at this level, by the node that leads: the same on all nodes.
+  public var minimumAcknowledgement = Acknowledgement.leader
+  /// While another node leads, commands are refused, with its number, instead of being passed on to it.
+  public var refusesToForward = false
   /// One unit of the core's time, in milliseconds.
   public var tickMilliseconds: Int
   /// The directory is a copy of the node's latest one, and replaces it; without this word a copy is refused, as it may be
@@ -69,6 +74,8 @@ public struct ServerConfiguration: Sendable {
     limits.snapshotLogBytes = snapshotLogBytes
     limits.retainedBytes = retainedBytes
     limits.measureEvery = 500_000_000
+    limits.minimumAcknowledgement = minimumAcknowledgement
+    limits.refusesToForward = refusesToForward
     limits.roomForProposed = roomForProposed
     limits.diskBytes = diskBytes
     let (seconds, attoseconds) = snapshotAge.components
@@ -130,6 +137,9 @@ public struct ServerConfiguration: Sendable {
     if let diskBudget, !Self.budgetRange.contains(diskBudget) {
       let (least, most) = (Self.budgetRange.lowerBound, Self.budgetRange.upperBound)
       return "--disk-budget \(diskBudget) is not between \(least) (64 MiB) and \(most) (1 PiB)"
+    }
+    if case .voters(let count) = minimumAcknowledgement, !(1...members.count).contains(count) {
+      return "--minimum-ack \(count): there are \(members.count) members"
     }
     if retainedBytes < 0 { return "--retain \(retainedBytes) is less than nothing" }
     if snapshotBytesPerSecond < 1024 * 1024 {

@@ -1,17 +1,22 @@
+import LockstepConsensus
 import LockstepExecution
 import LockstepRequests
 
 /// What a node takes in, and what it refuses before anything has happened.
 struct Admission {
   let limits: DriverLimits
+  let group: GroupID
+  /// Of the cluster, as its tokens name it.
+  let incarnation: UInt64
 
   /// Throws when the call cannot be taken in. All of a batch or nothing.
-  func check(_ request: Request, _ lane: ApplyLane) throws(CallStatus) -> MethodKind {
+  /// `voters`: how many there are, as far as this node knows.
+  func check(_ request: Request, _ lane: ApplyLane, voters: Int) throws(CallStatus) -> MethodKind {
     try checkSize(request.payloads)
     let kind = try checkMethod(request, lane)
     switch kind {
-    case .command: try check(acknowledgement: request.options)
-    case .query: try check(consistency: request.options.consistency)
+    case .command: try check(acknowledgement: request.options, voters)
+    case .query: try check(consistency: request)
     }
     return kind
   }
@@ -59,28 +64,38 @@ struct Admission {
     CallStatus(.unimplemented, "no service here has a method '\(readable(method))'")
   }
 
-  private func check(acknowledgement options: RequestOptions) throws(CallStatus) {
-    guard options.acknowledgement == .quorum else {
-      throw Self.unserved(acknowledgement: options.acknowledgement.rawValue)
+  private func check(acknowledgement options: RequestOptions, _ voters: Int) throws(CallStatus) {
+    if case .voters(let count) = options.acknowledgement.raised(to: limits.minimumAcknowledgement) {
+      guard count > 0 else { throw CallStatus(.invalidArgument, "an acknowledgement of no voters") }
+      guard count <= voters else {
+        throw CallStatus(.failedPrecondition, "an acknowledgement of \(count) voters, and there are \(voters)")
+      }
     }
     guard options.session == 0, options.sequence == 0 else {
       throw CallStatus(.unimplemented, "sessions are not served by this version")
     }
   }
 
-  private func check(consistency: Consistency) throws(CallStatus) {
-    switch consistency {
-    case .linearizable, .any, .at: break
-    case .lease, .session, .bounded: throw Self.unserved(consistency: consistency.name)
+  private func check(consistency request: Request) throws(CallStatus) {
+    switch request.options.consistency {
+    case .linearizable, .any, .at, .bounded: break
+    case .session:
+      guard let token = request.token else { return }
+      guard token.incarnation == incarnation else {
+        throw CallStatus(
+          .failedPrecondition,
+          "the token is of another cluster, or of this one before something was lost: begin without it")
+      }
+      guard token.group == group.rawValue else {
+        throw CallStatus(.invalidArgument, "the token is of group \(token.group), and the call is for group \(group)")
+      }
+    case .lease: throw Self.unserved(consistency: request.options.consistency.name)
     }
   }
 
-  private static func unserved(acknowledgement name: String) -> CallStatus {
-    CallStatus(.unimplemented, "acknowledgement level '\(name)' is not served by this version; 'quorum' is")
-  }
-
   private static func unserved(consistency name: String) -> CallStatus {
-    let message = "read level '\(name)' is not served by this version; 'linearizable', 'any' and 'at:INDEX' are"
+    let message =
+      "read level '\(name)' is not served by this version; 'linearizable', 'session', 'bounded:DURATION', 'at:INDEX' and 'any' are"
     return CallStatus(.unimplemented, message)
   }
 

@@ -6,13 +6,17 @@ extension Evidence {
   /// that is committed, on a leader at least a majority by the rule of commitment. One that leads anew, and answers what it
   /// appended in an earlier term of its own, knows of fewer until it has heard from them.
   init(of replica: Replica, leader: NodeID?) {
+    self.init(of: replica, leader: leader, holding: replica.hardState.commit, at: .quorum)
+  }
+
+  /// What an acknowledgement at `level` of the entry at `index` rests on.
+  init(of replica: Replica, leader: NodeID?, holding index: LogIndex, at level: Acknowledgement) {
     self.init(node: replica.configuration.id, leader: leader)
-    acknowledgement = .quorum
-    let commit = replica.hardState.commit
+    acknowledgement = level
     let members = replica.configurations[replica.configurations.count - 1].members
     // Who does not lead any more knows for certain of itself alone: that there was a majority, its new leader says.
-    holders = replica.progress.filter { $0.match >= commit && members.isVoter($0.node) && !$0.isReplaced }.map(\.node)
-    if replica.log.durable >= commit { holders.append(replica.configuration.id) }
+    holders = replica.progress.filter { $0.match >= index && members.isVoter($0.node) && !$0.isReplaced }.map(\.node)
+    if replica.log.durable >= index { holders.append(replica.configuration.id) }
     holders.sort()
   }
 }

@@ -12,6 +12,7 @@ final class Group {
   private var replica: Replica
   private let tail: LogTail
   private let proposals: Proposals
+  private let wide: WideLevels
   private let reads: ReadQueue
   private let lane: ApplyLane
   private let snapshots: SnapshotLane
@@ -20,6 +21,8 @@ final class Group {
   private let stages: GroupStages
   private let sender: MessageSender
   private let admission: Admission
+  /// As the core was told in this term.
+  private var appliedAwaited = LogIndex.zero
   /// Empty, but for the time of a step; kept for its memory.
   private var spareEffects: [Effect] = []
 
@@ -44,10 +47,12 @@ final class Group {
     room = RoomWatch(context: context)
     installs = InstallLane(group: id, context: context, members: configuration.members)
     lane.replay(through: replica.log.last)
-    proposals = Proposals(group: id, context: context)
+    wide = WideLevels(context: context)
+    proposals = Proposals(group: id, context: context, wide: wide)
     reads = ReadQueue(context: context, firstID: Node.firstID(seed: configuration.seed))
     stages = GroupStages(recorder: context.stages)
-    admission = Admission(limits: configuration.driver)
+    admission = Admission(
+      limits: configuration.driver, group: id, incarnation: Codec.incarnation(cluster: configuration.cluster))
     sender = MessageSender(group: id, context: context, tail: tail, lane: lane, stages: stages)
   }
 
@@ -73,7 +78,7 @@ final class Group {
     let (calls, bytes) = (request.payloads.count, CallLedger.bytes(request))
     do throws(CallStatus) {
       try context.stop.check(context.now)
-      kind = try admission.check(request, lane)
+      kind = try admission.check(request, lane, voters: replica.votingMembers.count)
       if kind == .command, !isLeading { _ = try context.forwarder.check(leader) }
       try context.ledger.take(calls: calls, bytes: bytes)
     } catch {
@@ -120,6 +125,11 @@ final class Group {
   func stored(_ write: WriteID) {
     step(.stored(write))
     if !replica.room.isAmple { updateRoom() }
+    if isLeading, proposals.areAnsweredWhenStored(through: replica.log.durable) {
+      proposals.stored(through: replica.log.durable) {
+        Evidence(of: replica, leader: context.id, holding: $0, at: .leader)
+      }
+    }
   }
   func roomIsMeasured() { updateRoom(isMeasured: true) }
   /// What needs nothing of the parts.
@@ -227,13 +237,39 @@ final class Group {
       read(.apply, from: first, through: last, maximumBytes: context.limits.applyBytes)
     }
     guard !context.hasFailed else { return false }
+    if noteApplied() { isMore = true }
     if snapshots.isDue, writeStateDown() { isMore = true }
     if lane.isHeld, !snapshots.isDue { isMore = lane.goOn() || isMore }
     // Answered at once, as a leader alone does: what has come meanwhile is to be asked for.
-    if reads.answer(from: lane, leader: leader) || reads.isRequestDue { isMore = true }
+    if reads.answer(from: lane, leader: leader, isInHistory: isInHistory) || reads.isRequestDue { isMore = true }
     let floor = replica.log.floor
     tail.trim(before: lane.needed.map { min(floor, $0) } ?? floor)
     return isMore
+  }
+
+  /// As far as the log goes back; what is compacted was committed.
+  private func isInHistory(_ entry: EntryID) -> Bool {
+    replica.log.lookup(entry.index) == .compacted ? entry.term <= replica.log.base.term : replica.log.contains(entry)
+  }
+
+  /// Who waits for others than this node to have what it has applied is answered; who leads is told what is, if it asks.
+  /// Returns whether there is something to send.
+  private func noteApplied() -> Bool {
+    if wide.areWaiting {
+      guard isLeading else {
+        wide.leadLost(replica, applied: lane.applied)
+        return false
+      }
+      wide.answer(replica, applied: lane.applied)
+      guard let last = wide.lastToBeApplied, last > appliedAwaited else { return false }
+      appliedAwaited = last
+      step(.appliedAwaited(last))
+      return true
+    }
+    // Asked first where it lies: mostly nobody wants to know.
+    guard replica.appliedReported < replica.reportApplied, replica.isAppliedDue(lane.applied) else { return false }
+    step(.applied(lane.applied))
+    return true
   }
 
   /// Begins a snapshot if it is time for one, and has the log begin behind one if it can. Returns whether it does.
@@ -250,6 +286,7 @@ final class Group {
   func expire(_ now: UInt64) {
     proposals.expire(now, commit: commit, log: replica.log, leader: leader)
     reads.expire(now, applied: lane.applied, leader: leader)
+    wide.expire(now, replica, applied: lane.applied)
   }
 
   // MARK: The core
@@ -315,6 +352,11 @@ final class Group {
 
   private func roleChanged(_ role: RoleKind, _ term: Term, _ leader: NodeID?) {
     stages.roleChanged()
+    if role != .leader {
+      proposals.leadLost()
+      wide.leadLost(replica, applied: lane.applied)
+    }
+    appliedAwaited = .zero
     context.forwarder.leaderChanged(of: id, to: leader, now: context.now)
     context.observe(.roleChanged(id, role, term: term, leader: leader))
   }
@@ -339,7 +381,7 @@ final class Group {
   var snapshot: SnapshotLane { snapshots }
   var install: InstallLane { installs }
   var probes: StageProbes { stages.underWay }
-  var waitingCalls: (commands: Proposals, queries: ReadQueue) { (proposals, reads) }
+  var waitingCalls: (commands: Proposals, wide: WideLevels, queries: ReadQueue) { (proposals, wide, reads) }
 
   /// The invariants of all parts, at the end of a turn. `isTurnDue`: another one follows at once.
   func check(isTurnDue: Bool) {
@@ -348,5 +390,6 @@ final class Group {
     snapshots.check(applied: lane.applied, durable: replica.log.durable)
     proposals.check(applied: lane.applied)
     reads.check(applied: lane.applied, isTurnDue: isTurnDue)
+    wide.check(isLeading: isLeading, applied: lane.applied)
   }
 }

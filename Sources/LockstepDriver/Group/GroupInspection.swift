@@ -54,8 +54,8 @@ extension Group {
 
   /// What the calls of this group count for in the ledger.
   var permits: (calls: Int, bytes: Int) {
-    let (commands, queries) = (waitingCalls.commands.permits, waitingCalls.queries.permits)
-    return (commands.calls + queries.calls, commands.bytes + queries.bytes)
+    let parts = [waitingCalls.commands.permits, waitingCalls.wide.permits, waitingCalls.queries.permits]
+    return parts.reduce((0, 0)) { ($0.0 + $1.calls, $0.1 + $1.bytes) }
   }
 
   /// The lead is about to go to another node.

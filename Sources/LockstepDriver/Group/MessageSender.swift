@@ -24,6 +24,7 @@ struct MessageSender {
       _ = context.links.send(message, of: group, previousChain: chain, entries: nothing, to: peer)
     case .appendReply(var reply):
       if !lane.isCaughtUp { reply.isReplaying = true }
+      reply.applied = lane.applied
       _ = context.links.send(.appendReply(reply), of: group, previousChain: 0, entries: nothing, to: peer)
     case .vote, .voteReply, .timeoutNow, .readIndex, .readIndexReply:
       _ = context.links.send(message, of: group, previousChain: 0, entries: nothing, to: peer)

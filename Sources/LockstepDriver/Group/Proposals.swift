@@ -14,6 +14,7 @@ final class Proposals {
     var target: ReplyTarget?
     let deadline: UInt64
     let bytes: Int
+    let level: Acknowledgement
   }
 
   private let group: GroupID
@@ -24,8 +25,14 @@ final class Proposals {
   private var held = CallBuffer()
   /// Ordered by index, then term: what applying comes to first stands first.
   private var awaited: Deque<Awaited> = []
+  /// Those of this time as leader that are answered as soon as this node's disk has them, in the order of the log.
+  private var untilStored: Deque<EntryID> = []
 
-  init(group: GroupID, context: NodeContext) {
+  /// Takes over those that are carried out, and are to be answered at a wider level.
+  private let wide: WideLevels
+
+  init(group: GroupID, context: NodeContext, wide: WideLevels) {
+    self.wide = wide
     self.group = group
     self.context = context
   }
@@ -50,10 +57,11 @@ final class Proposals {
   func becameEntries(from first: EntryID) {
     let isBehind = awaited.last.map { $0.id.index >= first.index } ?? false
     for (offset, call) in arrived.calls.enumerated() {
+      let id = EntryID(term: first.term, index: first.index.advanced(by: offset))
+      let level = call.options.acknowledgement.raised(to: context.limits.minimumAcknowledgement)
       awaited.append(
-        Awaited(
-          id: EntryID(term: first.term, index: first.index.advanced(by: offset)), target: call.target,
-          deadline: call.deadline, bytes: call.bytes))
+        Awaited(id: id, target: call.target, deadline: call.deadline, bytes: call.bytes, level: level))
+      if level == .leader { untilStored.append(id) }
     }
     // Commands of a former time as leader, replaced in the log since, still wait for what takes their places. They are
     // answered in the order of the log, or one of these would be taken for one that was replaced.
@@ -104,23 +112,53 @@ final class Proposals {
     context.ledger.giveBack(calls: request.payloads.count, bytes: CallLedger.bytes(request))
   }
 
+  // MARK: Stored
+
+  /// Whether somebody may be answered now that this node's disk has more.
+  func areAnsweredWhenStored(through index: LogIndex) -> Bool {
+    untilStored.first.map { $0.index <= index } ?? false
+  }
+
+  /// This node leads, and its disk has all up to `index`. There is no reply yet, and it may be lost with this node.
+  func stored(through index: LogIndex, evidence: (LogIndex) -> Evidence) {
+    while let id = untilStored.first, id.index <= index {
+      untilStored.removeFirst()
+      guard let position = position(of: id), let target = awaited[position].target else { continue }
+      awaited[position].target = nil
+      context.answers.write(
+        Outcome(.reply([]), applied: .unknown, index: id.index, term: id.term), to: target, evidence(id.index))
+    }
+  }
+
+  /// Another node may put other entries in the place of these: they are answered when they are carried out.
+  func leadLost() { untilStored.removeAll() }
+
+  private func position(of id: EntryID) -> Int? {
+    var (low, high) = (0, awaited.count)
+    while low < high {
+      let middle = (low + high) / 2
+      let other = awaited[middle].id
+      if (other.index, other.term) < (id.index, id.term) { low = middle + 1 } else { high = middle }
+    }
+    return low < awaited.count && awaited[low].id == id ? low : nil
+  }
+
   // MARK: Applied
 
-  /// The entry `id` has been applied: whoever waits for it, or for another one in its place, is answered.
+  /// The entry `id` has been applied: whoever waits for it, or for another one in its place, is answered, or goes on
+  /// waiting for a wider level.
   func applied(_ id: EntryID, _ reply: Replies.Reply?, _ evidence: Evidence) {
     while !awaited.isEmpty, awaited[0].id.index <= id.index {
       let command = awaited.removeFirst()
+      if command.level.isWide, command.id == id, let target = command.target {
+        wide.wait(
+          for: command.level, Self.outcome(id, reply), id, target, deadline: command.deadline, bytes: command.bytes)
+        continue
+      }
       context.ledger.giveBack(bytes: command.bytes)
       guard let target = command.target else { continue }
       if command.id == id {
-        let answer: Outcome.Answer =
-          switch reply {
-          case .success(let payload)?: .reply(payload)
-          case .failure(let status)?: .failure(status)
-          case nil: .reply([])
-          }
-        context.answers.write(
-          Outcome(answer, applied: .yes, index: id.index, term: id.term), to: target, evidence)
+        context.answers.write(Self.outcome(id, reply), to: target, evidence)
       } else {
         // Another entry is committed in its place: this one can never be (State Machine Safety, Raft figure 3).
         let entry = "entry \(command.id.index) of term \(command.id.term)"
@@ -129,6 +167,16 @@ final class Proposals {
           leader: evidence.leader)
       }
     }
+  }
+
+  private static func outcome(_ id: EntryID, _ reply: Replies.Reply?) -> Outcome {
+    let answer: Outcome.Answer =
+      switch reply {
+      case .success(let payload)?: .reply(payload)
+      case .failure(let status)?: .failure(status)
+      case nil: .reply([])
+      }
+    return Outcome(answer, applied: .yes, index: id.index, term: id.term)
   }
 
   /// What is up to here is carried out, and whether these commands are among it is not known on this node.

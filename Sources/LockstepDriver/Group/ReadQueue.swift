@@ -14,6 +14,12 @@ final class ReadQueue {
     let payload: [UInt8]
     /// The state that it must see.
     var index: LogIndex
+    /// Of a token: it must be in that state's history.
+    var token: EntryID?
+    /// The machine was asked of a state in which nothing was missing that was committed by then; nil: not known.
+    var freshAt: UInt64?
+    /// Its index was asked for once: where that took longer than the state may be old, it would the next time.
+    var isConfirmed = false
 
     var bytes: Int { method.count + payload.count }
   }
@@ -22,8 +28,9 @@ final class ReadQueue {
   private var nextID: UInt64
   /// Linearizable, and no index asked for yet.
   private var arrived: [Read] = []
-  /// In order of their ids; none is empty.
-  private var confirming: Deque<(id: ReadID, reads: [Read])> = []
+  /// In order of their ids; none is empty. `asked`: when the index was asked for.
+  private var confirming: Deque<(id: ReadID, asked: UInt64, reads: [Read])> = []
+  private let freshness = Freshness()
   /// Confirmed, their index not applied yet.
   private var waiting: [Read] = []
   /// At most the least index in `waiting`.
@@ -48,12 +55,27 @@ final class ReadQueue {
   var isRequestDue: Bool { !arrived.isEmpty && confirming.isEmpty }
 
   func arrive(_ request: Request, for target: ReplyTarget, deadline: UInt64) {
-    var index = LogIndex.zero
-    if case .at(let asked) = request.options.consistency { index = asked }
-    let read = Read(
+    var read = Read(
       target: target, consistency: request.options.consistency, deadline: deadline,
-      method: [UInt8](request.method), payload: [UInt8](request.payloads[0]), index: index)
-    if read.consistency == .linearizable { arrived.append(read) } else { wait(read) }
+      method: [UInt8](request.method), payload: [UInt8](request.payloads[0]), index: .zero)
+    switch request.options.consistency {
+    case .linearizable, .lease: return arrived.append(read)
+    case .bounded: return freshness.satisfies(bound(read), context.now) ? wait(read) : arrived.append(read)
+    case .at(let asked): read.index = asked
+    case .session:
+      read.token = request.token?.entry
+      read.index = request.token?.index ?? .zero
+    case .any: break
+    }
+    wait(read)
+  }
+
+  /// Of a read that is to see no older state: how old it may be.
+  private func bound(_ read: Read) -> UInt64? {
+    guard case .bounded(let duration) = read.consistency else { return nil }
+    let (seconds, attoseconds) = duration.components
+    guard seconds >= 0, seconds < 1 << 33 else { return seconds < 0 ? 0 : .max }
+    return UInt64(seconds) * 1_000_000_000 + UInt64(max(0, attoseconds / 1_000_000_000))
   }
 
   // MARK: Which index
@@ -62,18 +84,20 @@ final class ReadQueue {
   func request() -> ReadID {
     let id = ReadID(nextID)
     nextID += 1
-    confirming.append((id, arrived))
+    confirming.append((id, context.now, arrived))
     arrived = []
     arrived.reserveCapacity(confirming[0].reads.count)
     return id
   }
 
   func confirmed(_ id: ReadID, at index: LogIndex, applied: LogIndex) {
-    let reads = take(id)
-    guard index > applied else { return ready.append(contentsOf: reads) }
+    let (asked, reads) = take(id)
+    if asked > 0 { freshness.confirmed(at: index, asked: asked) }
+    freshness.applied(applied)
     for var read in reads {
+      read.isConfirmed = true
       read.index = index
-      wait(read)
+      if index > applied { wait(read) } else { ready.append(read) }
     }
   }
 
@@ -89,13 +113,23 @@ final class ReadQueue {
         CallStatus(.unavailable, "the leader changed while the read was confirmed; ask again")
       case .overloaded: CallStatus(.resourceExhausted, "too many reads wait to be confirmed")
       }
-    for read in take(id) { refuse(read, status, leader) }
+    for read in take(id).reads { refuse(read, aged(status, read), leader) }
   }
 
-  private func take(_ id: ReadID) -> [Read] {
+  private func take(_ id: ReadID) -> (asked: UInt64, reads: [Read]) {
     // Answers come in order, mostly.
-    guard let position = confirming.firstIndex(where: { $0.id == id }) else { return [] }
-    return confirming.remove(at: position).reads
+    guard let position = confirming.firstIndex(where: { $0.id == id }) else { return (0, []) }
+    let round = confirming.remove(at: position)
+    return (round.asked, round.reads)
+  }
+
+  /// Whoever asked for a state that is not too old is told how old this one is.
+  private func aged(_ status: CallStatus, _ read: Read) -> CallStatus {
+    guard let bound = bound(read) else { return status }
+    let age = freshness.age(context.now).map { "\($0 / 1_000_000) ms old, or less" } ?? "of an age that nobody knows"
+    return CallStatus(
+      status.code,
+      "the state of node \(context.id) is \(age), and \(bound / 1_000_000) ms were asked for: \(status.message)")
   }
 
   private func wait(_ read: Read) {
@@ -110,22 +144,23 @@ final class ReadQueue {
   func retryStalled() -> Bool { stalled.lookForRoom() }
 
   /// Answers the reads whose index has been applied, up to the limit of a turn. Returns true when there are more.
-  func answer(from lane: ApplyLane, leader: NodeID?) -> Bool {
+  func answer(from lane: ApplyLane, leader: NodeID?, isInHistory: (EntryID) -> Bool) -> Bool {
+    freshness.applied(lane.applied)
     if leastWaiting <= lane.applied { moveApplied(lane.applied) }
     if !asked.isEmpty { collect(from: lane, leader) }
     guard !ready.isEmpty || stalled.haveRoom else { return false }
     var budget = context.limits.answerBytes
-    while budget > 0, mayAsk, let read = stalled.next() { budget -= answer(read, from: lane, leader) }
+    while budget > 0, mayAsk, let read = stalled.next() { budget -= answer(read, from: lane, leader, isInHistory) }
     while budget > 0, mayAsk, let read = ready.popFirst() {
       let writer = read.target.writer
       if !stalled.isWaiting(writer), writer.hasRoom {
-        budget -= answer(read, from: lane, leader)
+        budget -= answer(read, from: lane, leader, isInHistory)
       } else {
         stalled.append(read, of: writer)
       }
     }
     // Where it may not ask, the next answer of the machine makes a turn.
-    return mayAsk && (!ready.isEmpty || stalled.haveRoom)
+    return mayAsk && (!ready.isEmpty || stalled.haveRoom) || isRequestDue
   }
 
   private var mayAsk: Bool { asked.count < context.limits.queriesAtOnce }
@@ -150,7 +185,24 @@ final class ReadQueue {
   }
 
   /// Returns the bytes of the answer.
-  private func answer(_ read: Read, from lane: ApplyLane, _ leader: NodeID?) -> Int {
+  private func answer(
+    _ read: Read, from lane: ApplyLane, _ leader: NodeID?, _ isInHistory: (EntryID) -> Bool
+  ) -> Int {
+    if let token = read.token, !isInHistory(token) {
+      refuse(
+        read,
+        CallStatus(
+          .failedPrecondition,
+          "the token has seen entry \(token.index) of term \(token.term), which was lost with its leader: another one is in its place"
+        ), leader)
+      return 0
+    }
+    guard freshness.satisfies(bound(read), context.now) else {
+      askOnce(read, leader)
+      return 0
+    }
+    var read = read
+    read.freshAt = freshness.time
     let outcome = read.method.withUnsafeBytes { method in
       read.payload.withUnsafeBytes { payload -> Outcome? in
         do throws(CallStatus) {
@@ -172,10 +224,17 @@ final class ReadQueue {
     return outcome.bytes
   }
 
+  /// The state is too old for it: a newer one is asked for, or there was one already, and it came too late.
+  private func askOnce(_ read: Read, _ leader: NodeID?) {
+    guard read.isConfirmed else { return arrived.append(read) }
+    refuse(read, aged(CallStatus(.unavailable, "it takes longer to make sure of it"), read), leader)
+  }
+
   private func answer(_ read: Read, _ outcome: Outcome, _ leader: NodeID?) {
     context.ledger.giveBack(bytes: read.bytes)
     var evidence = Evidence(node: context.id, leader: leader)
     evidence.consistency = read.consistency
+    evidence.age = read.freshAt.map { context.now - min($0, context.now) }
     context.answers.write(outcome, to: read.target, evidence)
   }
 
@@ -183,6 +242,10 @@ final class ReadQueue {
   private func collect(from lane: ApplyLane, _ leader: NodeID?) {
     lane.collectAnswers { id, found in
       guard let read = asked.removeValue(forKey: id) else { return }
+      if let bound = bound(read), context.now - min(read.freshAt ?? 0, context.now) > bound {
+        // The machine took too long over it.
+        return askOnce(read, leader)
+      }
       let (answer, applied): (Outcome.Answer, Applied) =
         switch found.result {
         case .success(let reply): (.reply(reply), .unknown)
@@ -237,7 +300,7 @@ final class ReadQueue {
       late.append(read)
       return true
     }
-    for read in late { refuse(read, CallStatus(context.lateness, reason(read)), leader) }
+    for read in late { refuse(read, aged(CallStatus(context.lateness, reason(read)), read), leader) }
   }
 
   // MARK: Invariants

@@ -32,6 +32,11 @@ extension Books {
   /// It is there.
   func writeEnds(_ place: Int) {
     guard let writing = nodes[place].writing else { return }
+    if notesStored {
+      for (offset, entry) in writing.entries.enumerated() {
+        onceStored[place].insert(EntryID(term: entry.term, index: writing.kept.advanced(by: offset + 1)))
+      }
+    }
     if unreliable[place] {
       for (offset, entry) in writing.entries.enumerated() {
         promised[place].insert(EntryID(term: entry.term, index: writing.kept.advanced(by: offset + 1)))

@@ -36,6 +36,8 @@ final class Books {
     /// Its log begins behind this entry.
     var base: LogIndex = .zero
     var applied: LogIndex = .zero
+    /// By any of its processes.
+    var mostApplied: LogIndex = .zero
     /// A snapshot of another node is durable here, and the next start has the log begin behind it at the latest.
     var arrived: (index: LogIndex, term: Term)?
     /// The log begins anew behind this, and the disk has still to be told: what it is told before is of no use.
@@ -80,6 +82,9 @@ final class Books {
   var unreliable: [Bool]
   /// All that such a disk ever was told to keep, and said that it did.
   var promised: [Set<EntryID>]
+  /// What each node's disks have ever had; noted where clients ask whether the leader's has it.
+  var onceStored: [Set<EntryID>]
+  let notesStored: Bool
   private var seen: [EntryID: (chain: UInt64, bytes: [UInt8])] = [:]
   private(set) var leaders: [Term: Int] = [:]
   var ballots: [Ballot: NodeID] = [:]
@@ -100,7 +105,9 @@ final class Books {
   var isCompacted: () -> Void = {}
   var now: UInt64 = 0
 
-  init(count: Int, group: GroupID, replay: Replay, base: Base = Base()) {
+  init(count: Int, group: GroupID, replay: Replay, base: Base = Base(), notesStored: Bool = true) {
+    self.notesStored = notesStored
+    onceStored = Array(repeating: [], count: count)
     nodes = (0..<count).map { _ in NodeBook(base: base.last.index) }
     committed = Indexed(base: base.last.index)
     self.base = base
@@ -210,6 +217,8 @@ final class Books {
     }
   }
 
+  func seenBytes(of id: EntryID) -> [UInt8]? { seen[id]?.bytes }
+
   private func lookAtLeader(_ place: Int, _ state: GroupInspection) {
     guard state.isLeader else {
       nodes[place].leads = nil
@@ -293,6 +302,7 @@ final class Books {
 
   private func followApplied(_ place: Int, _ node: Node, _ state: GroupInspection) {
     nodes[place].applied = state.applied
+    nodes[place].mostApplied = max(nodes[place].mostApplied, state.applied)
     guard let digest = node.digest(of: group), state.applied > base.last.index else { return }
     guard let outcome = replay.outcomes[state.applied] else {
       fail(.stateMachineSafety, "\(Self.name(place)) has applied entry \(state.applied), which nobody has committed")

@@ -31,6 +31,9 @@ public enum Invariant: String, Sendable, CaseIterable {
   case equalDigests
   /// The answer to a command is that of a replay, and the command is in the log where the answer says.
   case honestAnswer
+  /// A command is acknowledged at the level that was asked for, or at a higher one that the nodes insist on: those that its
+  /// evidence names had it on their disks by then, or had applied it.
+  case levelIsMet
   /// A call is answered once at most.
   case answeredOnce
   /// Each command that was sent takes effect once at most, and nothing that was not sent.
@@ -41,6 +44,10 @@ public enum Invariant: String, Sendable, CaseIterable {
   case freshReads
   /// A read at an index sees that index.
   case readAtIndex
+  /// A read at level `session` sees what its client has seen before, whichever nodes have answered.
+  case sessionRead
+  /// A read at level `bounded` sees all that was acknowledged before its bound, and no state is older than it is said to be.
+  case boundedRead
   /// All operations of clients fit into one order.
   case linearizability
   /// A node never finds that another one has broken the protocol.

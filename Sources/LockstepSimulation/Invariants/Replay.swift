@@ -74,6 +74,20 @@ struct Replay {
     return problem
   }
 
+  /// That a command carries, if this entry is one.
+  func number(of bytes: [UInt8]) -> UInt64? {
+    bytes.withUnsafeBytes { bytes -> UInt64? in
+      var cursor = WireCursor(bytes)
+      do throws(WireError) {
+        _ = try cursor.varint()
+        let entry = UnsafeRawBufferPointer(rebasing: bytes[try cursor.delimited()])
+        let header = try EntryHeader(parsing: entry)
+        return header.kind == .command
+          ? workload.number(of: UnsafeRawBufferPointer(rebasing: entry[header.payload])) : nil
+      } catch { return nil }
+    }
+  }
+
   private mutating func note(_ number: UInt64, _ index: LogIndex) -> Problem? {
     if let before = places[number] { return (.noPhantom, "one command is entry \(before) and entry \(index)") }
     places[number] = index

@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepRequests
 import LockstepWire
 import LockstepStorage
 
@@ -171,6 +172,9 @@ struct Swarm {
     if options.keepsState, crashes.machine == 0, random.oneIn(2), !disabled.contains(.machineFailed) {
       crashes.machine = random.within(50...2000)
     }
+    options.levelsIn = pick([0, 3, 8])
+    if random.oneIn(8) { options.driver.minimumAcknowledgement = pick([.quorum, .all, .applied]) }
+    options.driver.refusesToForward = random.oneIn(8)
     self.crashes = crashes
     self.events = events
     self.padding = padding

@@ -18,6 +18,8 @@ final class SimulatedClient {
     let floor: LogIndex
     /// A batch has no more of it than the time-out.
     let header: CallHeader
+    /// What this client had seen when the call began.
+    let seen: EntryID?
   }
 
   let place: Int
@@ -26,6 +28,8 @@ final class SimulatedClient {
   var abandoned: [UInt64: Open] = [:]
   var answered: Set<UInt64> = []
   var isActive = false
+  /// The last entry of all that it was answered.
+  var seen: EntryID?
   /// Planned for a batch that it does not fit in: comes next.
   var held: PlannedCall?
 
@@ -35,6 +39,13 @@ final class SimulatedClient {
   init(place: Int, reader: SimulatedReader) {
     self.place = place
     self.reader = reader
+  }
+
+  func sees(_ reply: CallReply) {
+    guard reply.code == 0, reply.index > seen?.index.rawValue ?? 0, reply.ack != Acknowledgement.leader.number else {
+      return
+    }
+    seen = EntryID(term: Term(reply.term), index: LogIndex(reply.index))
   }
 
   /// The call of this id that is not answered yet.
@@ -86,7 +97,10 @@ extension World {
     var header = CallHeader(id: planned.number)
     header.timeoutMilliseconds = timeout ?? drawnTimeout()
     if planned.isQuery {
-      let levels: [Consistency] = [.linearizable, .linearizable, .any, .at(0)]
+      let bound = Duration.milliseconds(clientRandom.below(2) * clientRandom.below(3_000))
+      let levels: [Consistency] = [
+        .linearizable, .linearizable, .linearizable, .any, .at(0), .session, .bounded(bound),
+      ]
       let level = read ?? levels[clientRandom.below(levels.count)]
       header.read = level.number
       planned.isLinearizable = level == .linearizable
@@ -94,8 +108,16 @@ extension World {
         let known = Int(clamping: acknowledgedIndex.rawValue)
         header.readIndex = UInt64(max(0, known - 2 + clientRandom.below(4)))
       }
+      if case .session = level, let seen = clients[place].seen {
+        let incarnation = Codec.incarnation(cluster: cluster)
+        header.token = Codec.bytes(
+          ReadToken(group: group.rawValue, incarnation: incarnation, term: seen.term, index: seen.index))
+      }
+      if case .bounded(let bound) = level { header.readBoundMilliseconds = UInt64(bound / .milliseconds(1)) }
     } else {
       books.isIssued(planned.number)
+      let level = drawnLevel()
+      (header.ack, header.voters) = (level.number, level.voters)
     }
     Array(planned.method.utf8).withUnsafeBytes { method in
       planned.request.withUnsafeBytes { codec.pack(header, method: method, payload: $0) }
@@ -109,13 +131,22 @@ extension World {
     batches += 1
     var header = CallHeader(id: planned[0].number)
     header.timeoutMilliseconds = drawnTimeout()
+    let level = drawnLevel()
+    (header.ack, header.voters) = (level.number, level.voters)
     for call in planned { books.isIssued(call.number) }
     Array(planned[0].method.utf8).withUnsafeBytes { method in
       codec.pack(
-        BatchHeader(id: header.id, timeoutMilliseconds: header.timeoutMilliseconds), method: method,
-        payloads: planned.map(\.request))
+        BatchHeader(
+          id: header.id, timeoutMilliseconds: header.timeoutMilliseconds, ack: header.ack, voters: header.voters),
+        method: method, payloads: planned.map(\.request))
     }
     send(planned, isBatch: true, header, by: place, at: target)
+  }
+
+  private func drawnLevel() -> Acknowledgement {
+    guard options.levelsIn > 0, clientRandom.oneIn(options.levelsIn) else { return .quorum }
+    let levels: [Acknowledgement] = [.leader, .leader, .all, .applied, .voters(clientRandom.within(1...nodes.count))]
+    return levels[clientRandom.below(levels.count)]
   }
 
   private func drawnTimeout() -> UInt64 { [200, 1000, 3000][clientRandom.below(3)] }
@@ -126,7 +157,7 @@ extension World {
   ) {
     clients[place].open = SimulatedClient.Open(
       planned: planned, id: header.id, isBatch: isBatch, place: target, began: now, floor: acknowledgedIndex,
-      header: header)
+      header: header, seen: clients[place].seen)
     note(header.id)
     tell(
       "client \(place + 1) asks node \(target + 1): call \(header.id), \(planned.map { $0.isQuery ? "a query" : "a command" }.joined(separator: ", "))"
@@ -206,6 +237,7 @@ extension World {
     client.abandoned[id] = nil
     client.answered.insert(id)
     let outcomes = zip(replies, open.planned).map { judge($0, $1, open) }
+    for reply in replies { client.sees(reply) }
     if isOpen { finish(place, open, outcomes) }
   }
 
@@ -230,6 +262,8 @@ extension World {
       (reply.index, reply.term, reply.applied) = (result.index, result.term, result.applied)
       // Who holds the last of them holds those before.
       reply.evidence = batch.evidence
+      // Some of them may have been answered when they were carried out.
+      if batch.ack == Acknowledgement.leader.number, reply.code == 0, reply.payload.isEmpty { reply.applied = .unknown }
       return reply
     }
   }

@@ -44,7 +44,13 @@ package final class World {
   let group = GroupID.first
   let cluster = [UInt8](repeating: 0x4c, count: 16)
   /// The largest index that any client was told of.
-  var acknowledgedIndex: LogIndex = .zero
+  var acknowledgedIndex: LogIndex = .zero {
+    didSet { if acknowledgedIndex > oldValue { known.append((now, acknowledgedIndex)) } }
+  }
+  /// What `acknowledgedIndex` was from when on.
+  private(set) var known: [(time: UInt64, index: LogIndex)] = []
+  /// No clock ran too slowly so far, or stood still.
+  var areClocksGood: Bool { faults[.clockDrift] + faults[.clockFrozen] == 0 }
   var callNumber: UInt64 = 0
   /// Recent frames by pair of nodes, to be sent again where they do not belong.
   var oldFrames: [[[UInt8]]]
@@ -82,7 +88,8 @@ package final class World {
     network.latency = options.latency
     books = Books(
       count: options.nodes, group: group, replay: Replay(group: group, machine: workload.machine, workload: workload),
-      base: Books.Base(chain: Checksum.chainOrigin(cluster: cluster, group: group.rawValue)))
+      base: Books.Base(chain: Checksum.chainOrigin(cluster: cluster, group: group.rawValue)),
+      notesStored: options.levelsIn > 0)
     var diskRandom = random.stream("disks")
     for place in 0..<options.nodes {
       let disk = SimulatedDisk(random: SimulationRandom(seed: diskRandom.next()))

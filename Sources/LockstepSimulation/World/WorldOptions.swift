@@ -26,6 +26,8 @@ package struct WorldOptions: Sendable {
   package var callsInBurst = 16
   /// One of so many commands is the first of a batch; 0: none is.
   package var batchesIn = 0
+  /// One of so many commands asks for another level of acknowledgement than a quorum; 0: none does.
+  package var levelsIn = 0
   /// So many callers share one process, and with it its connections.
   package var callsAtOnce = 1
   /// Most calls of a process go to one node.

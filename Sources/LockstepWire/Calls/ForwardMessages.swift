@@ -38,6 +38,7 @@ extension Codec {
     case .batch(_, let ranges):
       var header = BatchHeader(id: 0, group: request.group.rawValue)
       header.ack = request.options.acknowledgement.number
+      header.voters = request.options.acknowledgement.voters
       pack(header, method: request.method, payloads: ranges.indices.map { [UInt8](request.payloads[$0]) })
     }
     return packed.withUnsafeBytes { encoded in

@@ -127,6 +127,10 @@ package final class BatchReplies: ReplyWriter {
   private var early: [Int: BatchResult] = [:]
   /// The reply, without results.
   private var reply = BatchReply(id: 0)
+  /// Of those that were acknowledged so far, all of them; nil: none was, unless it fell short of what was asked for.
+  private var level: Acknowledgement?
+  /// Voters that some of them still needed.
+  private var missing: [UInt64] = []
   /// What of `collectedBytes` is this batch's.
   private var collected = 0
 
@@ -183,11 +187,23 @@ package final class BatchReplies: ReplyWriter {
   }
 
   /// What is said once for all: the last applied entry's evidence is right for those before it in the log; without one,
-  /// who said that something failed.
+  /// who said that something failed. Those that fell short of their level are told by the failure of each: they say
+  /// nothing of the others, but who was missing.
   private func note(_ outcome: Outcome, _ evidence: Evidence) {
     if let level = evidence.acknowledgement {
+      for node in evidence.missing where !missing.contains(node.rawValue) { missing.append(node.rawValue) }
+      missing.sort()
+      defer { reply.evidence?.missing = missing }
+      let isShort = !evidence.missing.isEmpty
+      if isShort {
+        guard self.level == nil else { return }
+      } else {
+        if self.level == nil { reply.evidence = nil }
+        // Where the lead was lost meanwhile, they are not all answered at one level.
+        self.level = self.level?.lowered(to: level) ?? level
+      }
+      reply.ack = (self.level ?? level).number
       guard outcome.index.rawValue > reply.evidence?.index ?? 0 else { return }
-      reply.ack = level.number
       reply.evidence = CallReply.Evidence(outcome, evidence)
     } else {
       guard reply.evidence == nil else { return }
@@ -220,7 +236,8 @@ package final class BatchReplies: ReplyWriter {
 extension CallReply.Evidence {
   init(_ outcome: Outcome, _ evidence: Evidence) {
     self.init(
-      term: outcome.term.rawValue, index: outcome.index.rawValue, holders: evidence.holders.map(\.rawValue))
+      term: outcome.term.rawValue, index: outcome.index.rawValue, holders: evidence.holders.map(\.rawValue),
+      appliedBy: evidence.appliedBy.map(\.rawValue), missing: evidence.missing.map(\.rawValue))
   }
 }
 

@@ -65,7 +65,8 @@ extension Codec {
         if timeoutMilliseconds > 0 { options.timeoutMilliseconds = timeoutMilliseconds }
         node.take(
           Request(
-            group: GroupID(header.group), method: method, payloads: .one(payload), options: options, encoded: bytes),
+            group: GroupID(header.group), method: method, payloads: .one(payload), options: options, encoded: bytes,
+            token: header.token.isEmpty ? nil : try Codec.token(header.token)),
           id: id, replyTo: replies)
       } catch {
         replies.refuse(atOnce: id, error)

@@ -10,15 +10,23 @@ extension Acknowledgement {
     case .quorum: 2
     case .all: 3
     case .applied: 4
+    case .voters: 5
     }
   }
 
-  package init?(number: UInt32) {
+  /// What stands beside the number.
+  package var voters: UInt32 {
+    if case .voters(let count) = self { UInt32(clamping: count) } else { 0 }
+  }
+
+  /// `voters` stands beside the number in a call; in a reply it is the number of those who are named.
+  package init?(number: UInt32, voters: UInt32) {
     switch number {
     case 1: self = .leader
     case 2: self = .quorum
     case 3: self = .all
     case 4: self = .applied
+    case 5: self = .voters(Int(voters))
     default: return nil
     }
   }
@@ -73,7 +81,7 @@ extension CallHeader {
   /// Throws for a level that is not known here.
   func options() throws(CallStatus) -> RequestOptions {
     var options = RequestOptions()
-    if ack != 0 { options.acknowledgement = try acknowledgement(ack) }
+    if ack != 0 { options.acknowledgement = try acknowledgement(ack, voters) }
     if read != 0 {
       guard
         let level = Consistency(number: read, index: readIndex, boundMilliseconds: readBoundMilliseconds)
@@ -90,14 +98,14 @@ extension CallHeader {
 extension BatchHeader {
   func options() throws(CallStatus) -> RequestOptions {
     var options = RequestOptions()
-    if ack != 0 { options.acknowledgement = try acknowledgement(ack) }
+    if ack != 0 { options.acknowledgement = try acknowledgement(ack, voters) }
     options.timeoutMilliseconds = timeoutMilliseconds
     return options
   }
 }
 
-private func acknowledgement(_ number: UInt32) throws(CallStatus) -> Acknowledgement {
-  guard let level = Acknowledgement(number: number) else {
+private func acknowledgement(_ number: UInt32, _ voters: UInt32) throws(CallStatus) -> Acknowledgement {
+  guard let level = Acknowledgement(number: number, voters: voters) else {
     throw CallStatus(.unimplemented, "acknowledgement level 'number \(number)' is not known to this version")
   }
   return level

@@ -83,10 +83,10 @@ struct CallTemplateTests {
     }
   }
 
-  @Test("levels of acknowledgement", arguments: Acknowledgement.allCases)
+  @Test("levels of acknowledgement", arguments: [Acknowledgement.leader, .quorum, .voters(2), .all, .applied])
   func acknowledgement(level: Acknowledgement) throws {
     let header = try written(load(.put, CallOptions(acknowledgement: level)), id: 1, key: 1).0
-    #expect(header.ack == level.number && header.read == 0)
+    #expect(header.ack == level.number && header.voters == level.voters && header.read == 0)
   }
 
   @Test(

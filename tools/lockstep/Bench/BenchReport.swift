@@ -79,7 +79,7 @@ struct BenchReport: Sendable {
   var endpoints: ArraySlice<Endpoint> { target.endpoints.prefix(load.clients) }
 
   var level: String {
-    guard !load.operation.isCommand else { return load.options.acknowledgement.rawValue }
+    guard !load.operation.isCommand else { return load.options.acknowledgement.name }
     return switch load.options.consistency {
     case .linearizable: "linearizable"
     case .lease: "lease"
@@ -92,7 +92,7 @@ struct BenchReport: Sendable {
 
   /// What an answer to a write rests on. Of nodes elsewhere only the level is known.
   var durability: String {
-    let ack = load.operation.isCommand ? load.options.acknowledgement.rawValue : Acknowledgement.quorum.rawValue
+    let ack = load.operation.isCommand ? load.options.acknowledgement.name : Acknowledgement.quorum.name
     guard let cluster else { return "\(ack); on the disks of the nodes, which are not seen from here" }
     return "\(ack) of \(cluster.nodes), fdatasync, on \(cluster.fileSystem) in \(cluster.place)"
   }

@@ -28,7 +28,8 @@ struct CallTemplate {
 
   private static func packedBatch(_ load: Load) -> [UInt8] {
     let header = BatchHeader(
-      id: 0, timeoutMilliseconds: load.options.timeout.wholeMilliseconds, ack: load.options.acknowledgement.number)
+      id: 0, timeoutMilliseconds: load.options.timeout.wholeMilliseconds, ack: load.options.acknowledgement.number,
+      voters: load.options.acknowledgement.voters)
     let codec = Codec(maximumMessage: 0)
     Array(load.operation.method.utf8).withUnsafeBytes {
       codec.pack(header, method: $0, payloads: Array(repeating: load.request, count: load.batch))
@@ -39,7 +40,9 @@ struct CallTemplate {
   private static func packed(_ load: Load) -> [UInt8] {
     var header = CallHeader(id: 0, timeoutMilliseconds: load.options.timeout.wholeMilliseconds)
     switch load.operation {
-    case .put, .insert: header.ack = load.options.acknowledgement.number
+    case .put, .insert:
+      header.ack = load.options.acknowledgement.number
+      header.voters = load.options.acknowledgement.voters
     case .get:
       header.read = load.options.consistency.number
       switch load.options.consistency {

@@ -18,11 +18,12 @@ struct CallCommand: AsyncParsableCommand {
         {"ok":true,"reply":{...},"index":17,"term":2,"node":1,"ack":"quorum","holders":[1,2]}
         {"ok":false,"code":"UNAVAILABLE","message":"...","applied":"no"}
       'applied' says whether a failed command had an effect: no (certain), yes, or unknown. A command that only the \
-      leader's disk holds (--ack leader) has no result yet: its reply is null, and "mayBeLost" is true.
+      leader's disk holds (--ack leader) has no result yet: its reply is null, and "mayBeLost" is true. A command that was \
+      carried out, and did not reach a wider level in time, fails with applied yes and the nodes that are "missing".
 
       'call -' reads one JSON object a line, as it arrives:
         {"method":"lockstep.kv.v1.KeyValue/Put","request":{"key":"a","value":"1"},"ack":"quorum","timeout":"2s"}
-      with the keys method, request, ack, read and timeout, of which only method is needed, and prints one line for each, \
+      with the keys method, request, ack, read, token and timeout, of which only method is needed, and prints one line for each, \
       in the same order. Blank lines are skipped. It exits with 0 when all lines were answered, also by failures.
 
       Example: lockstep call lockstep.kv.v1.KeyValue/Get '{"key":"a"}'

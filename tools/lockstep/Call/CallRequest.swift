@@ -7,10 +7,11 @@ struct CallRequest: Equatable, Sendable {
   var request: JSONValue
   var acknowledgement: Acknowledgement
   var consistency: Consistency
+  var token: ReadToken?
   var timeout: Duration
 
   var options: CallOptions {
-    CallOptions(acknowledgement: acknowledgement, consistency: consistency, timeout: timeout)
+    CallOptions(acknowledgement: acknowledgement, consistency: consistency, token: token, timeout: timeout)
   }
 
   /// Why a line is not a call, in words that name what is wrong.
@@ -24,6 +25,7 @@ struct CallRequest: Equatable, Sendable {
     self.request = request
     acknowledgement = defaults.acknowledgement
     consistency = defaults.consistency
+    token = defaults.token
     timeout = defaults.timeout
   }
 
@@ -45,7 +47,7 @@ struct CallRequest: Equatable, Sendable {
       case "request": request = member.value
       case "ack":
         let text = try Self.text(member)
-        guard let level = Acknowledgement(rawValue: text) else {
+        guard let level = Acknowledgement(text) else {
           throw Malformed("\"ack\": " + Acknowledgement.problem(text))
         }
         acknowledgement = level
@@ -53,9 +55,13 @@ struct CallRequest: Equatable, Sendable {
         let text = try Self.text(member)
         guard let level = Consistency(text) else { throw Malformed("\"read\": " + ReadLevelText.problem(text)) }
         consistency = level
+      case "token":
+        let text = try Self.text(member)
+        guard let token = ReadToken(text) else { throw Malformed("\"token\": " + TokenText.problem(text)) }
+        self.token = token
       case "timeout": timeout = try Self.duration(member)
       default:
-        throw Malformed("unknown key \"\(member.key)\"; a call has method, request, ack, read and timeout")
+        throw Malformed("unknown key \"\(member.key)\"; a call has method, request, ack, read, token and timeout")
       }
     }
     if !hasMethod { throw Malformed("\"method\" is missing") }

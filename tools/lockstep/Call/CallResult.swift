@@ -26,11 +26,18 @@ enum CallResult: Sendable {
       .init(key: "node", value: .init(reply.node.rawValue)),
     ]
     if let level = reply.acknowledgement {
-      members.append(.init(key: "ack", value: .init(level.rawValue)))
+      members.append(.init(key: "ack", value: .init(level.name)))
       members.append(.init(key: "holders", value: .array(reply.holders.map { JSONValue($0.rawValue) })))
+      if level == .applied {
+        members.append(.init(key: "appliedBy", value: .array(reply.appliedBy.map { JSONValue($0.rawValue) })))
+      }
       // Only the leader's disk has it: nothing else in the reply would tell a reader who does not know the levels.
       if level == .leader { members.append(.init(key: "mayBeLost", value: true)) }
     }
+    if let age = reply.age {
+      members.append(.init(key: "ageMs", value: .init(UInt64((age / .milliseconds(1)).rounded(.up)))))
+    }
+    if let token = reply.token { members.append(.init(key: "token", value: .init(token.description))) }
     return .object(members)
   }
 
@@ -44,6 +51,9 @@ enum CallResult: Sendable {
       ("index", failure.index?.rawValue), ("term", failure.term?.rawValue), ("node", failure.node?.rawValue),
     ]
     for case (let key, let value?) in numbers { members.append(.init(key: key, value: .init(value))) }
+    if !failure.missing.isEmpty {
+      members.append(.init(key: "missing", value: .array(failure.missing.map { JSONValue($0.rawValue) })))
+    }
     return .object(members)
   }
 

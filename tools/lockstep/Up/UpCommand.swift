@@ -70,6 +70,12 @@ struct UpCommand: AsyncParsableCommand {
   var segmentBytes: String?
 
   @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "level"))
+  var minimumAck: String?
+
+  @Flag(help: "Handed on to the nodes.")
+  var noForward = false
+
+  @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "level"))
   var logLevel: String?
 
   @Option(
@@ -160,6 +166,7 @@ struct UpCommand: AsyncParsableCommand {
         retain.map { "--retain=\($0)" }, diskBudget.map { "--disk-budget=\($0)" },
         snapshotRate.map { "--snapshot-rate=\($0)" },
         maximumRequestBytes.map { "--maximum-request-bytes=\($0)" }, segmentBytes.map { "--segment-bytes=\($0)" },
+        minimumAck.map { "--minimum-ack=\($0)" }, noForward ? "--no-forward" : nil,
         logLevel.map { "--log-level=\($0)" },
       ].compactMap { $0 }, ownFlags: nodeOption)
   }
