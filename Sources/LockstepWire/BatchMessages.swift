@@ -215,8 +215,7 @@ extension Codec {
       writer.number(8, results.firstIndex)
       writer.number(9, UInt64(reply.applied.number))
       if let evidence = reply.evidence {
-        Self.write(
-          evidence.term, evidence.index, (evidence.holders, evidence.appliedBy, evidence.missing), as: 10, to: &writer)
+        NamedNodes(evidence).write(evidence.term, evidence.index, as: 10, to: &writer)
       }
       let head = writer.count
       results.bytes.withUnsafeBytes { all in

@@ -215,7 +215,7 @@ extension Codec {
       id: reply.id, code: reply.code, message: reply.message, payload: reply.payload, index: reply.index,
       term: reply.term, node: reply.node, ack: reply.ack, read: reply.read, applied: reply.applied.number,
       leader: reply.leader, age: reply.ageMicroseconds,
-      evidence: evidence.map { ($0.term, $0.index, $0.holders, $0.appliedBy, $0.missing) })
+      evidence: evidence.map { ($0.term, $0.index, NamedNodes($0)) })
   }
 
   /// A CallReply without its id.
@@ -226,26 +226,23 @@ extension Codec {
     case .failure(let status): (code, message) = (UInt32(status.code.rawValue), status.message)
     }
     let (index, term) = (outcome.index.rawValue, outcome.term.rawValue)
-    let holders = evidence.holders.lazy.map(\.rawValue)
-    let appliedBy = evidence.appliedBy.lazy.map(\.rawValue)
-    let missing = evidence.missing.lazy.map(\.rawValue)
+    let named = NamedNodes(holders: evidence.holders, appliedBy: evidence.appliedBy, missing: evidence.missing)
     pack(
       id: 0, code: code, message: message, payload: payload, index: index, term: term, node: evidence.node.rawValue,
       ack: evidence.acknowledgement?.number ?? 0, read: evidence.consistency?.number ?? 0,
       applied: outcome.applied.number, leader: evidence.leader?.rawValue ?? 0,
       // At least one, as 0 is not known.
       age: evidence.age.map { $0 / 1000 + 1 } ?? 0,
-      evidence: evidence.acknowledgement == nil ? nil : (term, index, holders, appliedBy, missing))
+      evidence: evidence.acknowledgement == nil ? nil : (term, index, named))
   }
 
-  private func pack<Nodes: Collection<UInt64>>(
+  private func pack(
     id: UInt64, code: UInt32, message: String, payload: [UInt8], index: UInt64, term: UInt64, node: UInt64,
     ack: UInt32, read: UInt32, applied: UInt32, leader: UInt64, age: UInt64,
-    evidence: (term: UInt64, index: UInt64, holders: Nodes, appliedBy: Nodes, missing: Nodes)?
+    evidence: (term: UInt64, index: UInt64, named: NamedNodes)?
   ) {
     let message = Array(message.utf8)
-    let named = evidence.map { $0.holders.count + $0.appliedBy.count + $0.missing.count } ?? 0
-    let most = 18 * WireWriter.numberBytes + message.count + payload.count + 10 * named
+    let most = 18 * WireWriter.numberBytes + message.count + payload.count + 10 * (evidence?.named.count ?? 0)
     overwrite(upTo: most) { base in
       var writer = WireWriter(base)
       writer.number(1, id)
@@ -258,43 +255,11 @@ extension Codec {
       writer.number(8, UInt64(ack))
       writer.number(9, UInt64(read))
       writer.number(10, UInt64(applied))
-      if let evidence {
-        Self.write(
-          evidence.term, evidence.index, (evidence.holders, evidence.appliedBy, evidence.missing), as: 11, to: &writer)
-      }
+      if let evidence { evidence.named.write(evidence.term, evidence.index, as: 11, to: &writer) }
       writer.number(12, leader)
       writer.number(14, age)
       return writer.count
     }
-  }
-
-  /// `nodes`: of the fields 3, 4 and 5, of which most are empty.
-  static func write(
-    _ term: UInt64, _ index: UInt64,
-    _ nodes: (some Collection<UInt64>, some Collection<UInt64>, some Collection<UInt64>),
-    as field: UInt64, to writer: inout WireWriter
-  ) {
-    let lists = (bytes(nodes.0), bytes(nodes.1), bytes(nodes.2))
-    let size = listSize(lists.0) + listSize(lists.1) + listSize(lists.2)
-    writer.varint(field << 3 | 2)
-    writer.varint(UInt64(WireWriter.size(1, term) + WireWriter.size(2, index) + size))
-    writer.number(1, term)
-    writer.number(2, index)
-    write(nodes.0, lists.0, as: 3, to: &writer)
-    write(nodes.1, lists.1, as: 4, to: &writer)
-    write(nodes.2, lists.2, as: 5, to: &writer)
-  }
-
-  private static func bytes(_ nodes: some Collection<UInt64>) -> Int { nodes.reduce(0) { $0 + Varint.size($1) } }
-  private static func listSize(_ bytes: Int) -> Int { bytes == 0 ? 0 : 1 + Varint.size(UInt64(bytes)) + bytes }
-
-  private static func write(
-    _ nodes: some Collection<UInt64>, _ bytes: Int, as field: UInt64, to writer: inout WireWriter
-  ) {
-    guard bytes > 0 else { return }
-    writer.varint(field << 3 | 2)
-    writer.varint(UInt64(bytes))
-    for node in nodes { writer.varint(node) }
   }
 
   /// Whether bytes that are to be passed on are a reply.

@@ -6,6 +6,7 @@ package final class Codec {
   /// The message packed last; overwritten by the next.
   package private(set) var packed: [UInt8] = []
   private let arena: Arena
+  private let nothing = [UInt8](repeating: 0, count: 512)
   let maximumMessage: Int
 
   /// `maximumMessage`: bytes of the largest message that will be unpacked; larger ones are refused.
@@ -38,7 +39,13 @@ package final class Codec {
     if packed.count > size {
       packed.removeLast(packed.count - size)
     } else if packed.count < size {
-      packed.append(contentsOf: repeatElement(0, count: size - packed.count))
+      let more = size - packed.count
+      guard more > nothing.count else {
+        // In one piece: this is done for every reply.
+        nothing.withUnsafeBufferPointer { packed.append(contentsOf: UnsafeBufferPointer(rebasing: $0[..<more])) }
+        return
+      }
+      packed.append(contentsOf: repeatElement(0, count: more))
     }
   }
 

@@ -354,7 +354,7 @@ struct  Lockstep__Wire__V1__BatchReply
    */
   Lockstep__Wire__V1__Applied applied;
   /*
-   * of the last entry that was applied: who holds it holds those before
+   * of the last entry that was acknowledged at its level: who holds it holds those before
    */
   Lockstep__Wire__V1__Evidence *evidence;
   /*

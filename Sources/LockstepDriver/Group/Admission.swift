@@ -11,7 +11,7 @@ struct Admission {
 
   /// Throws when the call cannot be taken in. All of a batch or nothing.
   /// `voters`: how many there are, as far as this node knows.
-  func check(_ request: Request, _ lane: ApplyLane, voters: Int) throws(CallStatus) -> MethodKind {
+  func check(_ request: Request, _ lane: ApplyLane, voters: @autoclosure () -> Int) throws(CallStatus) -> MethodKind {
     try checkSize(request.payloads)
     let kind = try checkMethod(request, lane)
     switch kind {
@@ -64,9 +64,10 @@ struct Admission {
     CallStatus(.unimplemented, "no service here has a method '\(readable(method))'")
   }
 
-  private func check(acknowledgement options: RequestOptions, _ voters: Int) throws(CallStatus) {
+  private func check(acknowledgement options: RequestOptions, _ voters: () -> Int) throws(CallStatus) {
     if case .voters(let count) = options.acknowledgement.raised(to: limits.minimumAcknowledgement) {
       guard count > 0 else { throw CallStatus(.invalidArgument, "an acknowledgement of no voters") }
+      let voters = voters()
       guard count <= voters else {
         throw CallStatus(.failedPrecondition, "an acknowledgement of \(count) voters, and there are \(voters)")
       }

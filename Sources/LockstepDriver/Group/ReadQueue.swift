@@ -18,8 +18,8 @@ final class ReadQueue {
     var token: EntryID?
     /// The machine was asked of a state in which nothing was missing that was committed by then; nil: not known.
     var freshAt: UInt64?
-    /// Its index was asked for once: where that took longer than the state may be old, it would the next time.
-    var isConfirmed = false
+    /// By the node's clock.
+    let arrivedAt: UInt64
 
     var bytes: Int { method.count + payload.count }
   }
@@ -57,7 +57,7 @@ final class ReadQueue {
   func arrive(_ request: Request, for target: ReplyTarget, deadline: UInt64) {
     var read = Read(
       target: target, consistency: request.options.consistency, deadline: deadline,
-      method: [UInt8](request.method), payload: [UInt8](request.payloads[0]), index: .zero)
+      method: [UInt8](request.method), payload: [UInt8](request.payloads[0]), index: .zero, arrivedAt: context.now)
     switch request.options.consistency {
     case .linearizable, .lease: return arrived.append(read)
     case .bounded: return freshness.satisfies(bound(read), context.now) ? wait(read) : arrived.append(read)
@@ -94,10 +94,10 @@ final class ReadQueue {
     let (asked, reads) = take(id)
     if asked > 0 { freshness.confirmed(at: index, asked: asked) }
     freshness.applied(applied)
+    guard index > applied else { return ready.append(contentsOf: reads) }
     for var read in reads {
-      read.isConfirmed = true
       read.index = index
-      if index > applied { wait(read) } else { ready.append(read) }
+      wait(read)
     }
   }
 
@@ -226,7 +226,7 @@ final class ReadQueue {
 
   /// The state is too old for it: a newer one is asked for, or there was one already, and it came too late.
   private func askOnce(_ read: Read, _ leader: NodeID?) {
-    guard read.isConfirmed else { return arrived.append(read) }
+    guard let asked = freshness.time, asked > read.arrivedAt else { return arrived.append(read) }
     refuse(read, aged(CallStatus(.unavailable, "it takes longer to make sure of it"), read), leader)
   }
 

@@ -261,7 +261,7 @@ extension World {
       (reply.code, reply.message, reply.payload) = (result.code, result.message, result.payload)
       (reply.index, reply.term, reply.applied) = (result.index, result.term, result.applied)
       // Who holds the last of them holds those before.
-      reply.evidence = batch.evidence
+      if let evidence = batch.evidence, result.index <= evidence.index { reply.evidence = evidence }
       // Some of them may have been answered when they were carried out.
       if batch.ack == Acknowledgement.leader.number, reply.code == 0, reply.payload.isEmpty { reply.applied = .unknown }
       return reply

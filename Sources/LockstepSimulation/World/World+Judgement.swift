@@ -149,7 +149,7 @@ extension Books {
     }
     check(
       .honestAnswer,
-      holders.count >= leastQuorum || reply.node != reply.leader || hasLedAnew()
+      holders.count >= leastQuorum || reply.node != reply.leader || hasLedAnew() || isWithheld
         // Of a batch of which the last are not carried out yet.
         || reply.ack == Acknowledgement.leader.number,
       "command \(number) is acknowledged by its leader with the evidence of \(holders.count) of \(nodes.count) nodes")
