@@ -49,7 +49,9 @@ extension Books {
   }
 
   /// The process is gone.
-  func ended(_ place: Int) {
+  /// `applied`: in the event in which it died, too, of which it may have told another node.
+  func ended(_ place: Int, applied: LogIndex?) {
+    if let applied { nodes[place].applied = applied }
     nodes[place].log = Indexed(base: base.last.index)
     nodes[place].commit = .zero
     nodes[place].applied = .zero

@@ -35,9 +35,9 @@ final class Books {
     var commit: LogIndex = .zero
     /// Its log begins behind this entry.
     var base: LogIndex = .zero
-    var applied: LogIndex = .zero
+    var applied: LogIndex = .zero { didSet { mostApplied = max(mostApplied, applied) } }
     /// By any of its processes.
-    var mostApplied: LogIndex = .zero
+    private(set) var mostApplied: LogIndex = .zero
     /// A snapshot of another node is durable here, and the next start has the log begin behind it at the latest.
     var arrived: (index: LogIndex, term: Term)?
     /// The log begins anew behind this, and the disk has still to be told: what it is told before is of no use.
@@ -302,7 +302,6 @@ final class Books {
 
   private func followApplied(_ place: Int, _ node: Node, _ state: GroupInspection) {
     nodes[place].applied = state.applied
-    nodes[place].mostApplied = max(nodes[place].mostApplied, state.applied)
     guard let digest = node.digest(of: group), state.applied > base.last.index else { return }
     guard let outcome = replay.outcomes[state.applied] else {
       fail(.stateMachineSafety, "\(Self.name(place)) has applied entry \(state.applied), which nobody has committed")

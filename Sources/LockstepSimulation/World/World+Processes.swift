@@ -353,7 +353,7 @@ extension World {
   private func release(_ place: Int) {
     let simulated = nodes[place]
     if simulated.isUp { simulated.appliedBefore = books.nodes[place].applied }
-    books.ended(place)
+    books.ended(place, applied: simulated.node?.inspect(group)?.applied)
     simulated.node = nil
     simulated.worker = nil
     simulated.directory = nil
