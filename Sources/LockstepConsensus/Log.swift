@@ -97,6 +97,11 @@ package struct Log: Sendable {
     last = last.advanced(by: count)
   }
 
+  /// As far as it goes back: of what is compacted the terms are not known, and all of it was committed.
+  package func mayContain(_ id: EntryID) -> Bool {
+    id.index < base.index ? id.term <= base.term : contains(id)
+  }
+
   /// Drops the entries from `index` on. Writes of them that are still under way no longer make them durable, however
   /// often an entry of the same index and term comes and goes meanwhile. The base stays, whatever is asked.
   package mutating func truncate(from first: LogIndex) {

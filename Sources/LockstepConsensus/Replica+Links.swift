@@ -11,6 +11,8 @@ extension Replica {
     let peer = progress[follower]
     probe(follower, from: peer.match > .zero ? peer.match.next : peer.next)
     progress[follower].isMessageDue = true
+    // It may come back having carried out less: it says so with its first word.
+    progress[follower].applied = .zero
   }
 
   /// A node that may not campaign waits for another to, and meanwhile does not send anybody to a leader that is silent.

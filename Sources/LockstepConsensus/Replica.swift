@@ -127,7 +127,7 @@ package struct Replica: Sendable {
   var isLeadOffered = false
   var reads = ReadRounds()
   /// Clients wait until every voter has applied all up to here; zero: nobody does.
-  var appliedAwaited: LogIndex = .zero
+  package internal(set) var appliedAwaited: LogIndex = .zero
   /// The learner that is to vote again, and how far it has got.
   var catchUp: CatchUpRound?
 

@@ -59,8 +59,12 @@ final class Forwarder {
 
   /// Passes a call on, once: what came from another node already is answered instead. The call has its permit.
   func pass(
-    _ request: Request, for target: ReplyTarget, to leader: NodeID?, deadline: UInt64, now: UInt64, isCommand: Bool
+    _ request: Request, of group: GroupID, for target: ReplyTarget, to leader: NodeID?, deadline: UInt64, now: UInt64,
+    isCommand: Bool
   ) {
+    // Which group is the first is each node's own to know.
+    var request = request
+    request.group = group
     let (calls, bytes) = (request.payloads.count, CallLedger.bytes(request))
     do throws(CallStatus) {
       if request.options.isForwarded, let leader, leader != node {
@@ -68,11 +72,11 @@ final class Forwarder {
       }
       let leader = try check(leader)
       let forwarded = Forwarded(
-        group: request.group, target: target, leader: leader, deadline: deadline, isCommand: isCommand,
+        group: group, target: target, leader: leader, deadline: deadline, isCommand: isCommand,
         isBatch: request.payloads.isBatch,
         calls: calls, bytes: bytes)
       let id = table.add(forwarded)
-      let left = max(1, (deadline - min(deadline, now)) / 1_000_000)
+      let left = max(1, Self.leadersTime(of: (deadline - min(deadline, now)) / 1_000_000))
       switch links.forward(request, id: id, timeoutMilliseconds: left, to: leader) {
       case .sent: deadlines.note(deadline)
       case .full:
@@ -87,6 +91,10 @@ final class Forwarder {
       answers.refuse(target, error, leader: leader)
     }
   }
+
+  /// In milliseconds, of what is left here: what the leader says in the end, such as who is missing, is to be here before
+  /// that.
+  private static func leadersTime(of left: UInt64) -> UInt64 { left - min(left / 8, 30) }
 
   /// Answers of a node that was not asked, or too late, are not believed.
   func answered(_ id: UInt64, _ answer: UnsafeRawBufferPointer, isBatch: Bool, by peer: NodeID) {

@@ -248,7 +248,7 @@ package final class Node {
   }
 
   private func end(_ position: Int) {
-    groups[position].endTurn()
+    groups[position].happened(.turnEnded)
     if groups[position].areWritesDue { appends.insert(position) }
   }
 

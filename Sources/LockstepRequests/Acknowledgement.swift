@@ -51,6 +51,9 @@ public enum Acknowledgement: Hashable, Sendable {
     return other.strength < strength ? other : self
   }
 
+  /// At least so many voters have to have it, beside what else is asked for; 0: no number is named.
+  package var leastVoters: Int { if case .voters(let count) = self { count } else { 0 } }
+
   private var strength: Int {
     switch self {
     case .leader: 0

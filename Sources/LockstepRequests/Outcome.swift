@@ -47,6 +47,8 @@ package struct Evidence: Sendable, Hashable {
   package var appliedBy: [NodeID] = []
   /// Of a command that was carried out, and failed for its level: the voters that the level still needed.
   package var missing: [NodeID] = []
+  /// Such a command: `acknowledgement` is what was reached, and less than was asked for.
+  package var isShort = false
   /// The level at which a query was answered; nil when it was not.
   package var consistency: Consistency?
   /// Of the state that a query saw: nothing was committed so long before that is not in it. In nanoseconds; nil: not known.

@@ -7,8 +7,8 @@ public import LockstepConsensus
 public struct ReadToken: Hashable, Sendable, LosslessStringConvertible {
   /// The group.
   public let group: UInt64
-  /// The incarnation of the cluster: another number after every recovery that may have lost something, and in every
-  /// other cluster.
+  /// The incarnation of the cluster, which follows from its name and members: clusters that differ in neither take each
+  /// other's tokens.
   public let incarnation: UInt64
   /// The last entry that was seen.
   public let term: Term

@@ -22,6 +22,8 @@ public struct TypedReply<Message: SwiftProtobuf.Message>: Sendable {
   public var appliedBy: [NodeID]
   /// Has a read at level `session` see this reply's state or a later one; nil for a command that only its leader has stored.
   public var token: ReadToken?
+  /// A query's level; nil for a command.
+  public var consistency: Consistency?
   /// How old the state was, at most, that a query saw; nil: not known, or no query.
   public var age: Duration?
 
@@ -34,6 +36,7 @@ public struct TypedReply<Message: SwiftProtobuf.Message>: Sendable {
     holders = reply.holders
     appliedBy = reply.appliedBy
     token = reply.token
+    consistency = reply.consistency
     age = reply.age
   }
 
@@ -93,7 +96,9 @@ extension LockstepClient {
     do { return TypedReply(try Message(serializedBytes: reply.payload), reply) } catch {
       let status = CallStatus(
         .internal, "the reply is no \(Message.protoMessageName): does the node know another version of the service?")
-      throw CallFailure(status, applied: applied, index: reply.index, term: reply.term, node: reply.node)
+      var failure = CallFailure(status, applied: applied, index: reply.index, term: reply.term, node: reply.node)
+      failure.token = reply.token
+      throw failure
     }
   }
 }

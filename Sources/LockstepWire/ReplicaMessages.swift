@@ -11,6 +11,13 @@ package struct ReceivedMessage: Sendable {
   package var previousChain: UInt64
   /// Of those entries, the configurations.
   package var configurations: [(index: LogIndex, members: Members)] = []
+
+  /// What the core is told of the entries.
+  package var coreEntries: ReceivedEntries {
+    guard let entries else { return .none }
+    return ReceivedEntries(
+      first: entries.first, terms: entries.terms, ends: entries.ends, configurations: configurations)
+  }
 }
 
 extension Codec {

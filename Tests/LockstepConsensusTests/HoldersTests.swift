@@ -73,6 +73,17 @@ import Testing
     #expect(!follower.replica.isAppliedDue(LogIndex(9)))
   }
 
+  @Test("a node whose link was lost may come back with less applied: what it said before counts for nothing")
+  func linkLost() {
+    var leader = leader()
+    leader.receive(accepted(5, applied: 5), from: 2)
+    leader.step(.linkLost(NodeID(2)))
+    #expect(leader.replica.applied(by: NodeID(2)) == .zero && leader.replica.stored(by: NodeID(2)) == LogIndex(5))
+    leader.step(.linkRestored(NodeID(2)))
+    leader.receive(accepted(5, applied: 2), from: 2)
+    #expect(leader.replica.applied(by: NodeID(2)) == LogIndex(2))
+  }
+
   @Test("what another disk under the number has said counts for nothing")
   func replaced() {
     var leader = leader()

@@ -157,6 +157,35 @@ struct AcknowledgementTests {
     #expect(world[1].tape.lines.count == 3 && world[1].node.permits == 0)
   }
 
+  @Test("late, and passed on: the leader's answer, with who is missing, comes before the other node gives it up")
+  func tooLatePassedOn() throws {
+    let world = try world()
+    let sink = FakeSink()
+    world.isolate(3)
+    try world[2].call(sink, 1) { ($0.ack, $0.timeoutMilliseconds) = (Acknowledgement.all.number, 300) }
+    try world.tick(32)
+    let reply = try #require(sink.reply(1))
+    #expect(reply.code == late && reply.applied == .yes && reply.evidence?.missing == [3], "\(reply)")
+  }
+
+  @Test("what has come in the moment of the deadline counts")
+  func lastMoment() throws {
+    let world = try world()
+    let sink = FakeSink()
+    var held: [FakeLinks.Frame] = []
+    world.passes = { from, frame in
+      guard from == NodeID(3), frame.kind == .appendReply else { return true }
+      held.append(frame)
+      return false
+    }
+    try world[1].call(sink, 1) { ($0.ack, $0.timeoutMilliseconds) = (Acknowledgement.all.number, 100) }
+    try world.settle()
+    #expect(sink.replies.isEmpty && !held.isEmpty)
+    for frame in held { try world[1].receive(frame.kind, frame.payload, from: NodeID(3)) }
+    try world.tick(11)
+    #expect(sink.reply(1)?.code == 0)
+  }
+
   @Test("a leader that leads no more cannot tell who has it, and says so at once")
   func leadLost() throws {
     let world = try world()
@@ -168,6 +197,7 @@ struct AcknowledgementTests {
     try world.elect(2)
     let reply = try #require(sink.reply(1))
     #expect(reply.code == unavailable && reply.applied == .yes && reply.message.contains("does not lead any more"))
+    #expect(reply.evidence?.missing == [], "it cannot tell")
   }
 
   @Test("a node that has another disk under its number counts for nothing")
@@ -201,6 +231,32 @@ struct AcknowledgementTests {
     #expect(sink.replies.map(\.ack) == Array(repeating: Acknowledgement.all.number, count: 5))
     #expect(sink.replies.allSatisfy { $0.evidence?.holders == [1, 2, 3] })
     #expect(sink.batches.map(\.ack) == [Acknowledgement.all.number])
+  }
+
+  @Test(
+    "a number is a number, also beside another level: while a node may not vote, nobody makes do with fewer",
+    arguments: [(Acknowledgement.voters(3), Acknowledgement.all), (.all, .voters(3))])
+  func numberWhileDemoted(floor: Acknowledgement, asked: Acknowledgement) throws {
+    let world = try world(3) { $0.minimumAcknowledgement = floor }
+    let sink = FakeSink()
+    world.isolate(3)
+    func call(_ id: UInt64) throws {
+      try world[1].call(sink, id) {
+        ($0.ack, $0.voters, $0.timeoutMilliseconds) = (asked.number, asked.voters, 200)
+      }
+    }
+    try call(1)
+    try world.settle()
+    world[1].node.diskReplaced(MemberDisk(node: NodeID(3), disk: [UInt8](repeating: 9, count: 16)))
+    try world.tick(3)
+    #expect(world[1].replica.votingMembers == [NodeID(1), NodeID(2)])
+    #expect(sink.replies.isEmpty, "two of two have it, and three were asked for")
+    try call(2)
+    let refused = try #require(sink.reply(2))
+    #expect(refused.applied == .no && refused.message.contains("of 3 voters, and there are 2"), "\(refused)")
+    try world.tick(20)
+    let reply = try #require(sink.reply(1))
+    #expect(reply.code == late && reply.applied == .yes && reply.message.contains("no more voters than 2"), "\(reply)")
   }
 
   @Test("a batch says what all of it has reached: the least, where the lead was lost meanwhile")

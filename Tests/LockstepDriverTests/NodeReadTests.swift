@@ -38,11 +38,6 @@ struct NodeReadTests {
     let world = try World(3)
     try world.elect(1)
     let sink = FakeSink()
-    var requests = 0
-    world.passes = { _, frame in
-      if frame.kind == .readIndex { requests += 1 }
-      return true
-    }
     for id in 1...20 as ClosedRange<UInt64> {
       try world[2].call(sink, id, method: "t/Read")
       // A turn of its own, with no answer before the next one.
@@ -50,7 +45,7 @@ struct NodeReadTests {
     }
     #expect(world[2].links.frames.count { $0.kind == .readIndex } == 1)
     try world.settle()
-    #expect((1...20).allSatisfy { sink.reply($0)?.code == 0 } && requests == 2)
+    #expect((1...20).allSatisfy { sink.reply($0)?.code == 0 } && world.sent(.readIndex) == 2)
     // One that is lost holds up the others until it is repeated, and no longer.
     world.passes = { _, frame in frame.kind != .readIndex }
     try world[2].call(sink, 21, method: "t/Read")
@@ -164,11 +159,6 @@ struct NodeReadTests {
     let world = try World(3)
     try world.elect(1)
     let sink = FakeSink()
-    var requests = 0
-    world.passes = { _, frame in
-      if frame.kind == .readIndex { requests += 1 }
-      return true
-    }
     func read(_ id: UInt64, _ milliseconds: UInt64) throws {
       try world[2].call(sink, id, method: "t/Read") {
         ($0.read, $0.readBoundMilliseconds) = (Consistency.bounded(.zero).number, milliseconds)
@@ -176,17 +166,71 @@ struct NodeReadTests {
       try world.settle()
     }
     try read(1, 1000)
-    #expect(requests == 1 && sink.reply(1)?.code == 0 && sink.reply(1)?.ageMicroseconds == 1)
+    #expect(world.sent(.readIndex) == 1 && sink.reply(1)?.code == 0 && sink.reply(1)?.ageMicroseconds == 1)
     try world.tick(3)
     try read(2, 1000)
-    #expect(requests == 1 && sink.reply(2)?.ageMicroseconds == 30_001)
+    #expect(world.sent(.readIndex) == 1 && sink.reply(2)?.ageMicroseconds == 30_001)
     try read(3, 29)
-    #expect(requests == 2 && sink.reply(3)?.ageMicroseconds == 1)
+    #expect(world.sent(.readIndex) == 2 && sink.reply(3)?.ageMicroseconds == 1)
     // What is not asked to be fresh says how old it is, too.
     try world.tick(2)
     try world[2].call(sink, 4, method: "t/Read") { $0.read = Consistency.any.number }
     try world.settle()
     #expect(sink.reply(4)?.ageMicroseconds == 20_001)
+  }
+
+  @Test("an age is told with any read: asked for when one is told that is not known or old, and not more often")
+  func age() throws {
+    let world = try World(3)
+    try world.elect(1)
+    let sink = FakeSink()
+    func read(_ id: UInt64) throws {
+      try world[2].call(sink, id, method: "t/Read") { $0.read = Consistency.any.number }
+      try world.settle()
+    }
+    try read(1)
+    #expect(sink.reply(1)?.ageMicroseconds == 0 && world.sent(.readIndex) == 1)
+    try read(2)
+    try world.tick(30)
+    try read(3)
+    #expect(sink.reply(2)?.ageMicroseconds == 1 && sink.reply(3)?.ageMicroseconds == 300_001)
+    #expect(world.sent(.readIndex) == 1)
+    try world.tick(80)
+    for id in 4...6 as ClosedRange<UInt64> { try read(id) }
+    #expect(sink.reply(4)?.ageMicroseconds == 1_100_001 && sink.reply(5)?.ageMicroseconds == 1)
+    #expect(world.sent(.readIndex) == 2)
+    // Where nobody answers, nobody is asked again and again.
+    world.isolate(2)
+    for id in 7...300 as ClosedRange<UInt64> {
+      try world.tick()
+      try read(id)
+    }
+    #expect(world.sent(.readIndex) <= 5 && sink.reply(300)?.ageMicroseconds == 2_940_001)
+  }
+
+  @Test("bounded: what takes longer to make sure of than it may be old is refused for good, not tried on and on")
+  func boundTooTight() throws {
+    let world = try World(3)
+    try world.elect(1)
+    let sink = FakeSink()
+    var isSlow = true
+    world.passes = { from, frame in
+      if frame.kind == .readIndex { isSlow = true }
+      return !isSlow || from != NodeID(1) || frame.kind != .append
+    }
+    try world[2].call(sink, 1, method: "t/Read") {
+      ($0.read, $0.readBoundMilliseconds) = (Consistency.bounded(.zero).number, 5)
+    }
+    try world.settle()
+    for _ in 0..<2 {
+      #expect(sink.replies.isEmpty)
+      try world.tick(2)
+      isSlow = false
+      try world.tick(3)
+    }
+    let reply = try #require(sink.reply(1))
+    #expect(reply.code == precondition && reply.applied == .no && reply.message.contains("5 ms were asked for"))
+    #expect(world.sent(.readIndex) == 2, "one that had been asked for already, and one of its own")
   }
 
   @Test("bounded: refused with the age that the state has, where no majority confirms a newer one")

@@ -16,6 +16,7 @@ final class World {
   var heldDisks: [NodeID] = []
   /// Asked for every frame before it arrives.
   var passes: (_ from: NodeID, _ frame: FakeLinks.Frame) -> Bool = { _, _ in true }
+  private var sent: [FrameKind] = []
 
   init(
     _ count: UInt64, limits: (inout DriverLimits) -> Void = { _ in }, core: (inout Limits) -> Void = { _ in },
@@ -72,6 +73,7 @@ final class World {
         node.links.frames.removeAll()
         for frame in frames {
           isQuiet = false
+          sent.append(frame.kind)
           guard let target = nodes.first(where: { $0.id == frame.to }), passes(node.id, frame) else { continue }
           try target.receive(frame.kind, frame.payload, from: node.id)
         }
@@ -80,6 +82,9 @@ final class World {
     }
     Issue.record("the nodes do not come to rest")
   }
+
+  /// How many frames of this kind the nodes have sent.
+  func sent(_ kind: FrameKind) -> Int { sent.count { $0 == kind } }
 
   /// Makes this node the leader: by a transfer where there is a leader, by its patience where there is none.
   func elect(_ id: UInt64) throws {

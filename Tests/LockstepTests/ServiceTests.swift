@@ -156,6 +156,12 @@ extension Servers {
             "lockstep.counter.v1.Counter/Get", [10, 1, 98], options: CallOptions(consistency: .session))
           #expect(own.index >= token.index)
         }
+        // A command that fails when it is carried out shows the state that it failed on.
+        let add: [UInt8] = [10, 1, 98, 16] + [UInt8](repeating: 0xff, count: 8) + [0x7f]
+        let failed = try await failure {
+          _ = try await cluster.client(3).call("lockstep.counter.v1.Counter/Add", add, options: CallOptions())
+        }
+        #expect(failed.applied == .yes && failed.token?.index == failed.index && failed.token != nil, "\(failed)")
         let bounded = try await cluster.client(2).call(
           "lockstep.counter.v1.Counter/Get", [10, 1, 98], options: CallOptions(consistency: .bounded(.seconds(1))))
         #expect(try #require(bounded.age) <= .seconds(1) && bounded.payload == [8, 20])

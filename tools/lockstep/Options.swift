@@ -61,7 +61,8 @@ struct CallDefaults: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "A command is answered when it is durable: leader (there), quorum (on a majority), 2, 3 ... (a majority, and so many voters), all (on every voter); or applied (on every voter).",
-      valueName: "level"))
+      valueName: "level"),
+    completion: .list(AckText.levels), transform: AckText.parse)
   var ack: Acknowledgement = .quorum
 
   @Option(
@@ -85,13 +86,16 @@ struct CallDefaults: ParsableArguments {
   }
 }
 
-extension Acknowledgement: ExpressibleByArgument {
-  public init?(argument: String) { self.init(argument) }
-  public var defaultValueDescription: String { name }
-  public static var allValueStrings: [String] { ["leader", "quorum", "all", "applied"] }
+enum AckText {
+  static let levels = ["leader", "quorum", "all", "applied"]
+
+  static func parse(_ text: String) throws -> Acknowledgement {
+    guard let level = Acknowledgement(text) else { throw ValidationError(problem(text)) }
+    return level
+  }
 
   static func problem(_ text: String) -> String {
-    "'\(text)' is no level of acknowledgement; there are leader, quorum, a number of voters, all and applied"
+    "'\(text)' is no level of acknowledgement; there are leader, quorum, a number of voters from 1, all and applied"
   }
 }
 

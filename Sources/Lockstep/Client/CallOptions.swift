@@ -46,7 +46,8 @@ extension Duration {
 /// What a call asks for beside its request.
 public struct CallOptions: Sendable {
   /// When a command is answered, at the earliest; queries ignore it. A level that is not reached in time is a failure with
-  /// `applied: .yes`, which names who is missing. With `.leader` there is no reply yet: `Reply.payload` is empty.
+  /// `applied: .yes`, which names who is missing, if the leader still leads. With `.leader` there is no reply yet:
+  /// `Reply.payload` is empty.
   public var acknowledgement: Acknowledgement
   /// How fresh the state must be that answers a query; commands ignore it. Nodes of this version do not serve `.lease`, and
   /// refuse it with `unimplemented`.

@@ -23,6 +23,8 @@ public struct Reply: Sendable {
   /// Has a read at level `session` see this reply's state or a later one, whichever node answers. Nil for a command that
   /// only its leader has stored.
   public var token: ReadToken?
+  /// A query's level; nil for a command.
+  public var consistency: Consistency?
   /// How old the state was, at most, that a query saw: what was committed longer ago than that is in it. Nil: not known,
   /// or no query.
   public var age: Duration?
@@ -44,6 +46,8 @@ public struct CallFailure: Error, Sendable, CustomStringConvertible {
   public var node: NodeID?
   /// Of a command that was carried out, and failed for its level of acknowledgement: the voters that it still needed.
   public var missing: [NodeID] = []
+  /// As `Reply.token`, of a command that was carried out, or of a query that failed on a state: nil where no state was seen.
+  public var token: ReadToken?
 
   /// By default a failure that no entry and no node is known of.
   public init(
@@ -70,27 +74,42 @@ func acknowledgement(_ number: UInt32, _ evidence: CallReply.Evidence?) -> Ackno
 func nodes(_ numbers: [UInt64]?) -> [NodeID] { numbers?.map { NodeID($0) } ?? [] }
 
 extension CallReply.History {
-  /// What has seen this entry.
-  func token(term: UInt64, index: UInt64, ack: UInt32) -> ReadToken? {
-    guard incarnation != 0, term > 0, index > 0, ack != Acknowledgement.leader.number else { return nil }
+  /// What has seen this entry, which is committed.
+  func token(term: UInt64, index: UInt64) -> ReadToken? {
+    guard incarnation != 0, term > 0, index > 0 else { return nil }
     return ReadToken(group: group, incarnation: incarnation, term: Term(term), index: LogIndex(index))
   }
 }
 
+extension BatchReply {
+  /// As of a call's reply.
+  func token(of result: BatchResult) -> ReadToken? {
+    let isCommitted = result.code == 0 ? ack != Acknowledgement.leader.number : result.applied == .yes
+    return isCommitted ? history.token(term: result.term, index: result.index) : nil
+  }
+}
+
 extension CallReply {
+  /// What the answer has shown: the state of a query, or a command that was carried out, also where it failed.
+  var token: ReadToken? {
+    let isCommitted = code == 0 ? ack != Acknowledgement.leader.number : applied != .unknown
+    return isCommitted ? history.token(term: term, index: index) : nil
+  }
+
   var outcome: Result<Reply, CallFailure> {
     if code == 0 {
       return .success(
         Reply(
           payload: payload, index: LogIndex(index), term: Term(term), node: NodeID(node),
           acknowledgement: acknowledgement(ack, evidence), holders: nodes(evidence?.holders),
-          appliedBy: nodes(evidence?.appliedBy), token: history.token(term: term, index: index, ack: ack),
+          appliedBy: nodes(evidence?.appliedBy), token: token,
           age: ageMicroseconds == 0 ? nil : .microseconds(Int64(clamping: ageMicroseconds))))
     }
     let status = CallStatus(CallStatus.Code(rawValue: UInt8(clamping: code)) ?? .unknown, message)
     var failure = CallFailure(
       status, applied: applied, index: known(index), term: known(term), node: known(node))
     failure.missing = nodes(evidence?.missing)
+    failure.token = token
     return .failure(failure)
   }
 }

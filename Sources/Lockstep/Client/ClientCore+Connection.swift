@@ -83,14 +83,12 @@ extension ClientCore: ConnectionDelegate {
     case .callReply:
       var reply = try codec.unpackReply(payload)
       reply.history = history
-      if reply.code == 0 { note(reply.history.token(term: reply.term, index: reply.index, ack: reply.ack)) }
+      note(reply.token)
       finish(reply.id, .reply(reply), from: connection)
     case .batchReply:
       var reply = try codec.unpackBatchReply(payload)
       reply.history = history
-      if let last = reply.evidence {
-        note(reply.history.token(term: last.term, index: last.index, ack: reply.ack))
-      }
+      for result in reply.results { note(reply.token(of: result)) }
       finish(reply.id, .batch(reply), from: connection)
     case .describeReply:
       let (id, services) = try codec.unpackDescribeReply(payload)

@@ -58,12 +58,13 @@ extension BatchReply {
           payload: result.payload, index: LogIndex(result.index), term: Term(result.term), node: NodeID(node),
           acknowledgement: acknowledgement(ack, evidence), holders: nodes(evidence?.holders),
           appliedBy: nodes(evidence?.appliedBy),
-          token: history.token(term: result.term, index: result.index, ack: ack)))
+          token: token(of: result)))
     }
     let status = CallStatus(CallStatus.Code(rawValue: UInt8(clamping: result.code)) ?? .unknown, result.message)
     var failure = CallFailure(
       status, applied: result.applied, index: known(result.index), term: known(result.term), node: known(node))
     if result.applied == .yes { failure.missing = nodes(evidence?.missing) }
+    failure.token = token(of: result)
     return .failure(failure)
   }
 }

@@ -42,7 +42,10 @@ public final class LockstepClient: Sendable {
   ) async throws(CallFailure) -> Reply {
     let outcome = await perform { .call(method: method, request: request, options: options, $0) }
     switch outcome {
-    case .reply(let reply): return try reply.outcome.get()
+    case .reply(let answer):
+      var reply = try answer.outcome.get()
+      if answer.read == options.consistency.number { reply.consistency = options.consistency }
+      return reply
     case .failure(let failure): throw failure
     case .batch, .schemas, .status, .snapshot: throw Self.mixedUp
     }

@@ -4,14 +4,26 @@ import LockstepRequests
 
 /// What a node takes in, and what it refuses before anything has happened.
 struct Admission {
-  let limits: DriverLimits
+  let context: NodeContext
   let group: GroupID
   /// Of the cluster, as its tokens name it.
   let incarnation: UInt64
 
-  /// Throws when the call cannot be taken in. All of a batch or nothing.
+  private var limits: DriverLimits { context.limits }
+
+  /// Takes the call in, with its permit, or throws: all of a batch or nothing.
   /// `voters`: how many there are, as far as this node knows.
-  func check(_ request: Request, _ lane: ApplyLane, voters: @autoclosure () -> Int) throws(CallStatus) -> MethodKind {
+  func admit(
+    _ request: Request, _ lane: ApplyLane, leader: NodeID?, voters: @autoclosure () -> Int
+  ) throws(CallStatus) -> MethodKind {
+    try context.stop.check(context.now)
+    let kind = try check(request, lane, voters)
+    if kind == .command, leader != context.id { _ = try context.forwarder.check(leader) }
+    try context.ledger.take(calls: request.payloads.count, bytes: CallLedger.bytes(request))
+    return kind
+  }
+
+  private func check(_ request: Request, _ lane: ApplyLane, _ voters: () -> Int) throws(CallStatus) -> MethodKind {
     try checkSize(request.payloads)
     let kind = try checkMethod(request, lane)
     switch kind {
@@ -65,11 +77,15 @@ struct Admission {
   }
 
   private func check(acknowledgement options: RequestOptions, _ voters: () -> Int) throws(CallStatus) {
-    if case .voters(let count) = options.acknowledgement.raised(to: limits.minimumAcknowledgement) {
-      guard count > 0 else { throw CallStatus(.invalidArgument, "an acknowledgement of no voters") }
+    // A number is a number, also where every voter is asked: while one is demoted, all are fewer.
+    let least = max(options.acknowledgement.leastVoters, limits.minimumAcknowledgement.leastVoters)
+    if case .voters(0) = options.acknowledgement {
+      throw CallStatus(.invalidArgument, "an acknowledgement of no voters")
+    }
+    if least > 0 {
       let voters = voters()
-      guard count <= voters else {
-        throw CallStatus(.failedPrecondition, "an acknowledgement of \(count) voters, and there are \(voters)")
+      guard least <= voters else {
+        throw CallStatus(.failedPrecondition, "an acknowledgement of \(least) voters, and there are \(voters)")
       }
     }
     guard options.session == 0, options.sequence == 0 else {
@@ -83,9 +99,7 @@ struct Admission {
     case .session:
       guard let token = request.token else { return }
       guard token.incarnation == incarnation else {
-        throw CallStatus(
-          .failedPrecondition,
-          "the token is of another cluster, or of this one before something was lost: begin without it")
+        throw CallStatus(.failedPrecondition, "the token is of another cluster: begin without it")
       }
       guard token.group == group.rawValue else {
         throw CallStatus(.invalidArgument, "the token is of group \(token.group), and the call is for group \(group)")

@@ -9,10 +9,20 @@ final class Freshness {
   /// Confirmed and not applied yet, each later and further on than the one before.
   private var pending: [(asked: UInt64, index: LogIndex)] = []
 
+  /// An old age was told, or none: it is to be found out what it is now.
+  private(set) var isDue = false
+  private var soughtAt: UInt64?
+
+  private static let longest = 64
+  /// In nanoseconds: an age beyond it leads to a new one, and not more often than that.
+  private static let oldAge: UInt64 = 1_000_000_000
+
   func confirmed(at index: LogIndex, asked: UInt64) {
     // What reaches further and was asked earlier says nothing that this does not say.
     pending.removeAll { $0.asked <= asked && $0.index >= index }
     guard pending.last.map({ $0.asked < asked }) ?? true else { return }
+    // What is applied is far behind what is confirmed: it will be as fresh as the last of these, and not before.
+    if pending.count == Self.longest { pending.removeLast() }
     pending.append((asked, index))
   }
 
@@ -31,4 +41,15 @@ final class Freshness {
     guard let bound else { return true }
     return age(now).map { $0 <= bound } ?? false
   }
+
+  // MARK: Finding it out
+
+  /// A reply says that the state is of this age.
+  func told(_ age: UInt64?, _ now: UInt64) {
+    guard age.map({ $0 > Self.oldAge }) ?? true else { return }
+    isDue = isDue || (soughtAt.map { now - min($0, now) > Self.oldAge } ?? true)
+  }
+
+  /// An index is asked for now.
+  func isSought(_ now: UInt64) { (isDue, soughtAt) = (false, now) }
 }

@@ -21,8 +21,6 @@ final class Group {
   private let stages: GroupStages
   private let sender: MessageSender
   private let admission: Admission
-  /// As the core was told in this term.
-  private var appliedAwaited = LogIndex.zero
   /// Empty, but for the time of a step; kept for its memory.
   private var spareEffects: [Effect] = []
 
@@ -52,7 +50,7 @@ final class Group {
     reads = ReadQueue(context: context, firstID: Node.firstID(seed: configuration.seed))
     stages = GroupStages(recorder: context.stages)
     admission = Admission(
-      limits: configuration.driver, group: id, incarnation: Codec.incarnation(cluster: configuration.cluster))
+      context: context, group: id, incarnation: Codec.incarnation(cluster: configuration.cluster))
     sender = MessageSender(group: id, context: context, tail: tail, lane: lane, stages: stages)
   }
 
@@ -75,12 +73,8 @@ final class Group {
 
   func take(_ request: Request, for target: ReplyTarget) {
     let kind: MethodKind
-    let (calls, bytes) = (request.payloads.count, CallLedger.bytes(request))
     do throws(CallStatus) {
-      try context.stop.check(context.now)
-      kind = try admission.check(request, lane, voters: replica.votingMembers.count)
-      if kind == .command, !isLeading { _ = try context.forwarder.check(leader) }
-      try context.ledger.take(calls: calls, bytes: bytes)
+      kind = try admission.admit(request, lane, leader: leader, voters: replica.votingMembers.count)
     } catch {
       context.answers.refuse(target, error, leader: leader)
       return
@@ -97,11 +91,8 @@ final class Group {
       if !proposals.areArrived { stages.isFirstArrived() }
       proposals.arrive(request, for: target, deadline: deadline)
     } else {
-      // Which group is the first is each node's own to know.
-      var named = request
-      named.group = id
       context.forwarder.pass(
-        named, for: target, to: leader, deadline: deadline, now: context.now, isCommand: true)
+        request, of: id, for: target, to: leader, deadline: deadline, now: context.now, isCommand: true)
     }
   }
 
@@ -125,11 +116,8 @@ final class Group {
   func stored(_ write: WriteID) {
     step(.stored(write))
     if !replica.room.isAmple { updateRoom() }
-    if isLeading, proposals.areAnsweredWhenStored(through: replica.log.durable) {
-      proposals.stored(through: replica.log.durable) {
-        Evidence(of: replica, leader: context.id, holding: $0, at: .leader)
-      }
-    }
+    guard isLeading else { return }
+    proposals.stored(through: replica.log.durable) { Evidence(of: replica, holding: $0, at: .leader) }
   }
   func roomIsMeasured() { updateRoom(isMeasured: true) }
   /// What needs nothing of the parts.
@@ -137,25 +125,20 @@ final class Group {
 
   /// A message of this peer, and what came with it.
   func receive(_ received: ReceivedMessage, from peer: NodeID) {
-    if case .append(let request) = received.message, request.term >= term, received.previousChain != 0,
-      replica.log.contains(request.previous), let chain = tail.chain(at: request.previous.index),
-      chain != received.previousChain
-    {
-      // The same entry with another history (against Log Matching, Raft figure 3): one of the two logs is not what it was.
-      context.fail(.diverged(id, request.previous.index))
-      return
+    if case .append(let request) = received.message, request.term >= term {
+      guard !replica.log.contains(request.previous) || tail.mayFollow(request.previous, received.previousChain) else {
+        context.fail(.diverged(id, request.previous.index))
+        return
+      }
+      if let entries = received.entries {
+        room.arrived(entries.bytes.count, term: request.term)
+        updateRoom()
+      }
     }
     // It would lead, and answer nobody until it has carried out what it still has to.
     if case .timeoutNow = received.message, !lane.isCaughtUp { return }
-    if let entries = received.entries, case .append(let request) = received.message, request.term >= term {
-      room.arrived(entries.bytes.count, term: request.term)
-      updateRoom()
-    }
-    let entries = received.entries.map {
-      ReceivedEntries(first: $0.first, terms: $0.terms, ends: $0.ends, configurations: received.configurations)
-    }
     tail.receiving(received.entries) {
-      withEffects { replica.step(received.message, entries: entries ?? .none, from: peer, into: &$0) }
+      withEffects { replica.step(received.message, entries: received.coreEntries, from: peer, into: &$0) }
     }
     if case .appendReply(let reply) = received.message { stages.isAcknowledged(reply, term: term, by: peer) }
   }
@@ -178,6 +161,7 @@ final class Group {
     lane.reset(to: result.applier, chain: header.last.chain)
     reads.askAgain()
     proposals.overtaken(by: header.last.id.index, leader: leader)
+    proposals.forgetReplaced(replica.log)
     snapshots.installed(result.snapshot, appliedBytes: lane.appliedBytes)
   }
 
@@ -186,12 +170,7 @@ final class Group {
     case .append: break
     case .apply: lane.loaded(blocks, proposals, evidence: evidence)
     case .follower(let peer):
-      let slice = blocks.first.map { LogSlice(first: $0.first, last: (blocks.last ?? $0).last) }
-      // What was read may have been replaced meanwhile: only entries that are still in the log are sent.
-      let isCurrent = blocks.allSatisfy { block in block.lastID.map { replica.log.contains($0) } ?? true }
-      tail.loading(blocks) {
-        step(.loaded(peer, isCurrent ? slice : nil, bytes: blocks.reduce(0) { $0 + $1.bytes.count }))
-      }
+      tail.loading(blocks, replica.log) { step(.loaded(peer, $0, bytes: $1)) }
     }
   }
 
@@ -219,8 +198,6 @@ final class Group {
     if let room { step(.roomChanged(room)) }
   }
 
-  /// All that follows from a write that was done at once.
-  func endTurn() { step(.turnEnded) }
   func handedOver(at now: UInt64) { stages.handedOver(at: now) }
 
   func takeWrites(note: (WriteID) -> Void, into list: inout [LogWrite]) {
@@ -237,46 +214,28 @@ final class Group {
       read(.apply, from: first, through: last, maximumBytes: context.limits.applyBytes)
     }
     guard !context.hasFailed else { return false }
-    if noteApplied() { isMore = true }
+    // Asked first where it lies: mostly nobody wants to know.
+    if wide.areWaiting || replica.appliedReported < replica.reportApplied,
+      let event = wide.applied(lane.applied, replica)
+    {
+      step(event)
+      isMore = true
+    }
     if snapshots.isDue, writeStateDown() { isMore = true }
     if lane.isHeld, !snapshots.isDue { isMore = lane.goOn() || isMore }
     // Answered at once, as a leader alone does: what has come meanwhile is to be asked for.
-    if reads.answer(from: lane, leader: leader, isInHistory: isInHistory) || reads.isRequestDue { isMore = true }
+    let isMoreToRead = reads.answer(from: lane, leader: leader) { replica.log.mayContain($0) }
+    if isMoreToRead || reads.isRequestDue { isMore = true }
     let floor = replica.log.floor
     tail.trim(before: lane.needed.map { min(floor, $0) } ?? floor)
     return isMore
   }
 
-  /// As far as the log goes back; what is compacted was committed.
-  private func isInHistory(_ entry: EntryID) -> Bool {
-    replica.log.lookup(entry.index) == .compacted ? entry.term <= replica.log.base.term : replica.log.contains(entry)
-  }
-
-  /// Who waits for others than this node to have what it has applied is answered; who leads is told what is, if it asks.
-  /// Returns whether there is something to send.
-  private func noteApplied() -> Bool {
-    if wide.areWaiting {
-      guard isLeading else {
-        wide.leadLost(replica, applied: lane.applied)
-        return false
-      }
-      wide.answer(replica, applied: lane.applied)
-      guard let last = wide.lastToBeApplied, last > appliedAwaited else { return false }
-      appliedAwaited = last
-      step(.appliedAwaited(last))
-      return true
-    }
-    // Asked first where it lies: mostly nobody wants to know.
-    guard replica.appliedReported < replica.reportApplied, replica.isAppliedDue(lane.applied) else { return false }
-    step(.applied(lane.applied))
-    return true
-  }
-
   /// Begins a snapshot if it is time for one, and has the log begin behind one if it can. Returns whether it does.
   private func writeStateDown() -> Bool {
     snapshots.consider(lane, durable: replica.log.durable) { replica.members(at: lane.applied) }
-    let (begin, stored) = (replica.log.base.index, replica.storedByAll)
-    guard let base = snapshots.base(behind: begin, storedByAll: stored, lane) else { return false }
+    let base = snapshots.base(behind: replica.log.base.index, storedByAll: replica.storedByAll, lane)
+    guard let base else { return false }
     step(.compacted(base.id))
     guard replica.log.base == base.id else { return false }
     tail.begin(behind: base)
@@ -286,7 +245,7 @@ final class Group {
   func expire(_ now: UInt64) {
     proposals.expire(now, commit: commit, log: replica.log, leader: leader)
     reads.expire(now, applied: lane.applied, leader: leader)
-    wide.expire(now, replica, applied: lane.applied)
+    if wide.areWaiting { wide.expire(now, replica, applied: lane.applied) }
   }
 
   // MARK: The core
@@ -352,11 +311,7 @@ final class Group {
 
   private func roleChanged(_ role: RoleKind, _ term: Term, _ leader: NodeID?) {
     stages.roleChanged()
-    if role != .leader {
-      proposals.leadLost()
-      wide.leadLost(replica, applied: lane.applied)
-    }
-    appliedAwaited = .zero
+    if role != .leader { proposals.leadLost(replica, applied: lane.applied) }
     context.forwarder.leaderChanged(of: id, to: leader, now: context.now)
     context.observe(.roleChanged(id, role, term: term, leader: leader))
   }
@@ -366,7 +321,7 @@ final class Group {
     context.submit(DiskJob(group: id, purpose: purpose, work: work))
   }
 
-  private func evidence() -> Evidence { Evidence(of: replica, leader: leader) }
+  private func evidence() -> Evidence { Evidence(of: replica) }
 
   // MARK: Looked at from outside
 

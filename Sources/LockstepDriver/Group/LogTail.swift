@@ -48,10 +48,20 @@ final class LogTail {
     received = nil
   }
 
-  /// `body` steps entries that were read from the disk for a follower.
-  func loading(_ blocks: [EntryBlock], _ body: () -> Void) {
+  /// Whether entries whose sender gives this history to `previous`, which is in the log, may be what it is followed by. The
+  /// same entry with another history is against Log Matching (Raft figure 3): one of the two logs is not what it was.
+  func mayFollow(_ previous: EntryID, _ previousChain: UInt64) -> Bool {
+    guard previousChain != 0, let chain = cache.chain(at: previous.index) else { return true }
+    return chain == previousChain
+  }
+
+  /// `body` steps entries that were read from the disk for a follower, if they are still in the log: they may have been
+  /// replaced meanwhile.
+  func loading(_ blocks: [EntryBlock], _ log: Log, _ body: (LogSlice?, _ bytes: Int) -> Void) {
+    let isCurrent = blocks.allSatisfy { $0.lastID.map(log.contains) ?? true }
+    let slice = blocks.first.map { LogSlice(first: $0.first, last: (blocks.last ?? $0).last) }
     loaded = blocks
-    body()
+    body(isCurrent ? slice : nil, blocks.reduce(0) { $0 + $1.bytes.count })
     loaded = []
   }
 

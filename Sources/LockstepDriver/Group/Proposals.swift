@@ -15,6 +15,8 @@ final class Proposals {
     let deadline: UInt64
     let bytes: Int
     let level: Acknowledgement
+    /// So many voters, whatever else the level asks for.
+    let leastVoters: Int
   }
 
   private let group: GroupID
@@ -58,9 +60,12 @@ final class Proposals {
     let isBehind = awaited.last.map { $0.id.index >= first.index } ?? false
     for (offset, call) in arrived.calls.enumerated() {
       let id = EntryID(term: first.term, index: first.index.advanced(by: offset))
-      let level = call.options.acknowledgement.raised(to: context.limits.minimumAcknowledgement)
+      let (asked, floor) = (call.options.acknowledgement, context.limits.minimumAcknowledgement)
+      let level = asked.raised(to: floor)
       awaited.append(
-        Awaited(id: id, target: call.target, deadline: call.deadline, bytes: call.bytes, level: level))
+        Awaited(
+          id: id, target: call.target, deadline: call.deadline, bytes: call.bytes, level: level,
+          leastVoters: max(asked.leastVoters, floor.leastVoters)))
       if level == .leader { untilStored.append(id) }
     }
     // Commands of a former time as leader, replaced in the log since, still wait for what takes their places. They are
@@ -87,7 +92,7 @@ final class Proposals {
         context.answers.refuse(target, Self.noRoom(nodes, missing), leader: leader)
       case .notLeader(let leader):
         context.forwarder.pass(
-          request, for: target, to: leader, deadline: deadline, now: context.now, isCommand: true)
+          request, of: group, for: target, to: leader, deadline: deadline, now: context.now, isCommand: true)
       }
     }
   }
@@ -114,11 +119,6 @@ final class Proposals {
 
   // MARK: Stored
 
-  /// Whether somebody may be answered now that this node's disk has more.
-  func areAnsweredWhenStored(through index: LogIndex) -> Bool {
-    untilStored.first.map { $0.index <= index } ?? false
-  }
-
   /// This node leads, and its disk has all up to `index`. There is no reply yet, and it may be lost with this node.
   func stored(through index: LogIndex, evidence: (LogIndex) -> Evidence) {
     while let id = untilStored.first, id.index <= index {
@@ -130,8 +130,12 @@ final class Proposals {
     }
   }
 
-  /// Another node may put other entries in the place of these: they are answered when they are carried out.
-  func leadLost() { untilStored.removeAll() }
+  /// Another node may put other entries in the place of these: they are answered when they are carried out. Those that are
+  /// have waited for what only a leader knows.
+  func leadLost(_ replica: Replica, applied: LogIndex) {
+    untilStored.removeAll()
+    wide.leadLost(replica, applied: applied)
+  }
 
   private func position(of id: EntryID) -> Int? {
     var (low, high) = (0, awaited.count)
@@ -152,7 +156,8 @@ final class Proposals {
       let command = awaited.removeFirst()
       if command.level.isWide, command.id == id, let target = command.target {
         wide.wait(
-          for: command.level, Self.outcome(id, reply), id, target, deadline: command.deadline, bytes: command.bytes)
+          for: command.level, leastVoters: command.leastVoters, Self.outcome(id, reply), id, target,
+          deadline: command.deadline, bytes: command.bytes)
         continue
       }
       context.ledger.giveBack(bytes: command.bytes)

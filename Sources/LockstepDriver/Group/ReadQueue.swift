@@ -28,8 +28,16 @@ final class ReadQueue {
   private var nextID: UInt64
   /// Linearizable, and no index asked for yet.
   private var arrived: [Read] = []
-  /// In order of their ids; none is empty. `asked`: when the index was asked for.
-  private var confirming: Deque<(id: ReadID, asked: UInt64, reads: [Read])> = []
+  private struct Round {
+    let id: ReadID
+    let asked: UInt64
+    var reads: [Read]
+    /// Only to know how old the state is: it has no reads.
+    let isForAge: Bool
+  }
+
+  /// In order of their ids; none has no reads, but at most one for the age.
+  private var confirming: Deque<Round> = []
   private let freshness = Freshness()
   /// Confirmed, their index not applied yet.
   private var waiting: [Read] = []
@@ -52,7 +60,7 @@ final class ReadQueue {
 
   /// Whether an index is to be asked for. What comes while one is asked for shares the next request: a request for each turn
   /// would cost a message there and back, at the leader too, for the few reads of a turn.
-  var isRequestDue: Bool { !arrived.isEmpty && confirming.isEmpty }
+  var isRequestDue: Bool { (!arrived.isEmpty || freshness.isDue) && confirming.isEmpty }
 
   func arrive(_ request: Request, for target: ReplyTarget, deadline: UInt64) {
     var read = Read(
@@ -84,18 +92,19 @@ final class ReadQueue {
   func request() -> ReadID {
     let id = ReadID(nextID)
     nextID += 1
-    confirming.append((id, context.now, arrived))
+    confirming.append(Round(id: id, asked: context.now, reads: arrived, isForAge: arrived.isEmpty))
+    freshness.isSought(context.now)
     arrived = []
     arrived.reserveCapacity(confirming[0].reads.count)
     return id
   }
 
   func confirmed(_ id: ReadID, at index: LogIndex, applied: LogIndex) {
-    let (asked, reads) = take(id)
-    if asked > 0 { freshness.confirmed(at: index, asked: asked) }
+    guard let round = take(id) else { return }
+    freshness.confirmed(at: index, asked: round.asked)
     freshness.applied(applied)
-    guard index > applied else { return ready.append(contentsOf: reads) }
-    for var read in reads {
+    guard index > applied else { return ready.append(contentsOf: round.reads) }
+    for var read in round.reads {
       read.index = index
       wait(read)
     }
@@ -113,20 +122,18 @@ final class ReadQueue {
         CallStatus(.unavailable, "the leader changed while the read was confirmed; ask again")
       case .overloaded: CallStatus(.resourceExhausted, "too many reads wait to be confirmed")
       }
-    for read in take(id).reads { refuse(read, aged(status, read), leader) }
+    for read in take(id)?.reads ?? [] { refuse(read, aged(status, read), leader) }
   }
 
-  private func take(_ id: ReadID) -> (asked: UInt64, reads: [Read]) {
+  private func take(_ id: ReadID) -> Round? {
     // Answers come in order, mostly.
-    guard let position = confirming.firstIndex(where: { $0.id == id }) else { return (0, []) }
-    let round = confirming.remove(at: position)
-    return (round.asked, round.reads)
+    confirming.firstIndex { $0.id == id }.map { confirming.remove(at: $0) }
   }
 
   /// Whoever asked for a state that is not too old is told how old this one is.
   private func aged(_ status: CallStatus, _ read: Read) -> CallStatus {
     guard let bound = bound(read) else { return status }
-    let age = freshness.age(context.now).map { "\($0 / 1_000_000) ms old, or less" } ?? "of an age that nobody knows"
+    let age = freshness.age(context.now).map { "\($0 / 1000) µs old, or less" } ?? "of an age that nobody knows"
     return CallStatus(
       status.code,
       "the state of node \(context.id) is \(age), and \(bound / 1_000_000) ms were asked for: \(status.message)")
@@ -160,7 +167,7 @@ final class ReadQueue {
       }
     }
     // Where it may not ask, the next answer of the machine makes a turn.
-    return mayAsk && (!ready.isEmpty || stalled.haveRoom) || isRequestDue
+    return mayAsk && (!ready.isEmpty || stalled.haveRoom)
   }
 
   private var mayAsk: Bool { asked.count < context.limits.queriesAtOnce }
@@ -168,6 +175,7 @@ final class ReadQueue {
   /// Another state has taken the place of the machine's, which reaches further: what the former one was asked it will never
   /// answer.
   func askAgain() {
+    for read in asked.values { context.deadlines.note(read.deadline) }
     ready.append(contentsOf: asked.sorted { $0.key < $1.key }.map(\.value))
     asked = [:]
   }
@@ -226,8 +234,12 @@ final class ReadQueue {
 
   /// The state is too old for it: a newer one is asked for, or there was one already, and it came too late.
   private func askOnce(_ read: Read, _ leader: NodeID?) {
-    guard let asked = freshness.time, asked > read.arrivedAt else { return arrived.append(read) }
-    refuse(read, aged(CallStatus(.unavailable, "it takes longer to make sure of it"), read), leader)
+    guard let asked = freshness.time, asked > read.arrivedAt else {
+      context.deadlines.note(read.deadline)
+      return arrived.append(read)
+    }
+    // Not to be tried again at once, here or elsewhere: it is the bound.
+    refuse(read, aged(CallStatus(.failedPrecondition, "it takes longer to make sure of it"), read), leader)
   }
 
   private func answer(_ read: Read, _ outcome: Outcome, _ leader: NodeID?) {
@@ -235,6 +247,7 @@ final class ReadQueue {
     var evidence = Evidence(node: context.id, leader: leader)
     evidence.consistency = read.consistency
     evidence.age = read.freshAt.map { context.now - min($0, context.now) }
+    freshness.told(evidence.age, context.now)
     context.answers.write(outcome, to: read.target, evidence)
   }
 
@@ -255,6 +268,7 @@ final class ReadQueue {
       // Its client had room when it was asked, and others of its answers have taken that: it is asked again, as what waits
       // for room must not be in memory.
       if case .success = found.result, outcome.bytes > context.limits.longReplyBytes, !read.target.writer.hasRoom {
+        context.deadlines.note(read.deadline)
         return stalled.append(read, of: read.target.writer)
       }
       self.answer(read, outcome, leader)
@@ -273,7 +287,7 @@ final class ReadQueue {
     let notConfirmed = { (_: Read) in "no majority of the voters confirmed the leader in time" }
     expire(&arrived, now, leader, notConfirmed)
     for position in confirming.indices { expire(&confirming[position].reads, now, leader, notConfirmed) }
-    confirming.removeAll { $0.reads.isEmpty }
+    confirming.removeAll { $0.reads.isEmpty && !$0.isForAge }
     let notApplied = { (read: Read) in
       "node \(self.context.id) has applied entry \(applied), and \(read.index) was asked for"
     }
@@ -323,7 +337,7 @@ final class ReadQueue {
 
   func check(applied: LogIndex, isTurnDue: Bool) {
     precondition(!isRequestDue || isTurnDue, "reads wait for an index, and nobody asks for one")
-    precondition(confirming.allSatisfy { !$0.reads.isEmpty }, "a read round for nobody")
+    precondition(confirming.allSatisfy { $0.reads.isEmpty == $0.isForAge }, "a read round for nobody")
     precondition(waiting.allSatisfy { $0.index >= leastWaiting && $0.index > applied }, "a read that could be answered")
   }
 }

@@ -17,6 +17,8 @@ final class WideLevels {
   /// Those of one level, in the order of the log: what is reached for one is reached for all before it.
   private struct Queue {
     let level: Acknowledgement
+    /// So many voters, whatever else the level asks for.
+    let leastVoters: Int
     var commands: Deque<Waiting> = []
   }
 
@@ -28,25 +30,23 @@ final class WideLevels {
   init(context: NodeContext) { self.context = context }
 
   var areWaiting: Bool { count > 0 }
-  /// The last command that waits to be applied by every voter; nil: none does.
-  var lastToBeApplied: LogIndex? { queues.first { $0.level == .applied }?.commands.last?.id.index }
 
   /// The permit of the command goes over to this part.
   func wait(
-    for level: Acknowledgement, _ outcome: Outcome, _ id: EntryID, _ target: ReplyTarget, deadline: UInt64, bytes: Int
+    for level: Acknowledgement, leastVoters: Int, _ outcome: Outcome, _ id: EntryID, _ target: ReplyTarget,
+    deadline: UInt64, bytes: Int
   ) {
-    let position = queues.firstIndex { $0.level == level } ?? queues.count
-    if position == queues.count { queues.append(Queue(level: level)) }
+    let position = queues.firstIndex { $0.level == level && $0.leastVoters == leastVoters } ?? queues.count
+    if position == queues.count { queues.append(Queue(level: level, leastVoters: leastVoters)) }
     var (outcome, permit) = (outcome, bytes)
     // A reply that waits is in memory: what there is room for is bounded as the requests are.
-    if outcome.bytes > context.limits.longReplyBytes {
-      if context.ledger.grow(by: outcome.bytes) {
-        permit += outcome.bytes
-      } else {
-        outcome.answer = .failure(
-          CallStatus(
-            .resourceExhausted, "carried out; the reply has \(outcome.bytes) bytes: it is left out, as too much waits"))
-      }
+    if context.ledger.grow(by: outcome.bytes) {
+      permit += outcome.bytes
+    } else {
+      outcome.answer = .failure(
+        CallStatus(
+          .resourceExhausted,
+          "carried out; the reply has \(outcome.bytes) bytes: it is left out, as too much waits"))
     }
     queues[position].commands.append(
       Waiting(id: id, target: target, deadline: deadline, bytes: permit, outcome: outcome))
@@ -54,12 +54,25 @@ final class WideLevels {
     context.deadlines.note(deadline)
   }
 
+  /// This node has applied so much: who waits for others to have it is answered, if they have, and its leader, or the
+  /// others if it leads, hear of it. Returns what the core is to do for that.
+  func applied(_ index: LogIndex, _ replica: Replica) -> LocalEvent? {
+    if replica.role != .leader {
+      leadLost(replica, applied: index)
+      return replica.isAppliedDue(index) ? .applied(index) : nil
+    }
+    answer(replica, applied: index)
+    let awaited = queues.lazy.filter { $0.level == .applied }.compactMap { $0.commands.last?.id.index }.max()
+    return awaited.flatMap { $0 > replica.appliedAwaited ? .appliedAwaited($0) : nil }
+  }
+
   /// Answers what has reached its level. `applied`: by this node.
-  func answer(_ replica: Replica, applied: LogIndex) {
+  private func answer(_ replica: Replica, applied: LogIndex) {
     guard count > 0 else { return }
     for position in queues.indices where !queues[position].commands.isEmpty {
-      let level = queues[position].level
-      let reached = Self.reached(level, replica, applied: applied)
+      let (level, least) = (queues[position].level, queues[position].leastVoters)
+      let all = Self.reached(level, replica, applied: applied)
+      let reached = least > 0 ? min(all, replica.stored(byAtLeast: least)) : all
       while let command = queues[position].commands.first, command.id.index <= reached {
         queues[position].commands.removeFirst()
         finish(command, command.outcome, evidence(level, command.id.index, replica, applied: applied))
@@ -83,7 +96,7 @@ final class WideLevels {
   private func evidence(
     _ level: Acknowledgement, _ index: LogIndex, _ replica: Replica, applied: LogIndex
   ) -> Evidence {
-    var evidence = Evidence(of: replica, leader: replica.leader, holding: index, at: level)
+    var evidence = Evidence(of: replica, holding: index, at: level)
     if level == .applied {
       evidence.appliedBy = replica.votingMembers.filter {
         ($0 == context.id ? min(applied, replica.log.durable) : replica.applied(by: $0)) >= index
@@ -102,41 +115,45 @@ final class WideLevels {
 
   /// Commands whose time is over are told who is missing; the deadlines of the others are noted.
   func expire(_ now: UInt64, _ replica: Replica, applied: LogIndex) {
-    end(where: { $0.deadline <= now }, replica, applied: applied) { names in
-      CallStatus(self.context.lateness, "carried out, and durable on a majority; \(names) in time")
+    // What has just come may be what they wait for.
+    answer(replica, applied: applied)
+    end(where: { $0.deadline <= now }) { command, level in
+      var evidence = evidence(level, command.id.index, replica, applied: applied)
+      let have = level == .applied ? evidence.appliedBy : evidence.holders
+      evidence.missing = replica.votingMembers.filter { !have.contains($0) }
+      let reason =
+        evidence.missing.isEmpty
+        ? "there are no more voters than \(evidence.holders.count) that could have it"
+        : "\(Self.names(evidence.missing)) not \(level == .applied ? "applied" : "stored") it in time"
+      return (CallStatus(context.lateness, "carried out, and durable on a majority; \(reason)"), evidence)
     }
   }
 
-  /// Only a leader knows who has what.
+  /// Only a leader knows who has what: of this one nobody hears who is missing.
   func leadLost(_ replica: Replica, applied: LogIndex) {
-    end(where: { _ in true }, replica, applied: applied) { _ in
-      CallStatus(
-        .unavailable,
-        "carried out, and durable on a majority; node \(self.context.id) does not lead any more, and cannot tell who else has it"
-      )
+    let message =
+      "carried out, and durable on a majority; node \(context.id) does not lead any more, and cannot tell who else has it"
+    end(where: { _ in true }) { command, level in
+      (CallStatus(.unavailable, message), evidence(level, command.id.index, replica, applied: applied))
     }
   }
 
   private func end(
-    where isOver: (Waiting) -> Bool, _ replica: Replica, applied: LogIndex, _ status: (String) -> CallStatus
+    where isOver: (Waiting) -> Bool, _ found: (Waiting, Acknowledgement) -> (CallStatus, Evidence)
   ) {
     guard count > 0 else { return }
     for position in queues.indices {
-      let level = queues[position].level
       for command in queues[position].commands {
         guard isOver(command) else {
           context.deadlines.note(command.deadline)
           continue
         }
-        var evidence = evidence(level, command.id.index, replica, applied: applied)
+        var outcome = command.outcome
+        var (status, evidence) = found(command, queues[position].level)
+        outcome.answer = .failure(status)
         // The level that was reached.
         evidence.acknowledgement = .quorum
-        let have = level == .applied ? evidence.appliedBy : evidence.holders
-        evidence.missing = replica.votingMembers.filter { !have.contains($0) }
-        let verb = level == .applied ? "applied" : "stored"
-        var outcome = command.outcome
-        outcome.answer = .failure(
-          status("\(Self.names(evidence.missing)) \(Self.negation(evidence.missing)) \(verb) it"))
+        evidence.isShort = true
         finish(command, outcome, evidence)
       }
       queues[position].commands.removeAll { isOver($0) }
@@ -144,10 +161,9 @@ final class WideLevels {
   }
 
   private static func names(_ nodes: [NodeID]) -> String {
-    (nodes.count == 1 ? "node " : "nodes ") + nodes.map(\.description).joined(separator: ", ")
+    let names = nodes.map(\.description).joined(separator: ", ")
+    return nodes.count == 1 ? "node \(names) has" : "nodes \(names) have"
   }
-
-  private static func negation(_ nodes: [NodeID]) -> String { nodes.count == 1 ? "has not" : "have not" }
 
   // MARK: Invariants
 

@@ -173,7 +173,8 @@ struct Swarm {
       crashes.machine = random.within(50...2000)
     }
     options.levelsIn = pick([0, 3, 8])
-    if random.oneIn(8) { options.driver.minimumAcknowledgement = pick([.quorum, .all, .applied]) }
+    let nodes = options.nodes
+    if random.oneIn(8) { options.driver.minimumAcknowledgement = pick([.voters(min(2, nodes)), .all, .applied]) }
     options.driver.refusesToForward = random.oneIn(8)
     self.crashes = crashes
     self.events = events

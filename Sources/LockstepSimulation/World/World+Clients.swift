@@ -42,9 +42,8 @@ final class SimulatedClient {
   }
 
   func sees(_ reply: CallReply) {
-    guard reply.code == 0, reply.index > seen?.index.rawValue ?? 0, reply.ack != Acknowledgement.leader.number else {
-      return
-    }
+    let isCommitted = reply.code == 0 ? reply.ack != Acknowledgement.leader.number : reply.applied != .unknown
+    guard isCommitted, reply.term > 0, reply.index > seen?.index.rawValue ?? 0 else { return }
     seen = EntryID(term: Term(reply.term), index: LogIndex(reply.index))
   }
 

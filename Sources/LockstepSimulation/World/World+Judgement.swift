@@ -49,7 +49,7 @@ extension World {
     case .yes:
       acknowledged += 1
       let isWithheld = isShortOfItsLevel(reply, open)
-      if reply.code == 0 { books.isMet(level(of: open), reply, planned.number) }
+      if reply.code == 0 { books.isMet(level(of: open), atLeast: leastVoters(of: open), reply, planned.number) }
       // A batch's reply has room for so much, and a connection that is not read for little that is long: what is left
       // out was carried out all the same.
       let isLeftOut = isLeftOut(reply)
@@ -102,6 +102,12 @@ extension World {
   private func level(of open: SimulatedClient.Open) -> Acknowledgement {
     let asked = Acknowledgement(number: open.header.ack, voters: open.header.voters) ?? .quorum
     return asked.raised(to: options.driver.minimumAcknowledgement)
+  }
+
+  /// A number is a number, whatever else is asked for.
+  private func leastVoters(of open: SimulatedClient.Open) -> Int {
+    let asked = Acknowledgement(number: open.header.ack, voters: open.header.voters) ?? .quorum
+    return max(asked.leastVoters, options.driver.minimumAcknowledgement.leastVoters)
   }
 
   /// The command was carried out, and what more was asked for was not reached in time, or is not known any more.
@@ -179,7 +185,7 @@ extension Books {
 
   /// An answer that says "carried out" rests on as much as was asked for. That the nodes that it names have it,
   /// `isAcknowledged` checks.
-  func isMet(_ level: Acknowledgement, _ reply: CallReply, _ number: UInt64) {
+  func isMet(_ level: Acknowledgement, atLeast least: Int, _ reply: CallReply, _ number: UInt64) {
     let index = LogIndex(reply.index)
     let (holders, appliedBy) = (reply.evidence?.holders ?? [], reply.evidence?.appliedBy ?? [])
     for node in appliedBy {
@@ -196,6 +202,9 @@ extension Books {
       case .all: holders.count >= voters
       case .applied: holders.count >= voters && appliedBy.count >= voters
       }
+    check(
+      .levelIsMet, holders.count >= least,
+      "command \(number) asks for \(least) voters, and is answered with \(holders) holding entry \(index)")
     // What was asked of a former leader, and carried out after it led again, is known to be committed and no more.
     let reached = level == .leader ? [Acknowledgement.leader, .quorum] : [level]
     check(

@@ -194,8 +194,7 @@ package final class BatchReplies: ReplyWriter {
       for node in evidence.missing where !missing.contains(node.rawValue) { missing.append(node.rawValue) }
       missing.sort()
       defer { reply.evidence?.missing = missing }
-      let isShort = !evidence.missing.isEmpty
-      if isShort {
+      if evidence.isShort {
         guard self.level == nil else { return }
       } else {
         if self.level == nil { reply.evidence = nil }

@@ -93,7 +93,9 @@ struct BenchCommand: AsyncParsableCommand {
   @Option(help: "How long the load runs before that, in seconds.")
   var warmup = 2
 
-  @Option(help: ArgumentHelp("Of a put: as for 'lockstep call'. (default: quorum)", valueName: "level"))
+  @Option(
+    help: ArgumentHelp("Of a put: as for 'lockstep call'. (default: quorum)", valueName: "level"),
+    completion: .list(AckText.levels), transform: AckText.parse)
   var ack: Acknowledgement?
 
   @Option(

@@ -15,7 +15,7 @@ struct CallCommand: AsyncParsableCommand {
 
       One call prints the reply message as JSON on one line; a failure prints its status on stderr and exits with 1. \
       With --json it prints the object that 'call -' prints:
-        {"ok":true,"reply":{...},"index":17,"term":2,"node":1,"ack":"quorum","holders":[1,2]}
+        {"ok":true,"reply":{...},"index":17,"term":2,"node":1,"ack":"quorum","holders":[1,2],"token":"1.9f86d081884c7d65.2.17"}
         {"ok":false,"code":"UNAVAILABLE","message":"...","applied":"no"}
       'applied' says whether a failed command had an effect: no (certain), yes, or unknown. A command that only the \
       leader's disk holds (--ack leader) has no result yet: its reply is null, and "mayBeLost" is true. A command that was \

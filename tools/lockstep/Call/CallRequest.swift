@@ -48,7 +48,7 @@ struct CallRequest: Equatable, Sendable {
       case "ack":
         let text = try Self.text(member)
         guard let level = Acknowledgement(text) else {
-          throw Malformed("\"ack\": " + Acknowledgement.problem(text))
+          throw Malformed("\"ack\": " + AckText.problem(text))
         }
         acknowledgement = level
       case "read":

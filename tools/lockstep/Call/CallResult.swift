@@ -34,6 +34,7 @@ enum CallResult: Sendable {
       // Only the leader's disk has it: nothing else in the reply would tell a reader who does not know the levels.
       if level == .leader { members.append(.init(key: "mayBeLost", value: true)) }
     }
+    if let level = reply.consistency { members.append(.init(key: "read", value: .init(level.name))) }
     if let age = reply.age {
       members.append(.init(key: "ageMs", value: .init(UInt64((age / .milliseconds(1)).rounded(.up)))))
     }
@@ -54,6 +55,7 @@ enum CallResult: Sendable {
     if !failure.missing.isEmpty {
       members.append(.init(key: "missing", value: .array(failure.missing.map { JSONValue($0.rawValue) })))
     }
+    if let token = failure.token { members.append(.init(key: "token", value: .init(token.description))) }
     return .object(members)
   }
 

@@ -47,9 +47,10 @@ final class Caller: Sendable {
       return .success(reply, message: try method.output.decode(reply.payload))
     } catch {
       let status = CallStatus(.internal, "the reply of \(method.fullName) cannot be shown: \(error.message)")
-      return .failure(
-        CallFailure(
-          status, applied: method.isQuery ? .no : .yes, index: reply.index, term: reply.term, node: reply.node))
+      var failure = CallFailure(
+        status, applied: method.isQuery ? .no : .yes, index: reply.index, term: reply.term, node: reply.node)
+      failure.token = reply.token
+      return .failure(failure)
     }
   }
 

@@ -25,7 +25,7 @@ struct NewCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The Lockstep that it uses: a directory with its sources, or the URL of its repository. (default: the sources that this program was built of)",
+      "The Lockstep that it uses: a directory with its sources, or the URL of its repository. (default: the sources that this program was built of, as they lie on the disk)",
       valueName: "path|url"))
   var lockstep: String?
 
