@@ -25,6 +25,8 @@ package final class OutgoingSnapshots {
 
   private let store: SnapshotStore
   private var open: [Open] = []
+  /// Found not to hold: one before them does as well, if it reaches far enough.
+  private var unsound: Set<SnapshotName> = []
 
   package init(store: SnapshotStore) { self.store = store }
 
@@ -55,6 +57,7 @@ package final class OutgoingSnapshots {
       var answer = Answer(outcome: .refused("\(error)"))
       if case .damaged = error {
         answer.unsound = (name, "\(error)")
+        unsound.insert(name)
         // Another one may get its name.
         forget(name)
       }
@@ -99,7 +102,9 @@ package final class OutgoingSnapshots {
       if open.contains(where: { $0.name == name }) { return name }
       return try store.names(of: read.group).first { $0 == name }
     }
-    return try store.names(of: read.group).first.flatMap { $0.index >= read.atLeast ? $0 : nil }
+    let names = try store.names(of: read.group).filter { $0.index >= read.atLeast }
+    // Where none is left another one may have taken the place of one that did not hold.
+    return names.first { !unsound.contains($0) } ?? names.first
   }
 
   private func file(_ name: SnapshotName, isNew: Bool) throws(StorageError) -> Open {

@@ -57,6 +57,19 @@ struct OutgoingSnapshotTests {
     #expect(readAll(outgoing) == (whole, nil))
   }
 
+  @Test("of two the newest is sent, and where that does not hold the one before it, if it reaches far enough")
+  func fallsBack() throws {
+    try write(9)
+    try write(11)
+    let outgoing = try outgoing()
+    #expect(readAll(outgoing) == (bench.disk[SnapshotBench.path(11)], nil))
+    bench.disk[SnapshotBench.path(11)][4_500] ^= 1
+    #expect(readAll(outgoing).unsound == SnapshotName(group: .first, index: LogIndex(11)))
+    #expect(readAll(outgoing) == (bench.disk[SnapshotBench.path(9)], nil))
+    let answer = outgoing.read(SnapshotRead(group: .first, index: nil, atLeast: LogIndex(10), offset: 0, length: 9_000))
+    #expect(answer.unsound?.name.index == LogIndex(11), "nothing else reaches entry 10")
+  }
+
   @Test("who begins again reads what is there now, and not what was checked before")
   func again() throws {
     try write(9)
