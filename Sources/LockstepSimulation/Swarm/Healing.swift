@@ -105,8 +105,8 @@ struct Healing {
     let state = ids.map { "node \($0): \(world.isUp($0) ? "applied \(world.applied(by: $0))" : "down")" }
     world.books.check(
       .liveness, isEqual, "after healing the replicas do not become equal: \(state), committed \(world.committed)")
-    // Longer than any of the clients' time-outs.
-    world.run(for: 4_000_000_000)
+    // Longer than a call may be on its way, and any of the clients' time-outs after that.
+    world.run(for: 6_000_000_000)
     guard world.failure == nil else { return }
     let unanswered = world.unansweredCalls.map { "call \($0.call) at node \($0.node)" }
     world.books.check(
