@@ -9,6 +9,8 @@ final class Forwarder {
     let target: ReplyTarget
     let leader: NodeID
     var deadline: UInt64
+    /// Another node leads since, or none that is known: it is waited for no longer than for that.
+    var isSuperseded = false
     /// A query has no effect.
     let isCommand: Bool
     let isBatch: Bool
@@ -120,14 +122,21 @@ final class Forwarder {
   func leaderChanged(of group: GroupID, to leader: NodeID?, now: UInt64) {
     guard table.count > 0 else { return }
     let end = now + limits.formerLeaderTimeout * 1_000_000
-    table.change { if $0.group == group, $0.leader != leader { $0.deadline = min($0.deadline, end) } }
+    table.change {
+      guard $0.group == group, $0.leader != leader, $0.deadline > end else { return }
+      ($0.deadline, $0.isSuperseded) = (end, true)
+    }
     deadlines.note(end)
   }
 
   /// A call whose time is over is told so, and never more than is known.
   func expire(_ now: UInt64, as lateness: CallStatus.Code) {
     end(where: { $0.deadline <= now }) {
-      fail($0, lateness, "the leader, node \($0.leader), did not answer in time")
+      if $0.isSuperseded {
+        fail($0, .unavailable, "node \($0.leader), which led when the call was passed on, leads no more, and is silent")
+      } else {
+        fail($0, lateness, "the leader, node \($0.leader), did not answer in time")
+      }
     }
     table.forEach { deadlines.note($0.deadline) }
   }

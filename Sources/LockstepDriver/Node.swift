@@ -255,7 +255,7 @@ package final class Node {
   private func flushLinks() {
     context.links.flush()
     guard let now = context.stages.handedOver() else { return }
-    for position in inTurn.positions { groups[position].handedOver(at: now) }
+    for position in inTurn.positions { groups[position].stages.handedOver(at: now) }
   }
 
   /// Returns whether what waited is on the disk already.

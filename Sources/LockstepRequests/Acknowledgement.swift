@@ -34,7 +34,7 @@ public enum Acknowledgement: Hashable, Sendable {
     case "all": self = .all
     case "applied": self = .applied
     default:
-      guard let count = Int(text), count > 0, String(count) == text else { return nil }
+      guard let count = Int(text), 1...Int(UInt32.max) ~= count, String(count) == text else { return nil }
       self = .voters(count)
     }
   }

@@ -30,6 +30,11 @@ package enum CloseReason: Error, Equatable, Sendable {
   case local(String)
 }
 
+extension CloseReason {
+  /// The same for what differs in numbers alone, as a log is to count it.
+  package var kind: String { String(description.filter { !$0.isNumber }.prefix(20)) }
+}
+
 extension CloseReason: CustomStringConvertible {
   package var description: String {
     switch self {

@@ -1,3 +1,4 @@
+import Glibc
 package import NIOCore
 import Synchronization
 
@@ -244,8 +245,17 @@ extension Connection {
     delegate?.connectionInputEnded(self)
   }
 
+  /// The system's words where it is the system's error.
+  static func words(of error: any Error) -> String {
+    switch error {
+    case let system as IOError: String(cString: strerror(system.errnoCode))
+    case let unknown as SocketAddressError.UnknownHost: "no address of that name is known (\(unknown.errorDescription))"
+    default: "\(error)"
+    }
+  }
+
   func failed(_ error: any Error) {
-    closeReason = closeReason ?? .inputOutput("\(error)")
+    closeReason = closeReason ?? .inputOutput(Self.words(of: error))
     // What was read before the error still counts; see `finish`.
     endChannel()
   }

@@ -150,9 +150,8 @@ package final class Link {
     }
     let text =
       switch reason {
-      case let system as IOError: String(cString: strerror(system.errnoCode))
       case ChannelError.connectTimeout: "no answer within \(limits.connectDeadline)"
-      default: "\(reason)"
+      default: Connection.words(of: reason)
       }
     return "cannot connect to \(host.contains(":") ? "[\(host)]" : host):\(port): \(text)"
   }

@@ -200,6 +200,36 @@ struct AcknowledgementTests {
     #expect(reply.evidence?.missing == [], "it cannot tell")
   }
 
+  @Test("the lead is handed over when the levels are reached that only this leader knows of, or after a while")
+  func handOver() throws {
+    let world = try world()
+    let sink = FakeSink()
+    world.heldDisks = [NodeID(3)]
+    func call(_ id: UInt64) throws {
+      try world[1].call(sink, id) { $0.ack = Acknowledgement.all.number }
+      try world.settle()
+    }
+    try call(1)
+    world[1].node.transferLeadership(of: .first, to: NodeID(2))
+    try world.tick(2)
+    #expect(world[1].isLeader && sink.replies.isEmpty)
+    try call(2)
+    world.heldDisks = []
+    try world.run(upTo: 5) { world[2].isLeader }
+    let reply = try #require(sink.reply(1))
+    #expect(reply.code == 0 && reply.evidence?.holders == [1, 2, 3])
+    // What came meanwhile goes on with the other leader.
+    try world.run(upTo: 5) { sink.reply(2)?.code == 0 }
+    // Who is missing for long does not keep the lead.
+    world.heldDisks = [NodeID(3)]
+    let other = FakeSink()
+    try world[2].call(other, 3) { $0.ack = Acknowledgement.all.number }
+    try world.settle()
+    world[2].node.transferLeadership(of: .first, to: NodeID(1))
+    try world.run(upTo: 8) { world[1].isLeader }
+    #expect(other.reply(3)?.code == unavailable && other.reply(3)?.applied == .yes)
+  }
+
   @Test("a node that has another disk under its number counts for nothing")
   func replacedDisk() throws {
     let world = try world()

@@ -124,9 +124,9 @@ struct StageTests {
     let sink = FakeSink()
     try world[1].call(sink, 1)
     _ = world[1].node.turn(now: world.now, wall: world.wall)
-    #expect(world[1].group.probes.replicate.count { $0.commands > 0 } == 2)
+    #expect(world[1].group.stages.underWay.replicate.count { $0.commands > 0 } == 2)
     world.setLink(1, 3, isUp: false)
-    #expect(world[1].group.probes.replicate.filter { $0.commands > 0 }.map(\.peer) == [NodeID(2)])
+    #expect(world[1].group.stages.underWay.replicate.filter { $0.commands > 0 }.map(\.peer) == [NodeID(2)])
     try world.settle()
     #expect(world[1].node.stages.recorded.replicate.map(\.peer) == [NodeID(2)] && sink.replies.count == 1)
   }
@@ -138,7 +138,7 @@ struct StageTests {
     world.isolate(1)
     try world[1].call(FakeSink(), 1)
     _ = world[1].node.turn(now: world.now, wall: world.wall)
-    #expect(world[1].group.probes.quorum != nil)
+    #expect(world[1].group.stages.underWay.quorum != nil)
     world[1].node.stages.startOver()
     let job = try #require(world[1].disk.jobs.first)
     world[1].disk.jobs.removeAll()
@@ -149,6 +149,8 @@ struct StageTests {
     try world.elect(2)
     world.isolate(1, false)
     try world.run { world[1].replica.role != .leader }
-    #expect(world[1].group.probes.quorum == nil && !world[1].group.probes.replicate.contains { $0.commands > 0 })
+    #expect(
+      world[1].group.stages.underWay.quorum == nil
+        && !world[1].group.stages.underWay.replicate.contains { $0.commands > 0 })
   }
 }

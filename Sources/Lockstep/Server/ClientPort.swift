@@ -9,7 +9,7 @@ import NIOCore
 /// The connections of clients.
 final class ClientPort {
   weak var server: ServerLoop?
-  private let logger: Logger
+  private let log: RepeatingLog
   private let requestBytes: Int
   /// For the handshake and questions, whose messages are short.
   private let codec: Codec
@@ -19,8 +19,8 @@ final class ClientPort {
   /// Clients that have asked something, and have much to read already.
   private var waiting: [ClientSession] = []
 
-  init(logger: Logger, requestBytes: Int) {
-    self.logger = logger
+  init(log: RepeatingLog, requestBytes: Int) {
+    self.log = log
     self.requestBytes = requestBytes
     codec = Codec(maximumMessage: 64 * 1024)
     var limits = DriverLimits()
@@ -165,14 +165,15 @@ extension ClientPort: ConnectionDelegate {
 
   func connectionClosed(_ connection: Connection, reason: CloseReason) {
     connection.context = nil
-    if reason != .peerClosed { logger.info("client \(connection.remoteAddress) closed: \(reason)") }
+    guard reason != .peerClosed else { return }
+    log.log(.info, "clients", reason.kind, "client \(connection.remoteAddress) closed: \(reason)")
   }
 
   func listener(_ listener: Listener, refused remoteAddress: String, reason: CloseReason) {
-    logger.warning("client \(remoteAddress) refused: \(reason)")
+    log.log(.warning, "refused clients", reason.kind, "client \(remoteAddress) refused: \(reason)")
   }
 
   func listener(_ listener: Listener, acceptFailed reason: String) {
-    logger.error("clients cannot be accepted for now: \(reason)")
+    log.log(.error, "accept clients", reason, "clients cannot be accepted for now: \(reason)")
   }
 }

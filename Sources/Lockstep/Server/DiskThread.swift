@@ -8,9 +8,10 @@ import class Foundation.Thread
 
 /// The thread that waits for the disk, so that nothing else has to. Work is done in the order in which it came.
 ///
-/// A short append that finds the disk at rest, and the disk quick of late, is run at once by whoever submits it: to
-/// wake a thread and be woken by it takes longer than such a sync. The first slow one ends that for a while, so that a
-/// disk that stalls holds up the event loop once, and not again.
+/// A short append that finds the disk at rest, and quick a moment ago, is run at once by whoever submits it: to wake a
+/// thread and be woken by it takes longer than such a sync. The first slow one ends that for a while, so that a disk that
+/// stalls holds up the event loop once, and not again. One that hangs for good in just that moment holds up all of the
+/// node: the others elect another leader, and the disk's thread says what has happened.
 final class DiskThread: @unchecked Sendable {
   // Unchecked: the worker is touched by whoever has set `isWorking`, which is one thread at a time; all else is guarded
   // by the mutex.
@@ -31,25 +32,33 @@ final class DiskThread: @unchecked Sendable {
     var restDue: NIODeadline?
     /// Until then nothing is run at once.
     var threadOnlyUntil = NIODeadline.uptimeNanoseconds(0)
+    /// Until then a disk that was quick is taken to be so still.
+    var quickUntil = NIODeadline.uptimeNanoseconds(0)
+    /// Since when the event loop has the worker.
+    var atOnceSince: NIODeadline?
   }
 
   /// What can wait is done when nothing else has come for so long.
   private static let restAfter = TimeAmount.milliseconds(5)
   private static let slow = TimeAmount.milliseconds(1)
   private static let threadOnlyAfterSlow = TimeAmount.milliseconds(250)
+  private static let quickFor = TimeAmount.milliseconds(2)
+  private static let hangs = TimeAmount.seconds(2)
 
   private let state = Mutex(State())
   private let wake = DispatchSemaphore(value: 0)
   private let worker: DiskWorker
   private let finished: @Sendable (DiskResult) -> Void
   private let ended: @Sendable (StorageError?) -> Void
+  private let standsStill: @Sendable (TimeAmount) -> Void
 
   /// `finished` is called for each job that was not run at once, and `ended` once, after `stop`, both on the disk
-  /// thread.
+  /// thread. `standsStill`, too: the disk has not answered the event loop for so long.
   init(
     worker: DiskWorker, finished: @escaping @Sendable (DiskResult) -> Void,
-    ended: @escaping @Sendable (StorageError?) -> Void
+    ended: @escaping @Sendable (StorageError?) -> Void, standsStill: @escaping @Sendable (TimeAmount) -> Void
   ) {
+    self.standsStill = standsStill
     self.worker = worker
     self.finished = finished
     self.ended = ended
@@ -100,6 +109,7 @@ final class DiskThread: @unchecked Sendable {
 
   private func run() {
     ThreadSchedule.withoutPreempting()
+    var toldOf: NIODeadline?
     loop: while true {
       switch next() {
       case .work(let items):
@@ -116,7 +126,13 @@ final class DiskThread: @unchecked Sendable {
         var isMore = false
         do throws(StorageError) { isMore = try worker.rest() } catch {}
         release(restDue: isMore ? .now() + Self.restAfter : nil)
-      case .wait: wake.wait()
+      case .wait:
+        guard wake.wait(timeout: .now() + .seconds(1)) == .timedOut else { continue }
+        guard let since = state.withLock({ $0.atOnceSince }), since != toldOf, .now() - since >= Self.hangs else {
+          continue
+        }
+        toldOf = since
+        standsStill(.now() - since)
       case .end: break loop
       }
     }
@@ -162,8 +178,9 @@ final class DiskThread: @unchecked Sendable {
     var result = work()
     let end = NIODeadline.now()
     result.nanoseconds = UInt64(max(0, (end - start).nanoseconds))
-    if end - start > Self.slow {
-      state.withLock { $0.threadOnlyUntil = end + Self.threadOnlyAfterSlow }
+    state.withLock { state in
+      state.quickUntil = end + Self.quickFor
+      if end - start > Self.slow { state.threadOnlyUntil = end + Self.threadOnlyAfterSlow }
     }
     return result
   }
@@ -178,7 +195,7 @@ extension DiskThread: DiskQueue {
     let result = timed { worker.run(job) }
     do throws(StorageError) { try worker.keepPace() } catch {}
     let isWaited = state.withLock { state in
-      state.isWorking = false
+      (state.isWorking, state.atOnceSince) = (false, nil)
       state.restDue = .now() + Self.restAfter
       guard state.isWaiting, !state.queue.isEmpty || state.isStopping else { return false }
       state.isWaiting = false
@@ -190,10 +207,11 @@ extension DiskThread: DiskQueue {
 
   private func beginAtOnce() -> Bool {
     state.withLock { state in
-      guard !state.isWorking, state.queue.isEmpty, !state.isStopping, state.threadOnlyUntil <= .now() else {
-        return false
-      }
-      state.isWorking = true
+      let now = NIODeadline.now()
+      guard !state.isWorking, state.queue.isEmpty, !state.isStopping, state.threadOnlyUntil <= now,
+        now <= state.quickUntil
+      else { return false }
+      (state.isWorking, state.atOnceSince) = (true, now)
       return true
     }
   }

@@ -212,6 +212,11 @@ public final class LockstepServer: Sendable {
         queries?.stop()
         store.close()
         end.finish(error.map { .failure(ServerFailure($0)) } ?? .success(()))
+      },
+      standsStill: { time in
+        logger.warning(
+          "the disk has not finished a write for \(time.nanoseconds / 1_000_000) ms, and this node stands still with it; the others go on without it; look at the device under the node's directory"
+        )
       })
     let peers = PeerPort(
       identity: stored.identity, addresses: stored.addresses, memory: stored.memory, eventLoop: eventLoop, log: log,

@@ -344,7 +344,8 @@ extension PeerPort: ConnectionDelegate {
     } catch {
       let name = context.handshake.peer.map { "node \($0)" } ?? connection.remoteAddress
       let topic = context.handshake.peer.map { "frames of node \($0)" } ?? "frames of strangers"
-      log.log(.warning, topic, String("\(error)".prefix(60)), "a frame from \(name) is refused: \(error)")
+      let kind = String("\(error)".filter { !$0.isNumber }.prefix(60))
+      log.log(.warning, topic, kind, "a frame from \(name) is refused: \(error)")
       say(.refusal("not understood: \(error)"), connection)
       connection.close(reason: .local("refused: not understood: \(error)"))
     }
@@ -380,7 +381,7 @@ extension PeerPort: ConnectionDelegate {
       if context.isRefused { return }
       let topic = peer.map { "from node \($0)" } ?? "from strangers"
       let name = peer.map { "node \($0)" } ?? connection.remoteAddress
-      log.log(.info, topic, String("\(reason)".prefix(20)), "connection from \(name) closed: \(reason)")
+      log.log(.info, topic, reason.kind, "connection from \(name) closed: \(reason)")
       return
     }
     guard let place = links.firstIndex(where: { $0.id == peer }) else { return }
@@ -404,7 +405,7 @@ extension PeerPort: ConnectionDelegate {
 
   func listener(_ listener: Listener, refused remoteAddress: String, reason: CloseReason) {
     log.log(
-      .warning, "refused connections", String("\(reason)".prefix(20)),
+      .warning, "refused connections", reason.kind,
       "peer connection from \(remoteAddress) refused: \(reason)")
   }
 

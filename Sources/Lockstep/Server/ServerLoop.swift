@@ -50,7 +50,7 @@ final class ServerLoop {
     self.sender = sender
     self.node = node
     self.failed = failed
-    clients = ClientPort(logger: logger, requestBytes: configuration.maximumRequestBytes)
+    clients = ClientPort(log: peers.log, requestBytes: configuration.maximumRequestBytes)
     peers.server = self
     receiver.server = self
     sender.server = self

@@ -18,8 +18,8 @@ final class Group {
   private let snapshots: SnapshotLane
   private let installs: InstallLane
   private var room: RoomWatch
-  private let stages: GroupStages
-  private let sender: MessageSender
+  let stages: GroupStages
+  private var sender: MessageSender
   private let admission: Admission
   /// Empty, but for the time of a step; kept for its memory.
   private var spareEffects: [Effect] = []
@@ -51,7 +51,9 @@ final class Group {
     stages = GroupStages(recorder: context.stages)
     admission = Admission(
       context: context, group: id, incarnation: Codec.incarnation(cluster: configuration.cluster))
-    sender = MessageSender(group: id, context: context, tail: tail, lane: lane, stages: stages)
+    sender = MessageSender(
+      group: id, context: context, tail: tail, lane: lane, stages: stages, proposals: proposals, wide: wide,
+      patienceTicks: configuration.limits.electionTicks / 2)
   }
 
   // What the replica's own computed properties say, from what it stores: those are asked of a copy of all of it.
@@ -101,6 +103,7 @@ final class Group {
   /// Returns whether something follows from it that belongs to a turn.
   func tick() -> Bool {
     let hasHappened = step(.tick)
+    sender.tick(transferee: replica.transferee)
     installs.cancelIfReached(commit)
     let isStateDue = snapshots.tick(
       lane, log: replica.log.base.index, storedByAll: replica.storedByAll,
@@ -120,7 +123,6 @@ final class Group {
     proposals.stored(through: replica.log.durable) { Evidence(of: replica, holding: $0, at: .leader) }
   }
   func roomIsMeasured() { updateRoom(isMeasured: true) }
-  /// What needs nothing of the parts.
   func happened(_ event: LocalEvent) { step(event) }
 
   /// A message of this peer, and what came with it.
@@ -197,8 +199,6 @@ final class Group {
       from: replica.room, waiting: replica.log.bytes(unstored), proposed: bytes, term: term, isMeasured: isMeasured)
     if let room { step(.roomChanged(room)) }
   }
-
-  func handedOver(at now: UInt64) { stages.handedOver(at: now) }
 
   func takeWrites(note: (WriteID) -> Void, into list: inout [LogWrite]) {
     tail.takeWrites(replica.log, replica.hardState, note: note, into: &list)
@@ -335,7 +335,6 @@ final class Group {
   var progress: ApplyLane { lane }
   var snapshot: SnapshotLane { snapshots }
   var install: InstallLane { installs }
-  var probes: StageProbes { stages.underWay }
   var waitingCalls: (commands: Proposals, wide: WideLevels, queries: ReadQueue) { (proposals, wide, reads) }
 
   /// The invariants of all parts, at the end of a turn. `isTurnDue`: another one follows at once.

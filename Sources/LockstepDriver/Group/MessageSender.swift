@@ -8,8 +8,43 @@ struct MessageSender {
   let tail: LogTail
   let lane: ApplyLane
   let stages: GroupStages
+  let proposals: Proposals
+  let wide: WideLevels
+  /// How long the lead is kept for commands that wait for a level which nobody else knows to be reached.
+  let patienceTicks: Int
+  private var held: (message: Message, peer: NodeID, ticks: Int)?
 
-  func send(_ message: Message, to peer: NodeID) {
+  init(
+    group: GroupID, context: NodeContext, tail: LogTail, lane: ApplyLane, stages: GroupStages, proposals: Proposals,
+    wide: WideLevels, patienceTicks: Int
+  ) {
+    self.group = group
+    self.context = context
+    self.tail = tail
+    self.lane = lane
+    self.stages = stages
+    self.proposals = proposals
+    self.wide = wide
+    self.patienceTicks = patienceTicks
+  }
+
+  private var areLevelsAwaited: Bool { wide.areWaiting || proposals.areWideAwaited }
+
+  /// `transferee`: whom the lead is still being handed over to.
+  mutating func tick(transferee: NodeID?) {
+    guard let (message, peer, ticks) = held else { return }
+    held = nil
+    guard transferee == peer else { return }
+    if areLevelsAwaited, ticks > 1 { return held = (message, peer, ticks - 1) }
+    pass(message, to: peer)
+  }
+
+  private func pass(_ message: Message, to peer: NodeID) {
+    let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+    _ = context.links.send(message, of: group, previousChain: 0, entries: nothing, to: peer)
+  }
+
+  mutating func send(_ message: Message, to peer: NodeID) {
     context.stages.isSending()
     let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
     // What a link drops, the protocol sends again.
@@ -26,8 +61,8 @@ struct MessageSender {
       if !lane.isCaughtUp { reply.isReplaying = true }
       reply.applied = lane.applied
       _ = context.links.send(.appendReply(reply), of: group, previousChain: 0, entries: nothing, to: peer)
-    case .vote, .voteReply, .timeoutNow, .readIndex, .readIndexReply:
-      _ = context.links.send(message, of: group, previousChain: 0, entries: nothing, to: peer)
+    case .timeoutNow where areLevelsAwaited: held = (message, peer, patienceTicks)
+    case .vote, .voteReply, .timeoutNow, .readIndex, .readIndexReply: pass(message, to: peer)
     }
   }
 }

@@ -43,6 +43,8 @@ final class Proposals {
   var areHeld: Bool { !held.isEmpty }
   /// Somebody may wait for the answer of what is applied next.
   var areAwaited: Bool { !awaited.isEmpty }
+  /// Somebody waits for more than a majority.
+  var areWideAwaited: Bool { awaited.contains { $0.level.isWide && $0.target != nil } }
   var arrivedBytes: Int { arrived.callBytes + arrived.calls.count * EntryBlock.overheadBytes }
   var sizes: [Int] { arrived.calls.map(\.bytes) }
 

@@ -133,7 +133,8 @@ final class ReadQueue {
   /// Whoever asked for a state that is not too old is told how old this one is.
   private func aged(_ status: CallStatus, _ read: Read) -> CallStatus {
     guard let bound = bound(read) else { return status }
-    let age = freshness.age(context.now).map { "\($0 / 1000) µs old, or less" } ?? "of an age that nobody knows"
+    let milliseconds = freshness.age(context.now).map { Double($0 / 1000) / 1000 }
+    let age = milliseconds.map { "\($0) ms old, or less" } ?? "of an age that nobody knows"
     return CallStatus(
       status.code,
       "the state of node \(context.id) is \(age), and \(bound / 1_000_000) ms were asked for: \(status.message)")
