@@ -49,6 +49,7 @@ extension World {
     case .yes:
       acknowledged += 1
       let isWithheld = isShortOfItsLevel(reply, open)
+      books.haveApplied(reply, planned.number)
       if reply.code == 0 { books.isMet(level(of: open), atLeast: leastVoters(of: open), reply, planned.number) }
       // A batch's reply has room for so much, and a connection that is not read for little that is long: what is left
       // out was carried out all the same.
@@ -183,16 +184,20 @@ extension Books {
       "command \(number) is acknowledged as entry \(id.index) of term \(id.term), which is another command")
   }
 
+  /// Those that an answer says to have applied have, also where that was not enough.
+  func haveApplied(_ reply: CallReply, _ number: UInt64) {
+    for node in reply.evidence?.appliedBy ?? [] {
+      check(
+        .levelIsMet, nodes[Int(clamping: node) - 1].mostApplied >= LogIndex(reply.index),
+        "command \(number) is answered as applied by node \(node), which has not applied entry \(reply.index)")
+    }
+  }
+
   /// An answer that says "carried out" rests on as much as was asked for. That the nodes that it names have it,
   /// `isAcknowledged` checks.
   func isMet(_ level: Acknowledgement, atLeast least: Int, _ reply: CallReply, _ number: UInt64) {
     let index = LogIndex(reply.index)
     let (holders, appliedBy) = (reply.evidence?.holders ?? [], reply.evidence?.appliedBy ?? [])
-    for node in appliedBy {
-      check(
-        .levelIsMet, nodes[Int(clamping: node) - 1].mostApplied >= index,
-        "command \(number) is acknowledged as applied by node \(node), which has not applied entry \(index)")
-    }
     // Who votes may change between the answer and its arrival, as nodes come back with other disks.
     let voters = nodes.allSatisfy { $0.formerDisks.isEmpty } ? nodes.count : leastQuorum
     let isMet =
