@@ -42,7 +42,7 @@ final class DiskThread: @unchecked Sendable {
   private static let restAfter = TimeAmount.milliseconds(5)
   private static let slow = TimeAmount.milliseconds(1)
   private static let threadOnlyAfterSlow = TimeAmount.milliseconds(250)
-  private static let quickFor = TimeAmount.milliseconds(2)
+  private static let quickFor = TimeAmount.milliseconds(20)
   private static let hangs = TimeAmount.seconds(2)
 
   private let state = Mutex(State())
