@@ -47,7 +47,7 @@ extension Servers {
               $0.delta = delta
             }
           })
-        #expect(try results.map { try? $0.get().value } == [1, nil, 3])
+        #expect(results.map { try? $0.get().value } == [1, nil, 3])
         guard case .failure(let failed) = results[1] else {
           throw CallFailure(CallStatus(.internal, "it fits"), applied: .yes)
         }

@@ -1,6 +1,6 @@
-public import ArgumentParser
+import ArgumentParser
 import Glibc
-public import Lockstep
+import Lockstep
 
 /// Which cluster is meant.
 struct ClusterOptions: ParsableArguments {

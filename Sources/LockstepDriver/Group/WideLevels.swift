@@ -80,11 +80,10 @@ final class WideLevels {
     }
   }
 
-  /// This level is reached by all up to here.
+  /// This level is reached by all up to here, beside the number of voters that is counted for itself.
   private static func reached(_ level: Acknowledgement, _ replica: Replica, applied: LogIndex) -> LogIndex {
     switch level {
-    case .leader, .quorum: applied
-    case .voters(let count): replica.stored(byAtLeast: count)
+    case .leader, .quorum, .voters: applied
     case .all: replica.votingMembers.reduce(LogIndex(.max)) { min($0, replica.stored(by: $1)) }
     case .applied:
       replica.votingMembers.reduce(min(applied, replica.log.durable)) {
