@@ -47,6 +47,8 @@ final class SimulatedNode {
   var snapshots: [LogIndex] = []
   /// For want of room one has to do.
   var hasTrimmed = false
+  /// It takes no commands for want of room: as leader it may hand over.
+  var isShortOfRoom = false
   /// The paths of those in which a bit has changed.
   var rottenSnapshots: [String] = []
   /// Its machine has said that it cannot go on.

@@ -365,6 +365,7 @@ extension World {
     simulated.isDiskBusy = false
     simulated.snapshot = nil
     simulated.hasTrimmed = false
+    simulated.isShortOfRoom = false
     simulated.installs = nil
     simulated.isStopping = false
     simulated.machineHasFailed = false

@@ -59,6 +59,8 @@ package final class World {
   var crashOdds = CrashOdds()
   /// Clients do not rest: somebody waits for what they get.
   var areHurried = false
+  /// Elections begun while the leader had no room for commands: it hands over to a node that has.
+  private(set) var electionsForRoom: UInt64 = 0
   /// Violations of the protocol are no wonder now.
   var isHearingGarbage = false
   var watchers: [UInt64: OutcomeWatcher] = [:]
@@ -288,6 +290,9 @@ package final class World {
     switch event {
     case .roleChanged(_, let role, let term, let leader):
       note(term.rawValue ^ UInt64(place) << 32)
+      if role == .candidate, nodes.contains(where: { $0.isShortOfRoom && $0.node?.inspect(group)?.isLeader == true }) {
+        electionsForRoom += 1
+      }
       tell("node \(place + 1) is \(role.rawValue) in term \(term)\(leader.map { ", led by node \($0)" } ?? "")")
     case .protocolViolation(_, let peer, let explanation):
       let isExplained = isHearingGarbage || nodes.contains { $0.isUnreliable }
@@ -297,11 +302,13 @@ package final class World {
       tell("the disk of node \(place + 1) is no longer behind, after \(ticks) ticks")
     case .roomIsShort(let space, let missing):
       faults.count(.roomIsShort)
+      nodes[place].isShortOfRoom = true
       tell(
         "node \(place + 1) has no room for commands: it uses \(space.used) of \(space.limit) bytes, \(missing) are missing"
       )
     case .roomIsBack(let space):
       faults.count(.roomIsBack)
+      nodes[place].isShortOfRoom = false
       tell("node \(place + 1) has room for commands again, and uses \(space.used) of \(space.limit) bytes")
     case .configured(_, let members):
       tell("node \(place + 1) has voters \(members.voters) and learners \(members.learners)")
