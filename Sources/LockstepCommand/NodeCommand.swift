@@ -23,6 +23,7 @@ public enum NodeCommand {
   }
 
   private static func run(_ arguments: [String], _ machine: () throws -> HostedMachine) async -> Never {
+    ProcessMemory.prepare()
     let options: NodeOptions
     do {
       options = try NodeOptions.parse(try NodeConfigurationFile.expand(arguments))
@@ -66,7 +67,6 @@ public enum NodeCommand {
   ) async throws(ServerFailure) {
     // A peer or client that is gone shows as an error of the write, not as a signal that ends the process.
     signal(SIGPIPE, SIG_IGN)
-    ProcessMemory.keepFreed()
     ProcessFiles.raiseLimit()
     let server = try await LockstepServer.start(configuration, machine, logger)
     let signals = await StopSignals.watch { number in

@@ -25,8 +25,14 @@ package enum LockstepVersion {
 
 package enum ProcessMemory {
   /// Lets malloc keep what is freed, up to 64 MiB: a busy node takes and frees buffers of megabytes all the time, and each
-  /// page that went back to the system would have to be cleared and mapped again. Where it cannot, nothing is lost.
-  package static func keepFreed() { _ = lockstep_keep_freed(64 << 20, 32 << 20) }
+  /// page that went back to the system would have to be cleared and mapped again. And one thread of a node does nearly all
+  /// that takes memory: an arena of its own, which malloc gives each thread but the first, grows by one page and one call
+  /// of mprotect at a time. So there is one arena, and it grows by a MiB. Before the first thread is started; where it
+  /// cannot be told, nothing is lost.
+  package static func prepare() {
+    _ = lockstep_share_arena()
+    _ = lockstep_keep_freed(64 << 20, 32 << 20, 1 << 20)
+  }
 
   /// The process's resident memory, from /proc; 0 when it cannot be read.
   static func residentBytes() -> UInt64 {
