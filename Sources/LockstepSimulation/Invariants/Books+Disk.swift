@@ -56,7 +56,7 @@ extension Books {
     nodes[place].commit = .zero
     nodes[place].applied = .zero
     nodes[place].leads = nil
-    nodes[place].members = nil
+    nodes[place].forgetMembers()
     nodes[place].configured = []
   }
 

@@ -50,14 +50,22 @@ final class Books {
     /// The first committed configuration that names the present one, if it came in place of another.
     var named: LogIndex?
     /// Its configuration as the process has it, and where the entries of the last ones are, since it began.
-    var members: Members?
-    var configuration = LogIndex.zero
+    private(set) var members: Members?
+    private(set) var configuration: LogIndex?
     var configured: [LogIndex] = []
 
     init(base: LogIndex) {
       log = Indexed(base: base)
       stored = Indexed(base: base)
     }
+
+    func configured(_ members: Members, by index: LogIndex) {
+      self.members = members
+      configuration = index
+    }
+
+    /// The next process has to say who they are.
+    func forgetMembers() { (members, configuration) = (nil, nil) }
   }
 
   struct Committed {
@@ -136,7 +144,7 @@ final class Books {
   func look(at place: Int, _ node: Node) {
     guard let state = node.inspect(group) else { return }
     let book = nodes[place]
-    var isReconfigured = book.members == nil || book.configuration != state.configuration
+    var isReconfigured = book.configuration != state.configuration
     if state.base > book.base, book.log[state.base] != committed[state.base]?.entry {
       reset(place, to: state.base, snapshots: durableSnapshots(place))
       isReconfigured = true
@@ -148,7 +156,7 @@ final class Books {
     }
     lookAtLeader(place, state)
     if isReconfigured, let members = node.members(of: group) {
-      (book.members, book.configuration) = (members, state.configuration)
+      book.configured(members, by: state.configuration)
       leastQuorum = min(leastQuorum, members.voters.count / 2 + 1)
     }
     if state.base != book.base {

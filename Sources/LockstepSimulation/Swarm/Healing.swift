@@ -79,6 +79,9 @@ struct Healing {
   /// Nothing disturbs them: the leader they have found stays.
   private func calm(_ ids: [Int]) {
     guard world.options.preferredLeader == nil else { return }
+    // Peace is long, and nobody waits for what clients get in it.
+    world.areHurried = false
+    defer { world.areHurried = true }
     // Bytes that were delayed before may still be on their way, and block those behind them.
     world.run(until: world.lastArrival)
     // And a length that was damaged on its way holds up a connection until its frame is overdue.

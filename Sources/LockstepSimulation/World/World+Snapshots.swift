@@ -44,7 +44,10 @@ extension World {
     guard let work = simulated.snapshot else { return }
     do throws(StorageError) {
       switch try work.step(maximumBytes: Self.pieceBytes) {
-      case .went: planSnapshot(place)
+      // The node hears of no piece.
+      case .went:
+        planSnapshot(place)
+        return look(at: place)
       case .finished(let result):
         simulated.snapshot = nil
         finished(result, at: place)
