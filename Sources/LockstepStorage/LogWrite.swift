@@ -40,6 +40,7 @@ package struct LogWrite: Sendable {
     return LogSlice(first: first.first, last: last.last)
   }
 
-  package var count: Int { blocks.reduce(0) { $0 + $1.count } }
-  package var byteCount: Int { blocks.reduce(0) { $0 + $1.bytes.count } }
+  /// By their positions: to go through the blocks themselves is to copy them.
+  package var count: Int { blocks.indices.reduce(0) { $0 + blocks[$1].count } }
+  package var byteCount: Int { blocks.indices.reduce(0) { $0 + blocks[$1].bytes.count } }
 }

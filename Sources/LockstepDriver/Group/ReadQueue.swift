@@ -6,32 +6,14 @@ import LockstepRequests
 /// The queries of one group that clients wait for: arrived in this turn, waiting for an index to be confirmed, for that
 /// index to be applied, or for their client to have room.
 final class ReadQueue {
-  private struct Read {
-    let target: ReplyTarget
-    let consistency: Consistency
-    let deadline: UInt64
-    let method: [UInt8]
-    let payload: [UInt8]
-    /// The state that it must see.
-    var index: LogIndex
-    /// Of a token: it must be in that state's history.
-    var token: EntryID?
-    /// The machine was asked of a state in which nothing was missing that was committed by then; nil: not known.
-    var freshAt: UInt64?
-    /// By the node's clock.
-    let arrivedAt: UInt64
-
-    var bytes: Int { method.count + payload.count }
-  }
-
   private let context: NodeContext
   private var nextID: UInt64
   /// Linearizable, and no index asked for yet.
-  private var arrived: [Read] = []
+  private var arrived: [WaitingRead] = []
   private struct Round {
     let id: ReadID
     let asked: UInt64
-    var reads: [Read]
+    var reads: [WaitingRead]
     /// Only to know how old the state is: it has no reads.
     let isForAge: Bool
   }
@@ -40,18 +22,18 @@ final class ReadQueue {
   private var confirming: Deque<Round> = []
   private let freshness = Freshness()
   /// Confirmed, their index not applied yet.
-  private var waiting: [Read] = []
+  private var waiting: [WaitingRead] = []
   /// At most the least index in `waiting`.
   private var leastWaiting = LogIndex(.max)
   /// To be answered, in this order.
-  private var ready: Deque<Read> = []
+  private var ready: Deque<WaitingRead> = []
   /// Asked, and the machine will answer later: looked up by the id they were asked under, and never gone through for an
   /// answer. Their deadlines are the machine's to keep. No more than the limit: their answers are in memory, whether or not
   /// their clients have room.
-  private var asked: [UInt64: Read] = [:]
+  private var asked: [UInt64: WaitingRead] = [:]
   private var nextQuery: UInt64 = 1
   /// Ready, but their client has much to read already.
-  private var stalled = StalledReads<Read>()
+  private var stalled = StalledReads<WaitingRead>()
 
   init(context: NodeContext, firstID: UInt64) {
     self.context = context
@@ -63,9 +45,7 @@ final class ReadQueue {
   var isRequestDue: Bool { (!arrived.isEmpty || freshness.isDue) && confirming.isEmpty }
 
   func arrive(_ request: Request, for target: ReplyTarget, deadline: UInt64) {
-    var read = Read(
-      target: target, consistency: request.options.consistency, deadline: deadline,
-      method: [UInt8](request.method), payload: [UInt8](request.payloads[0]), index: .zero, arrivedAt: context.now)
+    var read = WaitingRead(request, target, deadline: deadline, arrivedAt: context.now)
     switch request.options.consistency {
     case .linearizable, .lease: return arrived.append(read)
     case .bounded: return freshness.satisfies(bound(read), context.now) ? wait(read) : arrived.append(read)
@@ -79,7 +59,7 @@ final class ReadQueue {
   }
 
   /// Of a read that is to see no older state: how old it may be.
-  private func bound(_ read: Read) -> UInt64? {
+  private func bound(_ read: WaitingRead) -> UInt64? {
     guard case .bounded(let duration) = read.consistency else { return nil }
     let (seconds, attoseconds) = duration.components
     guard seconds >= 0, seconds < 1 << 33 else { return seconds < 0 ? 0 : .max }
@@ -131,7 +111,7 @@ final class ReadQueue {
   }
 
   /// Whoever asked for a state that is not too old is told how old this one is.
-  private func aged(_ status: CallStatus, _ read: Read) -> CallStatus {
+  private func aged(_ status: CallStatus, _ read: WaitingRead) -> CallStatus {
     guard let bound = bound(read) else { return status }
     let milliseconds = freshness.age(context.now).map { Double($0 / 1000) / 1000 }
     let age = milliseconds.map { "\($0) ms old, or less" } ?? "of an age that nobody knows"
@@ -140,7 +120,7 @@ final class ReadQueue {
       "the state of node \(context.id) is \(age), and \(bound / 1_000_000) ms were asked for: \(status.message)")
   }
 
-  private func wait(_ read: Read) {
+  private func wait(_ read: WaitingRead) {
     waiting.append(read)
     leastWaiting = min(leastWaiting, read.index)
   }
@@ -195,7 +175,7 @@ final class ReadQueue {
 
   /// Returns the bytes of the answer.
   private func answer(
-    _ read: Read, from lane: ApplyLane, _ leader: NodeID?, _ isInHistory: (EntryID) -> Bool
+    _ read: WaitingRead, from lane: ApplyLane, _ leader: NodeID?, _ isInHistory: (EntryID) -> Bool
   ) -> Int {
     if let token = read.token, !isInHistory(token) {
       refuse(
@@ -210,31 +190,27 @@ final class ReadQueue {
       askOnce(read, leader)
       return 0
     }
-    var read = read
-    read.freshAt = freshness.time
-    let outcome = read.method.withUnsafeBytes { method in
-      read.payload.withUnsafeBytes { payload -> Outcome? in
-        do throws(CallStatus) {
-          let call = MethodCall(method: method, request: payload)
-          guard let reply = try lane.query(call, id: nextQuery, deadline: read.deadline) else { return nil }
-          return Outcome(.reply(reply), applied: .unknown, index: lane.applied, term: lane.appliedTerm)
-        } catch {
-          return Outcome(
-            .failure(error), applied: .no, index: lane.applied, term: lane.appliedTerm)
-        }
+    let outcome = read.withCall { call -> Outcome? in
+      do throws(CallStatus) {
+        guard let reply = try lane.query(call, id: nextQuery, deadline: read.deadline) else { return nil }
+        return Outcome(.reply(reply), applied: .unknown, index: lane.applied, term: lane.appliedTerm)
+      } catch {
+        return Outcome(.failure(error), applied: .no, index: lane.applied, term: lane.appliedTerm)
       }
     }
     guard let outcome else {
+      var read = read
+      read.freshAt = freshness.time
       asked[nextQuery] = read
       nextQuery += 1
       return 0
     }
-    answer(read, outcome, leader)
+    answer(read, outcome, freshAt: freshness.time, leader)
     return outcome.bytes
   }
 
   /// The state is too old for it: a newer one is asked for, or there was one already, and it came too late.
-  private func askOnce(_ read: Read, _ leader: NodeID?) {
+  private func askOnce(_ read: WaitingRead, _ leader: NodeID?) {
     guard let asked = freshness.time, asked > read.arrivedAt else {
       context.deadlines.note(read.deadline)
       return arrived.append(read)
@@ -243,11 +219,11 @@ final class ReadQueue {
     refuse(read, aged(CallStatus(.failedPrecondition, "it takes longer to make sure of it"), read), leader)
   }
 
-  private func answer(_ read: Read, _ outcome: Outcome, _ leader: NodeID?) {
-    context.ledger.giveBack(bytes: read.bytes)
+  private func answer(_ read: WaitingRead, _ outcome: Outcome, freshAt: UInt64?, _ leader: NodeID?) {
+    context.ledger.giveBack(bytes: read.bytes.count)
     var evidence = Evidence(node: context.id, leader: leader)
     evidence.consistency = read.consistency
-    evidence.age = read.freshAt.map { context.now - min($0, context.now) }
+    evidence.age = freshAt.map { context.now - min($0, context.now) }
     freshness.told(evidence.age, context.now)
     context.answers.write(outcome, to: read.target, evidence)
   }
@@ -272,12 +248,12 @@ final class ReadQueue {
         context.deadlines.note(read.deadline)
         return stalled.append(read, of: read.target.writer)
       }
-      self.answer(read, outcome, leader)
+      self.answer(read, outcome, freshAt: read.freshAt, leader)
     }
   }
 
-  private func refuse(_ read: Read, _ status: CallStatus, _ leader: NodeID?) {
-    context.ledger.giveBack(bytes: read.bytes)
+  private func refuse(_ read: WaitingRead, _ status: CallStatus, _ leader: NodeID?) {
+    context.ledger.giveBack(bytes: read.bytes.count)
     context.answers.refuse(read.target, status, leader: leader)
   }
 
@@ -285,11 +261,11 @@ final class ReadQueue {
 
   /// Reads whose time is over are told so; the deadlines of the others are noted.
   func expire(_ now: UInt64, applied: LogIndex, leader: NodeID?) {
-    let notConfirmed = { (_: Read) in "no majority of the voters confirmed the leader in time" }
+    let notConfirmed = { (_: WaitingRead) in "no majority of the voters confirmed the leader in time" }
     expire(&arrived, now, leader, notConfirmed)
     for position in confirming.indices { expire(&confirming[position].reads, now, leader, notConfirmed) }
     confirming.removeAll { $0.reads.isEmpty && !$0.isForAge }
-    let notApplied = { (read: Read) in
+    let notApplied = { (read: WaitingRead) in
       "node \(self.context.id) has applied entry \(applied), and \(read.index) was asked for"
     }
     expire(&waiting, now, leader, notApplied)
@@ -304,9 +280,9 @@ final class ReadQueue {
   }
 
   private func expire(
-    _ reads: inout [Read], _ now: UInt64, _ leader: NodeID?, _ reason: (Read) -> String
+    _ reads: inout [WaitingRead], _ now: UInt64, _ leader: NodeID?, _ reason: (WaitingRead) -> String
   ) {
-    var late: [Read] = []
+    var late: [WaitingRead] = []
     reads.removeAll { read in
       guard read.deadline <= now else {
         context.deadlines.note(read.deadline)
@@ -323,9 +299,9 @@ final class ReadQueue {
   /// What these reads count for in the ledger.
   var permits: (calls: Int, bytes: Int) {
     var (calls, bytes) = (0, 0)
-    func count(_ reads: some Collection<Read>) {
+    func count(_ reads: some Collection<WaitingRead>) {
       calls += reads.count
-      for read in reads { bytes += read.bytes }
+      for read in reads { bytes += read.bytes.count }
     }
     count(arrived)
     for round in confirming { count(round.reads) }
