@@ -93,8 +93,9 @@ struct Healing {
     guard world.failure == nil else { return }
     let after = ids.map { world.term(of: $0) }.max() ?? .zero
     // A leader whose disk is short of room hands over, in peace too.
-    let isExplained = after.rawValue - before.rawValue <= world.electionsForRoom - forRoom
-    world.books.check(.stableTerm, isExplained, "the term goes from \(before) to \(after) in peace")
+    let latest = before.rawValue + world.electionsForRoom - forRoom
+    world.books.check(
+      .stableTerm, after >= before && after.rawValue <= latest, "the term goes from \(before) to \(after) in peace")
   }
 
   private func catchUp(_ ids: [Int]) {

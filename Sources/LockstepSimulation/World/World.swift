@@ -59,7 +59,7 @@ package final class World {
   var crashOdds = CrashOdds()
   /// Clients do not rest: somebody waits for what they get.
   var areHurried = false
-  /// Elections begun while the leader had no room for commands: it hands over to a node that has.
+  /// Elections begun while a leader without room for commands handed over: to a node that has some.
   private(set) var electionsForRoom: UInt64 = 0
   /// Violations of the protocol are no wonder now.
   var isHearingGarbage = false
@@ -290,7 +290,9 @@ package final class World {
     switch event {
     case .roleChanged(_, let role, let term, let leader):
       note(term.rawValue ^ UInt64(place) << 32)
-      if role == .candidate, nodes.contains(where: { $0.isShortOfRoom && $0.node?.inspect(group)?.isLeader == true }) {
+      if role == .candidate,
+        nodes.contains(where: { $0.isShortOfRoom && $0.node?.inspect(group)?.isHandingOver == true })
+      {
         electionsForRoom += 1
       }
       tell("node \(place + 1) is \(role.rawValue) in term \(term)\(leader.map { ", led by node \($0)" } ?? "")")
