@@ -11,7 +11,7 @@ package struct GroupInspection: Sendable {
   package let configuration: LogIndex
   package let isLeader: Bool
   /// It leads, and the lead is about to go to another node.
-  package let isHandingOver: Bool
+  package let isTransferring: Bool
   package let leader: NodeID?
   package let last: EntryID
   package let lastChain: UInt64
@@ -24,7 +24,7 @@ package struct GroupInspection: Sendable {
     hardState = replica.hardState
     configuration = replica.configurations[replica.configurations.count - 1].index
     isLeader = replica.role == .leader
-    isHandingOver = replica.transferee != nil
+    isTransferring = replica.transferee != nil
     self.leader = leader
     last = EntryID(term: replica.log.runs.last?.term ?? replica.log.base.term, index: replica.log.last)
     self.lastChain = lastChain

@@ -291,7 +291,7 @@ package final class World {
     case .roleChanged(_, let role, let term, let leader):
       note(term.rawValue ^ UInt64(place) << 32)
       if role == .candidate,
-        nodes.contains(where: { $0.isShortOfRoom && $0.node?.inspect(group)?.isHandingOver == true })
+        nodes.contains(where: { $0.isShortOfRoom && $0.node?.inspect(group)?.isTransferring == true })
       {
         electionsForRoom += 1
       }
