@@ -145,8 +145,9 @@ package struct Executor {
     }
   }
 
-  /// What a call is to the machine, nil for no method of it; throws when the machine could not carry it out. Mutating only
-  /// in its name: what may change is asked where it lies, and otherwise Swift asks a copy.
+  // Mutating only in their names: what may change is asked where it lies, and otherwise Swift asks a copy.
+
+  /// What a call is to the machine, nil for no method of it; throws when the machine could not carry it out.
   package mutating func check(_ call: MethodCall) throws(CallStatus) -> MethodKind? {
     guard let kind = machine.kind(ofMethod: call.method) else { return nil }
     try machine.validate(call)
@@ -160,7 +161,10 @@ package struct Executor {
       mark: StoredMark(last: EntryID(term: appliedTerm, index: applied), time: time))
   }
 
-  package func query(_ call: MethodCall) throws(CallStatus) -> [UInt8] {
+  /// Whether a query may take long, by what the machine says.
+  mutating func isLong(_ call: MethodCall) -> Bool { machine.isLong(call) }
+
+  package mutating func query(_ call: MethodCall) throws(CallStatus) -> [UInt8] {
     try machine.query(call, QueryContext(group: group, index: applied, time: time))
   }
 }

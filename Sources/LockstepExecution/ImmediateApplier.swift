@@ -39,7 +39,7 @@ package final class ImmediateApplier: Applier {
   package func check(_ call: MethodCall) throws(CallStatus) -> MethodKind? { try executor.check(call) }
 
   package func query(_ call: MethodCall, id: UInt64, deadline: UInt64) throws(CallStatus) -> [UInt8]? {
-    guard let longQueries, executor.machine.isLong(call) else { return try executor.query(call) }
+    guard let longQueries, executor.isLong(call) else { return try executor.query(call) }
     longQueries.ask(id, call, of: executor.copy(), deadline: deadline)
     return nil
   }

@@ -58,6 +58,7 @@ public struct TestMachine<State: ReplicatedService> {
     _ query: Query<State, Request, Reply>, _ request: Request
   ) throws(CallStatus) -> Reply {
     var bytes: [UInt8] = []
+    var executor = executor
     try withCall(query.fullName, request) { call throws(CallStatus) in bytes = try executor.query(call) }
     return try decodedReply(bytes)
   }

@@ -21,31 +21,20 @@ struct NamedNodes {
   }
 
   /// The whole message.
+  @inline(__always)
   func write(_ term: UInt64, _ index: UInt64, as field: UInt64, to writer: inout WireWriter) {
-    let (first, second, third) = (Self.bytes(holders), Self.bytes(appliedBy), Self.bytes(missing))
-    writer.varint(field << 3 | 2)
-    writer.varint(
-      UInt64(
-        WireWriter.size(1, term) + WireWriter.size(2, index) + Self.size(first) + Self.size(second) + Self.size(third)))
-    writer.number(1, term)
-    writer.number(2, index)
-    Self.write(holders, first, as: 3, to: &writer)
-    Self.write(appliedBy, second, as: 4, to: &writer)
-    Self.write(missing, third, as: 5, to: &writer)
+    writer.delimited(field) {
+      $0.number(1, term)
+      $0.number(2, index)
+      Self.write(holders, as: 3, to: &$0)
+      Self.write(appliedBy, as: 4, to: &$0)
+      Self.write(missing, as: 5, to: &$0)
+    }
   }
 
-  private static func bytes(_ nodes: [NodeID]) -> Int {
-    var bytes = 0
-    for node in nodes { bytes += Varint.size(node.rawValue) }
-    return bytes
-  }
-
-  private static func size(_ bytes: Int) -> Int { bytes == 0 ? 0 : 1 + Varint.size(UInt64(bytes)) + bytes }
-
-  private static func write(_ nodes: [NodeID], _ bytes: Int, as field: UInt64, to writer: inout WireWriter) {
-    guard bytes > 0 else { return }
-    writer.varint(field << 3 | 2)
-    writer.varint(UInt64(bytes))
-    for node in nodes { writer.varint(node.rawValue) }
+  @inline(__always)
+  private static func write(_ nodes: [NodeID], as field: UInt64, to writer: inout WireWriter) {
+    guard !nodes.isEmpty else { return }
+    writer.delimited(field) { for node in nodes { $0.varint(node.rawValue) } }
   }
 }

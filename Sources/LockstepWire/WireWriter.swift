@@ -31,6 +31,21 @@ struct WireWriter {
     count &+= content.count
   }
 
+  /// A field of what `body` writes, also when that is nothing. Its length is mostly a byte, for which there is room; what
+  /// is longer is moved.
+  @inline(__always)
+  mutating func delimited(_ field: UInt64, _ body: (inout WireWriter) -> Void) {
+    varint(field << 3 | 2)
+    let start = count
+    count &+= 1
+    body(&self)
+    let length = UInt64(count &- start &- 1)
+    let more = Varint.size(length) &- 1
+    if more > 0 { (base + start + 1 + more).copyMemory(from: base + start + 1, byteCount: Int(length)) }
+    count &+= more
+    _ = Varint.write(length, to: base + start)
+  }
+
   @inline(__always)
   mutating func fixed64(_ field: UInt64, _ value: UInt64) {
     varint(field << 3 | 1)

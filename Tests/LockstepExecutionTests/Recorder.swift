@@ -122,6 +122,7 @@ struct Bench {
 
   func query(_ method: String) throws(CallStatus) -> [UInt8] {
     let name = Array(method.utf8)
+    var executor = executor
     let result = name.withUnsafeBytes { name -> Result<[UInt8], CallStatus> in
       do throws(CallStatus) {
         return .success(

@@ -55,7 +55,8 @@ struct Replica {
   func query<Reply: SwiftProtobuf.Message>(
     _ method: String, _ request: some SwiftProtobuf.Message, _: Reply.Type = Reply.self
   ) throws -> Reply {
-    try Reply(
+    var executor = executor
+    return try Reply(
       serializedBytes: withCall(method, try request.serializedBytes()) { call throws(CallStatus) in
         try executor.query(call)
       })

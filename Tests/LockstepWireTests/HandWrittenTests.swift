@@ -48,7 +48,10 @@ struct HandWrittenTests {
     }
   }
 
-  @Test("a reply", arguments: numbers, [[], [1], [0, 3, 1 << 40]])
+  // So many holders that the lengths of the messages in it need two bytes, and three.
+  @Test(
+    "a reply", arguments: numbers,
+    [[], [1], [0, 3, 1 << 40], Array(0..<125), Array(0..<150), Array(repeating: .max, count: 2000)])
   func reply(number: UInt64, holders: [UInt64]) {
     let codec = Codec(maximumMessage: 1024 * 1024)
     for text in ["", "a reason", String(repeating: "x", count: 400)] {

@@ -45,7 +45,7 @@ final class ReadQueue {
   var isRequestDue: Bool { (!arrived.isEmpty || freshness.isDue) && confirming.isEmpty }
 
   func arrive(_ request: Request, for target: ReplyTarget, deadline: UInt64) {
-    var read = WaitingRead(request, target, deadline: deadline, arrivedAt: context.now)
+    let read = WaitingRead(request, target, deadline: deadline, arrivedAt: context.now)
     switch request.options.consistency {
     case .linearizable, .lease: return arrived.append(read)
     case .bounded: return freshness.satisfies(bound(read), context.now) ? wait(read) : arrived.append(read)
@@ -84,7 +84,7 @@ final class ReadQueue {
     freshness.confirmed(at: index, asked: round.asked)
     freshness.applied(applied)
     guard index > applied else { return ready.append(contentsOf: round.reads) }
-    for var read in round.reads {
+    for read in round.reads {
       read.index = index
       wait(read)
     }
@@ -199,7 +199,6 @@ final class ReadQueue {
       }
     }
     guard let outcome else {
-      var read = read
       read.freshAt = freshness.time
       asked[nextQuery] = read
       nextQuery += 1
@@ -220,7 +219,7 @@ final class ReadQueue {
   }
 
   private func answer(_ read: WaitingRead, _ outcome: Outcome, freshAt: UInt64?, _ leader: NodeID?) {
-    context.ledger.giveBack(bytes: read.bytes.count)
+    context.ledger.giveBack(bytes: read.byteCount)
     var evidence = Evidence(node: context.id, leader: leader)
     evidence.consistency = read.consistency
     evidence.age = freshAt.map { context.now - min($0, context.now) }
@@ -253,7 +252,7 @@ final class ReadQueue {
   }
 
   private func refuse(_ read: WaitingRead, _ status: CallStatus, _ leader: NodeID?) {
-    context.ledger.giveBack(bytes: read.bytes.count)
+    context.ledger.giveBack(bytes: read.byteCount)
     context.answers.refuse(read.target, status, leader: leader)
   }
 
@@ -301,7 +300,7 @@ final class ReadQueue {
     var (calls, bytes) = (0, 0)
     func count(_ reads: some Collection<WaitingRead>) {
       calls += reads.count
-      for read in reads { bytes += read.bytes.count }
+      for read in reads { bytes += read.byteCount }
     }
     count(arrived)
     for round in confirming { count(round.reads) }

@@ -2,45 +2,46 @@ import LockstepConsensus
 import LockstepExecution
 import LockstepRequests
 
-/// A query whose client waits for the answer, with a copy of what it asked.
-struct WaitingRead {
+/// A query whose client waits for the answer, with a copy of what it asked. In one list at a time: an object, so that it
+/// goes from list to list without being copied.
+final class WaitingRead {
   let target: ReplyTarget
   let consistency: Consistency
   let deadline: UInt64
-  /// The method's name and the payload behind it: one piece of memory, as each read has its own.
-  let bytes: [UInt8]
-  let methodBytes: Int
+  /// By the node's clock.
+  let arrivedAt: UInt64
   /// The state that it must see.
-  var index: LogIndex
+  var index = LogIndex.zero
   /// Of a token: it must be in that state's history.
   var token: EntryID?
   /// The machine was asked of a state in which nothing was missing that was committed by then; nil: not known.
   var freshAt: UInt64?
-  /// By the node's clock.
-  let arrivedAt: UInt64
+  /// The method's name and the payload behind it: one piece of memory, which is this object's alone.
+  private let bytes: UnsafeMutableRawBufferPointer
+  private let methodBytes: Int
 
   init(_ request: Request, _ target: ReplyTarget, deadline: UInt64, arrivedAt: UInt64) {
     self.target = target
     consistency = request.options.consistency
     self.deadline = deadline
-    let (method, payload) = (request.method, request.payloads[0])
-    bytes = [UInt8](unsafeUninitializedCapacity: method.count + payload.count) { memory, count in
-      let memory = UnsafeMutableRawBufferPointer(memory)
-      memory.copyMemory(from: method)
-      UnsafeMutableRawBufferPointer(rebasing: memory[method.count...]).copyMemory(from: payload)
-      count = method.count + payload.count
-    }
-    methodBytes = method.count
-    index = .zero
     self.arrivedAt = arrivedAt
+    let (method, payload) = (request.method, request.payloads[0])
+    bytes = .allocate(byteCount: method.count + payload.count, alignment: 1)
+    bytes.copyMemory(from: method)
+    UnsafeMutableRawBufferPointer(rebasing: bytes[method.count...]).copyMemory(from: payload)
+    methodBytes = method.count
   }
 
+  deinit { bytes.deallocate() }
+
+  /// What it counts for in the ledger.
+  var byteCount: Int { bytes.count }
+
   func withCall<Result>(_ body: (MethodCall) -> Result) -> Result {
-    bytes.withUnsafeBytes { bytes in
-      body(
-        MethodCall(
-          method: UnsafeRawBufferPointer(rebasing: bytes[..<methodBytes]),
-          request: UnsafeRawBufferPointer(rebasing: bytes[methodBytes...])))
-    }
+    let bytes = UnsafeRawBufferPointer(bytes)
+    return body(
+      MethodCall(
+        method: UnsafeRawBufferPointer(rebasing: bytes[..<methodBytes]),
+        request: UnsafeRawBufferPointer(rebasing: bytes[methodBytes...])))
   }
 }
