@@ -228,6 +228,60 @@ struct MachineTests {
     #expect(machine.last == 6)
   }
 
+  static let partlyDone = [
+    "INSERT OR FAIL INTO t VALUES (7), (1), (8)", "INSERT INTO u VALUES (7), (1), (8)",
+    "UPDATE OR FAIL t SET a = a % 2 + 4 WHERE a < 4", "INSERT INTO t(rowid, a) VALUES (9223372036854775807, 7)",
+    "INSERT INTO t SELECT 10 + value FROM generated, noted WHERE value < 3 UNION ALL SELECT 1",
+    "INSERT INTO t VALUES (9) RETURNING zeroblob(800000)",
+  ]
+
+  @Test(
+    "a call that is refused when part of it is done leaves nothing, and what stands beside it in its batch stays",
+    arguments: partlyDone)
+  func halfDone(sql: String) throws {
+    let (directory, other) = (try TemporaryDirectory(), try TemporaryDirectory())
+    let (machine, single) = (try Machine(directory.path), try Machine(other.path))
+    defer {
+      machine.state.close()
+      single.state.close()
+    }
+    let schema = [
+      "CREATE TABLE t(a UNIQUE)", "CREATE TABLE u(a UNIQUE ON CONFLICT FAIL)", "CREATE TABLE generated(value)",
+      "CREATE TABLE noted(a)", "INSERT INTO t VALUES (1), (2), (3)", "INSERT INTO u VALUES (1)",
+      "INSERT INTO generated VALUES (1), (2)", "INSERT INTO noted VALUES (1)",
+    ]
+    for word in schema {
+      try machine.apply(word)
+      try single.apply(word)
+    }
+    let calls = ["INSERT INTO t VALUES (100)", sql, "INSERT INTO t VALUES (101)", sql, "INSERT INTO t VALUES (102)"]
+    let replies = try machine.apply(calls.map { .init(sql: [$0]) })
+    let codes = replies.map { reply in if case .failure(let status)? = reply { status.code } else { CallStatus.Code.ok }
+    }
+    #expect(
+      codes[0] == .ok && codes[2] == .ok && codes[4] == .ok && codes[1] != .ok && codes[3] == codes[1], "\(codes)")
+    #expect(try machine.query("SELECT a FROM t ORDER BY a").rows == ["1", "2", "3", "100", "101", "102"])
+    #expect(try machine.query("SELECT a FROM u").rows == ["1"])
+    // However the log is divided, and whatever was tried on the way.
+    for call in calls { try single.apply(call) }
+    #expect(single.state.digest == machine.state.digest)
+  }
+
+  @Test("nor does one that a trigger has refused when part of it was done")
+  func halfDoneByTrigger() throws {
+    let directory = try TemporaryDirectory()
+    let machine = try Machine(directory.path)
+    defer { machine.state.close() }
+    try machine.apply(
+      "CREATE TABLE t(a)", "CREATE TABLE noted(a)",
+      "CREATE TRIGGER r AFTER INSERT ON t WHEN new.a > 5 BEGIN INSERT INTO noted VALUES (new.a); SELECT RAISE(FAIL, 'too large'); END",
+      "INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2), (9), (3)")
+    #expect(try machine.query("SELECT a FROM t").rows == ["1"])
+    #expect(try machine.query("SELECT a FROM noted").rows == [])
+    try machine.apply("DROP TRIGGER r", "INSERT INTO t VALUES (2), (9), (3)")
+    #expect(try machine.query("SELECT a FROM t ORDER BY a").rows == ["1", "2", "3", "9"])
+  }
+
   @Test("a snapshot is of the moment it was frozen at, and gives an equal machine with its sessions")
   func snapshot() throws {
     let (directory, other) = (try TemporaryDirectory(), try TemporaryDirectory())

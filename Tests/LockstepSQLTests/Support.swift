@@ -47,13 +47,25 @@ final class Database {
     let context = ApplyContext(group: .first, index: LogIndex(index), term: Term(1), time: time, session: nil)
     try connection.run("BEGIN IMMEDIATE")
     do {
-      let reply = try Execution(connection: connection, request: request).run(context, areWanted: true)
+      let reply = try run(Execution(connection: connection, request: request), context)
       try connection.run("COMMIT")
       return reply
     } catch {
       if connection.isInTransaction { try connection.run("COMMIT") }
-      if case .refused(let status) = error { throw status }
+      if case SQLFault.refused(let status) = error { throw status }
       throw error
+    }
+  }
+
+  private func run(
+    _ execution: Execution, _ context: ApplyContext
+  ) throws(SQLFault) -> Lockstep_Sql_V1_ExecuteReply {
+    do throws(SQLFault) { return try execution.run(context, areWanted: true, isUndoable: false) } catch {
+      guard case .halfDone = error else { throw error }
+      try connection.run("ROLLBACK")
+      connection.schemaHasChanged()
+      try connection.run("BEGIN IMMEDIATE")
+      return try execution.run(context, areWanted: true, isUndoable: true)
     }
   }
 

@@ -8,6 +8,8 @@ enum SQLFault: Error {
   case refused(CallStatus)
   /// It took more than it may. SQLite may have undone all that was not committed.
   case interrupted
+  /// It is refused, and part of it is done: the transaction is to be undone, and the call carried out so that it can be.
+  case halfDone
   /// What is in the file is not what SQLite has written.
   case damaged(String)
   /// The file, the disk or the memory of this replica: nothing that a client could be told as a reply.

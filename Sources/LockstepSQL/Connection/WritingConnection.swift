@@ -27,6 +27,8 @@ final class WritingConnection {
   /// client that knows the text of one must not get it.
   private var kept: [String: SQLStatement] = [:]
   private var own: [String: SQLStatement] = [:]
+  /// Whether the schema has triggers; nil: it may have changed since that was looked up.
+  private var triggers: Bool?
 
   private final class Work {
     var steps = 0
@@ -164,6 +166,16 @@ final class WritingConnection {
     digest.begin()
     sqlite3_set_last_insert_rowid(handle, 0)
   }
+
+  /// What a statement does is more than what stands in it.
+  func hasTriggers() throws(SQLFault) -> Bool {
+    if let triggers { return triggers }
+    let found = try one("SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'") != 0
+    triggers = found
+    return found
+  }
+
+  func schemaHasChanged() { triggers = nil }
 
   func noteChanges(_ count: Int64) { source.changes = count }
 

@@ -9,6 +9,7 @@ final class CheckedTexts: Sendable {
   func contains(_ sql: String) -> Bool { texts.withLock { $0.contains(sql) } }
 
   func insert(_ statements: [Lockstep_Sql_V1_Statement]) {
+    guard !statements.allSatisfy({ contains($0.sql) }) else { return }
     texts.withLock { texts in
       for statement in statements where statement.sql.utf8.count <= Self.maximumBytes {
         if texts.count >= Self.maximumCount, !texts.contains(statement.sql) { texts = [] }

@@ -28,15 +28,23 @@ struct Execution {
   }
 
   /// Within a transaction. Refused, the database is as it was before; interrupted, the transaction may be gone.
-  func run(_ context: ApplyContext, areWanted: Bool) throws(SQLFault) -> Lockstep_Sql_V1_ExecuteReply {
+  ///
+  /// A call of one statement mostly needs no savepoint, which costs as much as a small INSERT: what a statement has begun,
+  /// SQLite undoes. Where that was not all (`INSERT OR FAIL`, or what is refused when it is done), `halfDone` is thrown:
+  /// then the transaction is to be undone, and this call to be carried out with `isUndoable`.
+  func run(
+    _ context: ApplyContext, areWanted: Bool, isUndoable: Bool
+  ) throws(SQLFault) -> Lockstep_Sql_V1_ExecuteReply {
     do throws(CallStatus) { try Self.check(request, isKnown: connection.isKept) } catch { throw .refused(error) }
     connection.begin(context)
     let digest = connection.digest.value
-    try connection.run("SAVEPOINT lockstep_call")
+    let hasSavepoint = isUndoable ? true : try !isOneChange()
+    let before = connection.totalChanges
+    if hasSavepoint { try connection.run("SAVEPOINT lockstep_call") }
     do throws(SQLFault) {
       var reply = try statements(areWanted)
       reply.revision = context.index.rawValue
-      try connection.run("RELEASE lockstep_call")
+      if hasSavepoint { try connection.run("RELEASE lockstep_call") }
       return reply
     } catch {
       connection.digest.value = digest
@@ -45,13 +53,24 @@ struct Execution {
         throw error
       }
       switch error {
-      case .broken, .damaged: throw error
+      case .broken, .damaged, .halfDone: throw error
       case .refused, .interrupted: break
       }
-      try connection.run("ROLLBACK TO lockstep_call")
-      try connection.run("RELEASE lockstep_call")
+      if hasSavepoint {
+        try connection.run("ROLLBACK TO lockstep_call")
+        try connection.run("RELEASE lockstep_call")
+        connection.schemaHasChanged()
+      } else if connection.totalChanges != before {
+        throw .halfDone
+      }
       throw error
     }
+  }
+
+  /// Whether all of the call is one statement that changes rows of tables, and nothing but what stands in it.
+  private func isOneChange() throws(SQLFault) -> Bool {
+    guard request.statements.count == 1, try !connection.hasTriggers() else { return false }
+    return try !connection.statement(request.statements[0].sql, Self.name(0, of: request)).changesSchema
   }
 
   private func statements(_ areWanted: Bool) throws(SQLFault) -> Lockstep_Sql_V1_ExecuteReply {
@@ -88,7 +107,10 @@ struct Execution {
     if !statement.isReading {
       result.rowsAffected = connection.totalChanges > before ? connection.changes : 0
       connection.noteChanges(result.rowsAffected)
-      if statement.changesSchema { connection.digest.changeSchema(asked.sql) }
+      if statement.changesSchema {
+        connection.digest.changeSchema(asked.sql)
+        connection.schemaHasChanged()
+      }
     }
     result.lastInsertRowid = connection.lastInsertRowid
     result.columns = statement.columnCount > 0 ? rows.columns : []

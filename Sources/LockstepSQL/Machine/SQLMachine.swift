@@ -55,9 +55,9 @@ public struct SQLMachine: StoredMachine {
   static func decoded<Request: SwiftProtobuf.Message>(
     _: Request.Type, _ call: borrowing MethodCall
   ) throws(CallStatus) -> Request {
-    let request = call.request.withUnsafeBytes { try? Request(serializedBytes: [UInt8]($0)) }
-    guard let request else { throw CallStatus(.invalidArgument, "the request is not a \(Request.protoMessageName)") }
-    return request
+    do { return try Request(serializedBytes: call.request) } catch {
+      throw CallStatus(.invalidArgument, "the request is not a \(Request.protoMessageName)")
+    }
   }
 
   /// The bytes of a message that has no maps, and so one form alone.

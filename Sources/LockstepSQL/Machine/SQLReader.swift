@@ -41,7 +41,7 @@ final class SQLReader: StoredStateReader {
     } catch {
       switch error {
       case .refused(let status): return StoredAnswer(mark: mark, result: .failure(status))
-      case .interrupted:
+      case .interrupted, .halfDone:
         return StoredAnswer(
           mark: mark, result: .failure(CallStatus(.deadlineExceeded, "the query was not answered in time")))
       case .broken, .damaged: throw error

@@ -56,7 +56,7 @@ final class SQLState: StoredState {
   static func failure(_ fault: SQLFault, _ path: String) -> StoredMachineFailure {
     switch fault {
     case .refused(let status): StoredMachineFailure(.storage, "the database '\(path)': \(status.message)")
-    case .interrupted: StoredMachineFailure(.storage, "the database '\(path)': interrupted")
+    case .interrupted, .halfDone: StoredMachineFailure(.storage, "the database '\(path)': interrupted")
     case .damaged(let message):
       StoredMachineFailure(
         .damaged,
@@ -83,15 +83,23 @@ final class SQLState: StoredState {
       } catch { requests.append(.failure(error)) }
     }
     let contexts = (0..<batch.count).map { batch[$0].context }
-    // A statement that is interrupted takes the whole transaction with it: then all is done again, but for that one.
+    // A statement that is interrupted takes the whole transaction with it: then all is done again, but for that one. So
+    // it is where one was refused that cannot be undone by itself: then it is carried out so that it can be.
     var endless: [Int] = []
+    var undoable: [Int] = []
     while true {
-      let (outcomes, interrupted) = try stored { () throws(SQLFault) in
-        try carryOut(requests, contexts, endless, replies.areWanted)
+      let found = try stored { () throws(SQLFault) in
+        try carryOut(requests, contexts, endless, undoable, replies.areWanted)
       }
-      if let interrupted {
-        endless.append(interrupted)
+      let outcomes: [Result<[UInt8], CallStatus>]
+      switch found {
+      case .interrupted(let place):
+        endless.append(place)
         continue
+      case .halfDone(let place):
+        undoable.append(place)
+        continue
+      case .done(let all): outcomes = all
       }
       for outcome in outcomes {
         switch outcome {
@@ -103,10 +111,17 @@ final class SQLState: StoredState {
     }
   }
 
+  /// Of a batch: what its calls came to, or the place of the one for which the transaction was undone.
+  private enum Carried {
+    case done([Result<[UInt8], CallStatus>])
+    case interrupted(Int)
+    case halfDone(Int)
+  }
+
   private func carryOut(
     _ requests: [Result<Lockstep_Sql_V1_ExecuteRequest, CallStatus>], _ contexts: [ApplyContext], _ endless: [Int],
-    _ areWanted: Bool
-  ) throws(SQLFault) -> (outcomes: [Result<[UInt8], CallStatus>], interrupted: Int?) {
+    _ undoable: [Int], _ areWanted: Bool
+  ) throws(SQLFault) -> Carried {
     try connection.run("BEGIN IMMEDIATE")
     isUnderWay = true
     connection.digest.value = digest
@@ -118,7 +133,8 @@ final class SQLState: StoredState {
       }
       do throws(SQLFault) {
         let execution = Execution(connection: connection, request: try Self.valid(request))
-        let reply = try execution.run(contexts[place], areWanted: areWanted)
+        let reply = try execution.run(
+          contexts[place], areWanted: areWanted, isUndoable: undoable.contains(place))
         outcomes.append(.success(areWanted ? try Self.bytes(of: reply) : []))
       } catch {
         switch error {
@@ -126,12 +142,18 @@ final class SQLState: StoredState {
         case .interrupted where connection.isInTransaction: outcomes.append(.failure(Self.endless))
         case .interrupted:
           isUnderWay = false
-          return ([], place)
+          connection.schemaHasChanged()
+          return .interrupted(place)
+        case .halfDone:
+          try connection.run("ROLLBACK")
+          isUnderWay = false
+          connection.schemaHasChanged()
+          return .halfDone(place)
         case .broken, .damaged: throw error
         }
       }
     }
-    return (outcomes, nil)
+    return .done(outcomes)
   }
 
   private static func valid(
