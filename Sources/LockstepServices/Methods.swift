@@ -207,7 +207,7 @@ func recorded(_ error: any Error) -> CallStatus {
 
 /// The texts are this module's own: a reply is recorded, and must not change with the library's wording.
 @inlinable
-func decoded<Request: SwiftProtobuf.Message>(
+package func decoded<Request: SwiftProtobuf.Message>(
   _: Request.Type, _ bytes: RawSpan
 ) throws(CallStatus) -> Request {
   var request = Request()

@@ -77,6 +77,42 @@ struct PlainMessageTests {
     #expect(accepted < 19_000)
   }
 
+  @Test("messages in messages, whatever the bytes are: as the library decodes them, or not at all")
+  func nested() throws {
+    var generator = SeededGenerator(state: 8)
+    var accepted = 0
+    // A list in a list: messages that are there once, in a choice, and any number of times.
+    let whole: [UInt8] = try Google_Protobuf_ListValue(values: [
+      Google_Protobuf_Value(stringValue: "text"), Google_Protobuf_Value(numberValue: 1.5),
+      Google_Protobuf_Value(listValue: [Google_Protobuf_Value(boolValue: true), Google_Protobuf_Value(stringValue: "")]
+      ),
+    ]).serializedBytes()
+    func check(_ bytes: [UInt8]) -> Bool {
+      let expected = try? Google_Protobuf_ListValue(serializedBytes: bytes)
+      let found = try? bytes.borrow { bytes throws(CallStatus) in try decoded(Google_Protobuf_ListValue.self, bytes) }
+      // By their bytes: a number that is none is not equal to itself.
+      let (one, other): ([UInt8]?, [UInt8]?) = (try? found?.serializedBytes(), try? expected?.serializedBytes())
+      #expect(one == other && (found == nil) == (expected == nil), "\(bytes)")
+      return expected != nil
+    }
+    for _ in 0..<20_000 {
+      var bytes = whole
+      for _ in 0..<Int.random(in: 0...3, using: &generator) {
+        bytes[Int.random(in: 0..<bytes.count, using: &generator)] = UInt8.random(in: 0...255, using: &generator)
+      }
+      if check(bytes) { accepted += 1 }
+    }
+    #expect((1000..<19_000).contains(accepted))
+    // Deeper than is plain, and than the library follows; and one choice that is there twice, which is merged.
+    for depth in [1, 7, 8, 9, 40, 120] {
+      var value = Google_Protobuf_Value(stringValue: "x")
+      for _ in 0..<depth { value = Google_Protobuf_Value(listValue: [value]) }
+      _ = check(try Google_Protobuf_ListValue(values: [value]).serializedBytes())
+    }
+    let list: [UInt8] = try Google_Protobuf_Value(listValue: ["a", "b"]).serializedBytes()
+    #expect(check([0x0a, UInt8(2 * list.count)] + list + list))
+  }
+
   @Test("a message with every kind of singular field, packed and nested ones: as the library has it")
   func descriptors() throws {
     // Descriptors have what requests may have and these services' do not: nested, repeated and proto2 fields.

@@ -2,6 +2,7 @@ import Glibc
 internal import GRDBSQLite
 public import LockstepExecution
 import LockstepRequests
+import LockstepServices
 import SwiftProtobuf
 
 /// Replicated SQLite: the service `lockstep.sql.v1.Sql` over a database file on each node.
@@ -44,19 +45,11 @@ public struct SQLMachine: StoredMachine {
   /// them empty, and none with words that are refused. Throws `invalidArgument`. What else is wrong, SQLite says later.
   public func validate(_ call: MethodCall) throws(CallStatus) {
     if kind(ofMethod: call.method) == .query {
-      _ = try Self.decoded(Lockstep_Sql_V1_QueryRequest.self, call)
+      _ = try decoded(Lockstep_Sql_V1_QueryRequest.self, call.request)
     } else {
-      let request = try Self.decoded(Lockstep_Sql_V1_ExecuteRequest.self, call)
+      let request = try decoded(Lockstep_Sql_V1_ExecuteRequest.self, call.request)
       try Execution.check(request, isKnown: texts.contains)
       texts.insert(request.statements)
-    }
-  }
-
-  static func decoded<Request: SwiftProtobuf.Message>(
-    _: Request.Type, _ call: borrowing MethodCall
-  ) throws(CallStatus) -> Request {
-    do { return try Request(serializedBytes: call.request) } catch {
-      throw CallStatus(.invalidArgument, "the request is not a \(Request.protoMessageName)")
     }
   }
 

@@ -1,6 +1,7 @@
 import LockstepConsensus
 import LockstepExecution
 import LockstepRequests
+import LockstepServices
 
 /// Answers `Query`: one statement, on what was committed when it began.
 final class SQLReader: StoredStateReader {
@@ -29,7 +30,7 @@ final class SQLReader: StoredStateReader {
     let mark = try mark()
     do throws(SQLFault) {
       let request: Lockstep_Sql_V1_QueryRequest
-      do throws(CallStatus) { request = try SQLMachine.decoded(Lockstep_Sql_V1_QueryRequest.self, call) } catch {
+      do throws(CallStatus) { request = try decoded(Lockstep_Sql_V1_QueryRequest.self, call.request) } catch {
         throw .refused(error)
       }
       var reply = try connection.withLimit(isLate) { () throws(SQLFault) in try rows(request) }

@@ -2,6 +2,7 @@ import Foundation
 import LockstepConsensus
 import LockstepExecution
 import LockstepRequests
+import LockstepServices
 import SwiftProtobuf
 import Synchronization
 
@@ -79,7 +80,7 @@ final class SQLState: StoredState {
         guard SQLMachine.kind(batch[place].call.method) == .command else {
           throw CallStatus(.invalidArgument, "this is a query, and is not carried out from the log")
         }
-        requests.append(.success(try SQLMachine.decoded(Lockstep_Sql_V1_ExecuteRequest.self, batch[place].call)))
+        requests.append(.success(try decoded(Lockstep_Sql_V1_ExecuteRequest.self, batch[place].call.request)))
       } catch { requests.append(.failure(error)) }
     }
     let contexts = (0..<batch.count).map { batch[$0].context }

@@ -6,7 +6,7 @@ public import SwiftProtobuf
   public import Foundation
 #endif
 
-/// Decodes messages of singular numbers, texts, bytes and enums: what most requests are made of. It takes part in the
+/// Decodes messages of singular numbers, texts, bytes and enums, and of such messages: what most requests are made of. It takes part in the
 /// generated code as the library's own decoder does, and gives the same messages; the library's looks at a text byte by
 /// byte, which was most of the cost of a command. Whatever it is not made for, or finds wrong, it leaves to the library:
 /// it throws, and `decoded` begins again there, so that what is refused, and what is kept as an unknown field, is decided
@@ -19,9 +19,15 @@ struct PlainDecoder: Decoder {
   /// The field that was announced last has not been decoded: the message does not have it, or not in this form.
   @usableFromInline var isPending = false
 
+  /// In how many messages this one lies.
+  @usableFromInline let depth: Int
+
   /// Borrows the bytes.
   @inlinable
-  init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+  init(_ bytes: UnsafeRawBufferPointer, depth: Int = 0) {
+    self.bytes = bytes
+    self.depth = depth
+  }
 
   @inlinable
   mutating func nextFieldNumber() throws -> Int? {
@@ -210,6 +216,32 @@ struct PlainDecoder: Decoder {
     value = known
   }
 
+  // MARK: Messages in messages
+
+  /// The second of a message that is there once is merged with the first.
+  @inlinable
+  mutating func decodeSingularMessageField<M: SwiftProtobuf.Message>(value: inout M?) throws {
+    guard value == nil else { throw NotPlain() }
+    value = try message(M.self)
+  }
+
+  @inlinable
+  mutating func decodeRepeatedMessageField<M: SwiftProtobuf.Message>(value: inout [M]) throws {
+    value.append(try message(M.self))
+  }
+
+  /// How deep messages may lie in each other here; more is for the library, which has a limit of its own.
+  @inlinable static var deepest: Int { 8 }
+
+  @inlinable
+  mutating func message<M: SwiftProtobuf.Message>(_: M.Type) throws -> M {
+    guard depth < Self.deepest else { throw NotPlain() }
+    var decoder = PlainDecoder(try delimited(), depth: depth + 1)
+    var message = M()
+    try message.decodeMessage(decoder: &decoder)
+    return message
+  }
+
   @inlinable
   static func unfolded(_ number: UInt64) -> Int64 { Int64(bitPattern: number >> 1) ^ -Int64(bitPattern: number & 1) }
 
@@ -262,10 +294,6 @@ extension PlainDecoder {
   mutating func decodeRepeatedBytesField(value: inout [Data]) throws { throw NotPlain() }
   @usableFromInline
   mutating func decodeRepeatedEnumField<E: Enum>(value: inout [E]) throws where E.RawValue == Int { throw NotPlain() }
-  @usableFromInline
-  mutating func decodeSingularMessageField<M: SwiftProtobuf.Message>(value: inout M?) throws { throw NotPlain() }
-  @usableFromInline
-  mutating func decodeRepeatedMessageField<M: SwiftProtobuf.Message>(value: inout [M]) throws { throw NotPlain() }
   @usableFromInline
   mutating func decodeSingularGroupField<G: SwiftProtobuf.Message>(value: inout G?) throws { throw NotPlain() }
   @usableFromInline
