@@ -189,12 +189,12 @@ struct Swarm {
     options.callsAtOnce = options.clients
     options.hasFavorites = options.hasFavorites || random.oneIn(2)
     if options.thinkTime == 0 { options.thinkTime = 2_000_000 }
-    options.driver.longReplyBytes = pick([200, 4 * 1024])
+    options.driver.longReplyBytes = pick([100, 200, 200, 4 * 1024])
     options.batchReplies.resultBytes = max(longest, pick([2_000, 3 * 1024 * 1024])) + 1024
     options.limits.appendBytes = min(options.limits.appendBytes, 4000)
     // Requests of a batch are together in one frame where they are passed on together.
     let frame = max(options.limits.appendBytes, batchRequests * (longest + 200)) + 4 * 1024
-    options.linkBytes = 2 * frame + pick([0, 20_000])
+    options.linkBytes = 2 * frame + pick([0, 0, 0, 20_000])
     // What was passed on is answered by a leader that knows nothing of the client: all the answers that a process waits
     // for have room at once, and what the leader itself collects for it comes on top.
     let requests = options.batchesIn == 0 ? 1 : batchRequests
