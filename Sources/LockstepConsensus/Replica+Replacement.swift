@@ -92,13 +92,20 @@ extension Replica {
     }
     let members = members
     guard !members.isJoint, !members.disks.isEmpty || !replacedDisks.isEmpty else { return }
-    if let new = replacedDisks.first(where: { members.all.contains($0.node) && members.disk(of: $0.node) != $0.disk }) {
+    if let new = replacedDisks.first(where: isToBeNamed) {
       configure(members.demoting(new), &effects)
     } else if let learner = members.learners.first(where: { members.disk(of: $0) != nil }),
       isCaughtUp(learner, &effects)
     {
       configure(members.promoting(learner), &effects)
     }
+  }
+
+  /// It is there now: of one that has shown itself and gone, another disk may have taken its place since, which the
+  /// configuration may mean already. Whoever comes back with it says so again.
+  private func isToBeNamed(_ new: MemberDisk) -> Bool {
+    guard members.all.contains(new.node), members.disk(of: new.node) != new.disk else { return false }
+    return progress.contains { $0.node == new.node && $0.isLinkUp }
   }
 
   private mutating func configure(_ next: Members, _ effects: inout [Effect]) {

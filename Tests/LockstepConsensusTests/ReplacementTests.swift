@@ -230,6 +230,27 @@ import Testing
     #expect(configurations(leader.tick(2)).map(\.voters) == [[1, 2, 3].map { NodeID($0) }])
   }
 
+  @Test("a disk that has shown itself and gone is not named in place of the one that the configuration means since")
+  func goneSince() {
+    let named = Members(voters: [1, 2, 3].map { NodeID($0) }, disks: [Self.disk(2)])
+    var leader = Solo(term: 2, log: [1, 1], configurations: [(LogIndex(2), named)])
+    leader.step(.diskReplaced(Self.disk(2, 8)))
+    leader.step(.linkLost(NodeID(2)))
+    leader.campaign()
+    leader.store()
+    leader.receive(.vote(granted: true, 3), from: 3)
+    leader.store()
+    leader.receive(.accepted(3, 3), from: 3)
+    #expect(leader.role == .leader && leader.commit == 3)
+    #expect(configurations(leader.tick(5)).isEmpty)
+    // It comes with the one that is meant, and later with yet another.
+    leader.step(.diskReplaced(Self.disk(2)))
+    leader.step(.linkRestored(NodeID(2)))
+    #expect(configurations(leader.tick(5)).isEmpty)
+    leader.step(.diskReplaced(Self.disk(2, 10)))
+    #expect(configurations(leader.tick()).map(\.disks) == [[Self.disk(2, 10)]])
+  }
+
   @Test("the only voter, and a stranger's disk, change nothing")
   func nobody() {
     var leader = Solo.leader(of: 1, term: 2, log: [1])
