@@ -269,7 +269,7 @@ struct AcknowledgementTests {
   func numberWhileDemoted(floor: Acknowledgement, asked: Acknowledgement) throws {
     let world = try world(3) { $0.minimumAcknowledgement = floor }
     let sink = FakeSink()
-    world.isolate(3)
+    world.heldDisks = [NodeID(3)]
     func call(_ id: UInt64) throws {
       try world[1].call(sink, id) {
         ($0.ack, $0.voters, $0.timeoutMilliseconds) = (asked.number, asked.voters, 200)
