@@ -62,7 +62,7 @@ extension Replica {
 
   /// The members that have shown themselves with a disk that the configuration does not mean.
   package var unnamedDisks: [NodeID] {
-    replacedDisks.filter { members.all.contains($0.node) && members.disk(of: $0.node) != $0.disk }.map(\.node)
+    replacedDisks.filter(isUnnamed).map(\.node)
   }
 
   mutating func diskReplaced(_ new: MemberDisk) {
@@ -101,10 +101,14 @@ extension Replica {
     }
   }
 
+  private func isUnnamed(_ disk: MemberDisk) -> Bool {
+    members.all.contains(disk.node) && members.disk(of: disk.node) != disk.disk
+  }
+
   /// It is there now: of one that has shown itself and gone, another disk may have taken its place since, which the
   /// configuration may mean already. Whoever comes back with it says so again.
   private func isToBeNamed(_ new: MemberDisk) -> Bool {
-    guard members.all.contains(new.node), members.disk(of: new.node) != new.disk else { return false }
+    guard isUnnamed(new) else { return false }
     return progress.contains { $0.node == new.node && $0.isLinkUp }
   }
 

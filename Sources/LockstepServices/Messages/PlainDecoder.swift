@@ -6,9 +6,9 @@ public import SwiftProtobuf
   public import Foundation
 #endif
 
-/// Decodes messages of singular numbers, texts, bytes and enums, and of such messages: what most requests are made of. It takes part in the
-/// generated code as the library's own decoder does, and gives the same messages; the library's looks at a text byte by
-/// byte, which was most of the cost of a command. Whatever it is not made for, or finds wrong, it leaves to the library:
+/// Decodes messages of singular numbers, texts, bytes and enums, and of such messages: what most requests are made of. It
+/// takes part in the generated code as the library's own decoder does, and gives the same messages; the library's looks at
+/// a text byte by byte, which was most of the cost of a command. Whatever it is not made for, or finds wrong, it leaves to the library:
 /// it throws, and `decoded` begins again there, so that what is refused, and what is kept as an unknown field, is decided
 /// in one place.
 @usableFromInline
