@@ -80,7 +80,7 @@ let package = Package(
     .target(name: "CLockstepWire", dependencies: ["CProtobufC"]),
     module("LockstepConsensus", []),
     module("LockstepRequests", ["LockstepConsensus"]),
-    module("LockstepExecution", ["LockstepConsensus", "LockstepRequests"]),
+    module("LockstepExecution", ["LockstepConsensus", "LockstepRequests", "CXXHash", deque]),
     module("LockstepWire", ["LockstepConsensus", "LockstepRequests", "CLockstepWire", "CProtobufC", "CXXHash"]),
     module("LockstepPeers", ["LockstepConsensus", "LockstepWire"]),
     module("LockstepStorage", ["LockstepConsensus", "LockstepWire", "CFiles"]),
@@ -95,7 +95,7 @@ let package = Package(
       nio + [
         logging, deque, lifecycle, "LockstepConsensus", "LockstepRequests", "LockstepExecution",
         "LockstepWire", "LockstepPeers", "LockstepStorage", "LockstepTransport", "LockstepDriver", "CMemory",
-      ]),
+      ], resources: [.embedInCode("Generated/session.descriptor")]),
     // Alone among the libraries in needing ArgumentParser: who has a node beside others in a process does not build it.
     module("LockstepCommand", ["Lockstep", "LockstepServices", "LockstepExecution", arguments, logging, signals]),
     module(
@@ -146,7 +146,7 @@ let package = Package(
     .target(
       name: "DiskTesting", dependencies: ["LockstepStorage"], path: "Tests/Support/Disk", swiftSettings: settings),
     tests("LockstepConsensusTests", ["LockstepConsensus"]),
-    tests("LockstepExecutionTests", ["LockstepExecution", "LockstepConsensus"]),
+    tests("LockstepExecutionTests", ["LockstepExecution", "LockstepConsensus", "LockstepRequests"]),
     tests("LockstepPeersTests", ["LockstepPeers", "LockstepConsensus", "LockstepWire"]),
     tests(
       "LockstepStorageTests", ["LockstepStorage", "LockstepConsensus", "LockstepWire", "DiskTesting"],

@@ -1822,7 +1822,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__call_reply__descriptor =
   (ProtobufCMessageInit) lockstep__wire__v1__call_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__batch_request__field_descriptors[7] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__batch_request__field_descriptors[9] =
 {
   {
     "id",
@@ -1908,20 +1908,46 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__batch_request__field_d
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "session",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchRequest, session),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first_sequence",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__BatchRequest, first_sequence),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__batch_request__field_indices_by_name[] = {
   5,   /* field[5] = ack */
   6,   /* field[6] = ack_voters */
+  8,   /* field[8] = first_sequence */
   1,   /* field[1] = group */
   0,   /* field[0] = id */
   2,   /* field[2] = method */
   3,   /* field[3] = payloads */
+  7,   /* field[7] = session */
   4,   /* field[4] = timeout_milliseconds */
 };
 static const ProtobufCIntRange lockstep__wire__v1__batch_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__batch_request__descriptor =
 {
@@ -1931,7 +1957,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__batch_request__descriptor =
   "Lockstep__Wire__V1__BatchRequest",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__BatchRequest),
-  7,
+  9,
   lockstep__wire__v1__batch_request__field_descriptors,
   lockstep__wire__v1__batch_request__field_indices_by_name,
   1,  lockstep__wire__v1__batch_request__number_ranges,

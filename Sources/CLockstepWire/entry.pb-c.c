@@ -554,7 +554,7 @@ static const ProtobufCEnumValue lockstep__wire__v1__entry_kind__enum_values_by_n
   { "ENTRY_KIND_COMMAND", "LOCKSTEP__WIRE__V1__ENTRY_KIND__ENTRY_KIND_COMMAND", 0 },
   { "ENTRY_KIND_NO_OPERATION", "LOCKSTEP__WIRE__V1__ENTRY_KIND__ENTRY_KIND_NO_OPERATION", 1 },
   { "ENTRY_KIND_CONFIGURATION", "LOCKSTEP__WIRE__V1__ENTRY_KIND__ENTRY_KIND_CONFIGURATION", 2 },
-  { "ENTRY_KIND_OPEN_SESSION", "LOCKSTEP__WIRE__V1__ENTRY_KIND__ENTRY_KIND_OPEN_SESSION", 3 },
+  { "ENTRY_KIND_SESSION", "LOCKSTEP__WIRE__V1__ENTRY_KIND__ENTRY_KIND_SESSION", 3 },
 };
 static const ProtobufCIntRange lockstep__wire__v1__entry_kind__value_ranges[] = {
 {0, 0},{0, 4}
@@ -564,7 +564,7 @@ static const ProtobufCEnumValueIndex lockstep__wire__v1__entry_kind__enum_values
   { "ENTRY_KIND_COMMAND", 0 },
   { "ENTRY_KIND_CONFIGURATION", 2 },
   { "ENTRY_KIND_NO_OPERATION", 1 },
-  { "ENTRY_KIND_OPEN_SESSION", 3 },
+  { "ENTRY_KIND_SESSION", 3 },
 };
 const ProtobufCEnumDescriptor lockstep__wire__v1__entry_kind__descriptor =
 {

@@ -144,6 +144,6 @@ public enum EntryKind: UInt8, Sendable {
   case noOperation = 1
   /// The members of the group from this entry on.
   case configuration = 2
-  /// Opens a client's session, whose number is the entry's index.
-  case openSession = 3
+  /// A call of the clients' sessions: one that is opened has the entry's index as its number.
+  case session = 3
 }

@@ -34,7 +34,7 @@ extension StateRecovery {
     _ group: GroupID, _ machine: any StoredMachine, in directories: StateDirectories, recovered: RecoveredGroup?
   ) throws(StoredStateFailure) -> (opened: OpenedState, snapshot: StoredSnapshot?) {
     var directory = try onStorage { () throws(StorageError) in try directories.open() }
-    var executor = try StoredExecutor(group, machine, directories.path(directory))
+    var executor = try StoredExecutor(group, machine, directories.path(directory), limits)
     let (base, mark) = (recovered?.base.id ?? .zero, executor.mark.last)
     var gap: String?
     if mark.index < base.index {
@@ -42,7 +42,7 @@ extension StateRecovery {
       let reason = "the machine has carried out entry \(mark.index), and the log begins behind entry \(base.index)"
       directory = try replace(group, machine, in: directories, directory, behind: base.index, gap: reason)
       gap = "\(reason): it was made anew of the snapshot up to entry \(directory)"
-      executor = try StoredExecutor(group, machine, directories.path(directory))
+      executor = try StoredExecutor(group, machine, directories.path(directory), limits)
     }
     do throws(StoredStateFailure) {
       try admit(executor.mark.last, recovered, directories.path(directory))
@@ -106,7 +106,7 @@ extension StateRecovery {
         let file = try onStorage { () throws(StorageError) in try store.open(name) }
         guard !store.isForeign(file) else { continue }
         try onStorage { () throws(StorageError) in try log.admit(file) }
-        try directories.fill(machine, from: file)
+        try directories.fill(machine, from: file, limits)
         try onStorage { () throws(StorageError) in
           // It may be there, and hold what is older: emptied by hand, for one.
           if former == name.index { try directories.remove(former) }
@@ -148,11 +148,11 @@ extension StateRecovery {
 
 extension StoredExecutor {
   package convenience init(
-    _ group: GroupID, _ machine: any StoredMachine, _ directory: String
+    _ group: GroupID, _ machine: any StoredMachine, _ directory: String, _ limits: SessionLimits = .usual
   ) throws(StoredStateFailure) {
     do throws(StoredMachineFailure) {
       let state = try machine.open(directory)
-      do throws(StoredMachineFailure) { try self.init(group: group, state: state) } catch {
+      do throws(StoredMachineFailure) { try self.init(group: group, state: state, limits: limits) } catch {
         state.close()
         throw error
       }
@@ -162,15 +162,18 @@ extension StoredExecutor {
 
 extension StateDirectories {
   /// The state that is in a file, all of which is read, in a directory that does not count yet.
-  package func fill(_ machine: any StoredMachine, from file: SnapshotFile) throws(StoredStateFailure) {
+  package func fill(
+    _ machine: any StoredMachine, from file: SnapshotFile, _ limits: SessionLimits = .usual
+  ) throws(StoredStateFailure) {
     let header = file.header
     let index = header.last.id.index
     let directory = try onStorage { () throws(StorageError) in try make(index) }
     do throws(StoredStateFailure) {
       try read(file, machine, into: directory)
-      let state = try StoredExecutor(header.group, machine, directory).state
-      defer { state.close() }
-      guard state.mark == StoredMark(last: header.last.id, time: header.time), state.digest == header.digest else {
+      let executor = try StoredExecutor(header.group, machine, directory, limits)
+      defer { executor.state.close() }
+      let mark = StoredMark(last: header.last.id, time: header.time)
+      guard executor.mark == mark, executor.digest == header.digest else {
         throw .storage(
           .damaged(
             file: file.path, offset: 0, reason: "the state in it is another one than its header says"))

@@ -9,11 +9,15 @@ package struct StateRecovery {
   let store: SnapshotStore
   let log: DurableLog
   package let notice: (String) -> Void
+  let limits: SessionLimits
 
   /// `notice` is called with what an operator should know: of snapshots that are damaged.
-  package init(store: SnapshotStore, log: DurableLog, notice: @escaping (String) -> Void) {
+  package init(
+    store: SnapshotStore, log: DurableLog, limits: SessionLimits = .usual, notice: @escaping (String) -> Void
+  ) {
     self.store = store
     self.log = log
+    self.limits = limits
     self.notice = notice
   }
 
@@ -31,7 +35,7 @@ package struct StateRecovery {
           continue
         }
         try log.admit(file)
-        let executor = try Self.executor(from: file, first: first)
+        let executor = try Self.executor(from: file, first: first, limits)
         try remove(damaged)
         return (executor, file.stored)
       } catch {
@@ -43,7 +47,7 @@ package struct StateRecovery {
     }
     let base = recovered?.base.id.index ?? .zero
     guard base == .zero else { throw failure ?? store.nothingReaches(base, of: group) }
-    return (Executor(group: group, machine: first), nil)
+    return (Executor(group: group, machine: first, limits: limits), nil)
   }
 
   /// In the place of one that is whole they would only be in the way of the next, and of who is sent the newest.
@@ -55,7 +59,9 @@ package struct StateRecovery {
   }
 
   /// The state that is in a file, all of which is read. `first`: the machine as it is before the first command.
-  package static func executor(from file: SnapshotFile, first: any StateMachine) throws(StorageError) -> Executor {
+  package static func executor(
+    from file: SnapshotFile, first: any StateMachine, _ limits: SessionLimits = .usual
+  ) throws(StorageError) -> Executor {
     let header = file.header
     var failure: StorageError?
     var reader = SnapshotReader("the state in \(file.path)", version: header.machineVersion) { () throws(CallStatus) in
@@ -66,8 +72,8 @@ package struct StateRecovery {
     }
     do throws(CallStatus) {
       return try Executor(
-        group: header.group, first: first, last: header.last.id, time: header.time, digest: header.digest, from: &reader
-      )
+        group: header.group, first: first, last: header.last.id, time: header.time, digest: header.digest, from: &reader,
+        limits: limits)
     } catch {
       if let failure { throw failure }
       guard error.code == .dataLoss else {

@@ -1,5 +1,12 @@
 package import LockstepConsensus
 
+/// A command in a batch, and what it is in its session.
+struct SessionSequence {
+  let place: Int
+  let session: UInt64
+  let sequence: UInt64
+}
+
 /// Carries out the agreed order: the session table first, then the machine. Knows which entry it has applied last, and
 /// takes only the one after it, so that no entry is ever applied twice or left out.
 package struct Executor {
@@ -13,10 +20,14 @@ package struct Executor {
     /// Borrowed, as the call that they were taken from.
     package let method: UnsafeRawBufferPointer
     package let request: UnsafeRawBufferPointer
+    /// Of an entry of kind `session`.
+    package let sessionCall: SessionCall?
 
     package init(
-      id: EntryID, kind: EntryKind, timestamp: UInt64, session: UInt64, sequence: UInt64, call: MethodCall
+      id: EntryID, kind: EntryKind, timestamp: UInt64, session: UInt64, sequence: UInt64, call: MethodCall,
+      sessionCall: SessionCall? = nil
     ) {
+      self.sessionCall = sessionCall
       self.id = id
       self.kind = kind
       self.timestamp = timestamp
@@ -29,45 +40,51 @@ package struct Executor {
 
   package let group: GroupID
   package private(set) var machine: any StateMachine
-  package private(set) var sessions = SessionTable()
+  package private(set) var sessions: SessionTable
   package private(set) var applied: LogIndex = .zero
   package private(set) var appliedTerm: Term = .zero
   package private(set) var time: UInt64 = 0
   private var batch: [CommandBatch.Waiting] = []
   private var batchIDs: [EntryID] = []
+  /// Those in `batch` that are of sessions.
+  private var inSessions: [SessionSequence] = []
 
-  package init(group: GroupID, machine: any StateMachine) {
+  package init(group: GroupID, machine: any StateMachine, limits: SessionLimits = .usual) {
     self.group = group
     self.machine = machine
+    sessions = SessionTable(limits: limits)
   }
 
   /// As it was when `freeze` gave what is read here. `first`: the machine as it was before the first command. Throws
   /// `dataLoss` for bytes that are not that, and `failedPrecondition` for the state of a later version of the machine.
   package init(
     group: GroupID, first: any StateMachine, last: EntryID, time: UInt64, digest: UInt64,
-    from snapshot: inout SnapshotReader
+    from snapshot: inout SnapshotReader, limits: SessionLimits = .usual
   ) throws(CallStatus) {
     guard snapshot.version <= first.version else {
       throw CallStatus(
         .failedPrecondition,
         "the snapshot is of version \(snapshot.version) of the machine, and this is version \(first.version)")
     }
-    let sessions = try SessionTable(from: &snapshot, last: last.index)
+    let sessions = try SessionTable(from: &snapshot, last: last.index, limits)
     let machine = try first.restored(from: &snapshot)
     try snapshot.end()
-    guard machine.digest == digest else {
-      throw snapshot.damage("the machine that was restored is not the one that was frozen: their digests differ")
-    }
     self.init(group: group, machine: machine)
     self.sessions = sessions
+    guard self.digest == digest else {
+      throw snapshot.damage("the state that was restored is not the one that was frozen: their digests differ")
+    }
     (applied, appliedTerm, self.time) = (last.index, last.term, time)
   }
+
+  /// What replicas compare: of the machine and the sessions. That of the machine alone, while there are none.
+  package var digest: UInt64 { machine.digest &+ sessions.digest }
 
   /// The state as it is: O(1), to be read on another thread.
   package func freeze() -> FrozenState {
     FrozenState(
       group: group, last: EntryID(term: appliedTerm, index: applied), time: time, machineVersion: machine.version,
-      digest: machine.digest, content: JoinedSnapshot(sessions.freeze(), machine.freeze()))
+      digest: digest, content: JoinedSnapshot(sessions.freeze(), machine.freeze()))
   }
 
   /// Applies consecutive entries, and calls `answer` for each, in order: with the machine's reply for a command, and
@@ -83,17 +100,10 @@ package struct Executor {
       time = max(time, entry.timestamp)
       switch entry.kind {
       case .command:
-        if entry.session == 0 {
-          add(entry)
-        } else {
-          // Its outcome may depend on a command of the same session in the batch: those are carried out first.
-          flush(repliesAreWanted, answer)
-          applyInSession(entry, answer)
-        }
-      case .openSession:
+        if entry.session == 0 { add(entry) } else { addInSession(entry, repliesAreWanted, answer) }
+      case .session:
         flush(repliesAreWanted, answer)
-        sessions.open(at: entry.id.index)
-        answer(entry.id, nil)
+        answer(entry.id, sessions.carryOut(entry.sessionCall ?? .invalid, at: entry.id.index, time: time))
       case .noOperation, .configuration:
         flush(repliesAreWanted, answer)
         answer(entry.id, nil)
@@ -110,12 +120,36 @@ package struct Executor {
     batchIDs.append(entry.id)
   }
 
+  /// Commands in sessions share a batch with others. What they are answered is recorded on every replica, whoever waits: the
+  /// session's next node may have to say it again.
+  private mutating func addInSession(
+    _ entry: Entry, _ repliesAreWanted: Bool, _ answer: (EntryID, Replies.Reply?) -> Void
+  ) {
+    if sessions.mustWait(for: entry, time: time) { flush(repliesAreWanted, answer) }
+    // Answers come in the order of the log.
+    switch sessions.look(entry, time: time) {
+    case .success(.answered(let reply)):
+      flush(repliesAreWanted, answer)
+      answer(entry.id, reply)
+    case .failure(let status):
+      flush(repliesAreWanted, answer)
+      answer(entry.id, .failure(status))
+    case .success(.new):
+      add(entry)
+      inSessions.append(SessionSequence(place: batch.count - 1, session: entry.session, sequence: entry.sequence))
+    }
+  }
+
   private mutating func flush(_ repliesAreWanted: Bool, _ answer: (EntryID, Replies.Reply?) -> Void) {
     guard !batch.isEmpty else { return }
     // Taken out while they are carried out, so that the buffer is used again.
     var ids: [EntryID] = []
     swap(&ids, &batchIDs)
-    let replies = carryOut(repliesAreWanted: repliesAreWanted)
+    let replies = carryOut(repliesAreWanted: repliesAreWanted || !inSessions.isEmpty)
+    for command in inSessions {
+      sessions.record(replies[command.place], session: command.session, sequence: command.sequence)
+    }
+    inSessions.removeAll(keepingCapacity: true)
     for place in ids.indices { answer(ids[place], replies[place]) }
     ids.removeAll(keepingCapacity: true)
     swap(&ids, &batchIDs)
@@ -129,20 +163,6 @@ package struct Executor {
       "the state machine answered \(replies.all.count) of \(batch.count) commands: apply must answer each exactly once")
     batch.removeAll(keepingCapacity: true)
     return replies.all
-  }
-
-  private mutating func applyInSession(_ entry: Entry, _ answer: (EntryID, Replies.Reply?) -> Void) {
-    switch sessions.look(session: entry.session, sequence: entry.sequence, at: entry.id.index) {
-    case .answered(let reply): answer(entry.id, reply)
-    case .refused(let status): answer(entry.id, .failure(status))
-    case .new:
-      add(entry)
-      // Recorded, whoever waits: the session's next node may have to say it again.
-      let reply = carryOut(repliesAreWanted: true)[0]
-      batchIDs.removeAll(keepingCapacity: true)
-      sessions.record(reply, session: entry.session, sequence: entry.sequence)
-      answer(entry.id, reply)
-    }
   }
 
   // Mutating only in their names: what may change is asked where it lies, and otherwise Swift asks a copy.

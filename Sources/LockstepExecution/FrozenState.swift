@@ -8,7 +8,7 @@ package struct FrozenState: Sendable {
   /// The highest time stamp of the entries that are in it, in nanoseconds since 1970.
   package let time: UInt64
   package let machineVersion: UInt32
-  /// Of the machine.
+  /// Of the machine and the sessions.
   package let digest: UInt64
   /// The sessions, and then the machine. A copy of it is read from its beginning, too.
   package let content: any Snapshot

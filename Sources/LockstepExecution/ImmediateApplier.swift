@@ -23,7 +23,7 @@ package final class ImmediateApplier: Applier {
   package var appliedTerm: Term { executor.appliedTerm }
   package var time: UInt64 { executor.time }
   package var machine: (any StateMachine)? { executor.machine }
-  package var digest: UInt64 { executor.machine.digest }
+  package var digest: UInt64 { executor.digest }
   package var schemas: [Schema] { executor.machine.schemas }
   package var isStored: Bool { false }
 

@@ -8,11 +8,12 @@ package final class StoredExecutor {
   private var sessions: SessionTable
   /// What is stored, and what is carried out with the entries of the transaction that is under way.
   package private(set) var mark: StoredMark
-  private var changes: [SessionRecord] = []
   private var batch: [CommandBatch.Waiting] = []
   private var answers: [Answer] = []
   /// Places in `answers` of those in `batch`.
   private var waiting: [Int] = []
+  /// Those in `batch` that are of sessions.
+  private var inSessions: [SessionSequence] = []
 
   package struct Answer: Sendable {
     package let id: EntryID
@@ -20,12 +21,15 @@ package final class StoredExecutor {
     package var reply: Replies.Reply?
   }
 
-  package init(group: GroupID, state: any StoredState) throws(StoredMachineFailure) {
+  package init(group: GroupID, state: any StoredState, limits: SessionLimits = .usual) throws(StoredMachineFailure) {
     self.group = group
     self.state = state
     mark = state.mark
-    sessions = try SessionTable(from: try state.sessionRecords(), last: state.mark.last.index)
+    sessions = try SessionTable(from: try state.sessionRecords(), last: state.mark.last.index, limits)
   }
+
+  /// As that of an `Executor`.
+  package var digest: UInt64 { state.digest &+ sessions.digest }
 
   /// Carries out consecutive entries and stores them: when this returns, an answer may be given for each.
   package func apply(
@@ -36,17 +40,18 @@ package final class StoredExecutor {
     for entry in entries {
       precondition(
         entry.id.index == mark.last.index.next, "entry \(entry.id.index) is applied after \(mark.last.index)")
-      // Its outcome may depend on a command of the same session before it, which is stored first.
-      if entry.session != 0 || entry.kind == .openSession { try store(repliesAreWanted) }
-      mark.last = entry.id
-      mark.time = max(mark.time, entry.timestamp)
+      let time = max(mark.time, entry.timestamp)
+      // What it depends on is carried out, and stored, first: the state is asked for each batch once, and then to commit.
+      if entry.kind == .session || entry.session != 0 && sessions.mustWait(for: entry, time: time) {
+        try store(repliesAreWanted)
+      }
+      (mark.last, mark.time) = (entry.id, time)
       switch entry.kind {
       case .command where entry.session == 0: add(entry)
-      case .command: try applyInSession(entry)
-      case .openSession:
-        if let ended = sessions.open(at: entry.id.index) { changes.append(sessions.record(of: ended)) }
-        changes.append(sessions.record(of: entry.id.index.rawValue))
-        answers.append(Answer(id: entry.id))
+      case .command: addInSession(entry)
+      case .session:
+        let reply = sessions.carryOut(entry.sessionCall ?? .invalid, at: entry.id.index, time: mark.time)
+        answers.append(Answer(id: entry.id, reply: reply))
       case .noOperation, .configuration: answers.append(Answer(id: entry.id))
       }
     }
@@ -65,39 +70,33 @@ package final class StoredExecutor {
 
   private func store(_ repliesAreWanted: Bool) throws(StoredMachineFailure) {
     try carryOut(repliesAreWanted)
-    guard mark != state.mark else { return }
-    try state.commit(mark, changes)
-    changes = []
+    if mark != state.mark { try state.commit(mark, sessions.takeChanges()) }
   }
 
   private func carryOut(_ repliesAreWanted: Bool) throws(StoredMachineFailure) {
     guard !batch.isEmpty else { return }
-    var replies = Replies(areWanted: repliesAreWanted, count: batch.count)
+    var replies = Replies(areWanted: repliesAreWanted || !inSessions.isEmpty, count: batch.count)
     try state.apply(CommandBatch(batch[...]), into: &replies)
     precondition(
       replies.all.count == batch.count,
       "the machine answered \(replies.all.count) of \(batch.count) commands: apply must answer each exactly once")
+    for command in inSessions {
+      sessions.record(replies.all[command.place], session: command.session, sequence: command.sequence)
+    }
     for (place, reply) in zip(waiting, replies.all) { answers[place].reply = reply }
+    inSessions.removeAll(keepingCapacity: true)
     batch.removeAll(keepingCapacity: true)
     waiting.removeAll(keepingCapacity: true)
   }
 
-  private func applyInSession(_ entry: Executor.Entry) throws(StoredMachineFailure) {
-    let (session, sequence) = (entry.session, entry.sequence)
-    switch sessions.look(session: session, sequence: sequence, at: entry.id.index) {
-    case .answered(let reply): answers.append(Answer(id: entry.id, reply: reply))
-    case .refused(let status): answers.append(Answer(id: entry.id, reply: .failure(status)))
-    case .new:
+  /// Commands in sessions share a batch with others, and what they are answered is recorded, whoever waits.
+  private func addInSession(_ entry: Executor.Entry) {
+    switch sessions.look(entry, time: mark.time) {
+    case .success(.answered(let reply)): answers.append(Answer(id: entry.id, reply: reply))
+    case .failure(let status): answers.append(Answer(id: entry.id, reply: .failure(status)))
+    case .success(.new):
       add(entry)
-      // Recorded, whoever waits: the session's next node may have to say it again.
-      try carryOut(true)
-      guard let reply = answers[answers.count - 1].reply else { break }
-      let forgotten = sessions.record(reply, session: session, sequence: sequence)
-      changes.append(SessionTable.record(of: reply, session: session, sequence: sequence))
-      if let forgotten { changes.append(SessionRecord(session: session, sequence: forgotten, bytes: nil)) }
+      inSessions.append(SessionSequence(place: batch.count - 1, session: entry.session, sequence: entry.sequence))
     }
-    // Also where it was answered already: who uses a session keeps it.
-    if sessions[session] != nil { changes.append(sessions.record(of: session)) }
-    try store(true)
   }
 }

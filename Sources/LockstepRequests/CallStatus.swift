@@ -69,11 +69,18 @@ public struct CallStatus: Error, Hashable, Sendable, CustomStringConvertible {
   public let code: Code
   /// What happened, in words, for people; recorded with a command's reply, so it must not differ between replicas.
   public let message: String
+  /// Of a command that is refused where it would be carried out: whether it was before. Nil: as whoever tells it knows.
+  package let applied: Applied?
 
   /// A failure of this kind; `message` says in words what happened.
   public init(_ code: Code, _ message: String) {
+    self.init(code, message, applied: nil)
+  }
+
+  package init(_ code: Code, _ message: String, applied: Applied?) {
     self.code = code
     self.message = message
+    self.applied = applied
   }
 
   public var description: String { "\(code.name): \(message)" }

@@ -37,7 +37,10 @@ package struct RequestOptions: Sendable, Hashable {
   package var timeoutMilliseconds: UInt64 = 0
   /// 0: none.
   package var session: UInt64 = 0
+  /// Of a batch, that of its first request: the others follow.
   package var sequence: UInt64 = 0
+  /// A command of the sessions' own service, not of a machine's.
+  package var isForSessions = false
   /// Another node has passed it on: it is carried out here or refused, and never passed on again.
   package var isForwarded = false
 

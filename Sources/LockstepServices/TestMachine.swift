@@ -30,7 +30,7 @@ public struct TestMachine<State: ReplicatedService> {
   }
 
   /// Equal when, and for practical purposes only when, the state is.
-  public var digest: UInt64 { executor.machine.digest }
+  public var digest: UInt64 { executor.digest }
 
   /// Carries out a command, at the next index. Throws what it was answered with, when that is no reply.
   @discardableResult

@@ -11,6 +11,10 @@ package struct BatchHeader: Sendable, Equatable {
   package var ack: UInt32
   /// Beside the level that is a number of voters.
   package var voters: UInt32
+  /// 0: none.
+  package var session: UInt64 = 0
+  /// Of the first request in it.
+  package var firstSequence: UInt64 = 0
 
   package init(id: UInt64, group: UInt64 = 0, timeoutMilliseconds: UInt64 = 0, ack: UInt32 = 0, voters: UInt32 = 0) {
     self.voters = voters
@@ -133,7 +137,7 @@ package struct PackedResults: Sendable {
 
 extension Codec {
   package func pack(_ batch: BatchHeader, method: UnsafeRawBufferPointer, payloads: [[UInt8]]) {
-    let most = payloads.reduce(6 * WireWriter.numberBytes + method.count) { $0 + WireWriter.numberBytes + $1.count }
+    let most = payloads.reduce(8 * WireWriter.numberBytes + method.count) { $0 + WireWriter.numberBytes + $1.count }
     overwrite(upTo: most) { base in
       var writer = WireWriter(base)
       writer.number(1, batch.id)
@@ -151,6 +155,8 @@ extension Codec {
       writer.number(5, batch.timeoutMilliseconds)
       writer.number(6, UInt64(batch.ack))
       writer.number(7, UInt64(batch.voters))
+      writer.number(8, batch.session)
+      writer.number(9, batch.firstSequence)
       return writer.count
     }
   }
@@ -178,8 +184,10 @@ extension Codec {
       case 5 << 3: header.timeoutMilliseconds = try cursor.varint()
       case 6 << 3: header.ack = UInt32(truncatingIfNeeded: try cursor.varint())
       case 7 << 3: header.voters = UInt32(truncatingIfNeeded: try cursor.varint())
+      case 8 << 3: header.session = try cursor.varint()
+      case 9 << 3: header.firstSequence = try cursor.varint()
       default:
-        guard tag >> 3 > 7, tag >> 3 < 1 << 29 else {
+        guard tag >> 3 > 9, tag >> 3 < 1 << 29 else {
           throw WireError("field \(tag >> 3) of a batch with wire type \(tag & 7)", at: place)
         }
         unknown -= 1

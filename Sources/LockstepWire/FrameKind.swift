@@ -36,10 +36,11 @@ package enum WireVersion {
   package static let oldest: UInt32 = 1
 }
 
-/// The same of the protocol between nodes. Version 2: starts have ids, a handshake is confirmed.
+/// The same of the protocol between nodes. Version 2: starts have ids, a handshake is confirmed. Version 3: entries of the
+/// sessions' own service, which older nodes carry out as something else.
 package enum PeerVersion {
-  package static let current: UInt32 = 2
-  package static let oldest: UInt32 = 2
+  package static let current: UInt32 = 3
+  package static let oldest: UInt32 = 3
 }
 
 /// What a frame between nodes may have at most: not a matter of a node's options. A command that one node has taken is in

@@ -30,7 +30,7 @@ struct FrozenStateTests {
     bench.apply(
       .open, .command("a"), .open, .command("b", session: 1, sequence: 1), .command("fail", session: 3, sequence: 9),
       .command("c", session: 1, sequence: 4), timestamp: 70)
-    for sequence in 1...UInt64(SessionTable.maximumReplies + 2) {
+    for sequence in 1...66 as ClosedRange<UInt64> {
       bench.apply(.command("d", session: 3, sequence: 100 + sequence), timestamp: 71)
     }
     return bench
@@ -100,11 +100,13 @@ struct FrozenStateTests {
   @Test("sessions that no table has written are refused")
   func hostileSessions() throws {
     let frozen = bench().executor.freeze()
-    // Numbers: sessions; then id, last use, forgotten, replies; then sequence, code, length.
+    // Numbers: sessions; then id, patience, index and time of the last use, forgotten, records; then sequence, fingerprint,
+    // index, kind, and what belongs to it.
     let tables: [[UInt8]] = [
-      [0xff, 0xff, 0x7f], [1, 0, 5, 0, 0], [1, 9, 5, 0, 0], [1, 1, 0x7f, 0, 0], [2, 3, 5, 0, 0, 1, 5, 0, 0],
-      [2, 3, 5, 0, 0, 3, 5, 0, 0], [1, 1, 5, 0, 65], [1, 1, 5, 0, 1, 1, 99, 0], [1, 1, 5, 4, 1, 4, 0, 0],
-      [1, 1, 5, 0, 2, 7, 0, 0, 7, 0, 0],
+      [0xff, 0xff, 0x7f], [1, 0, 9, 5, 0, 0, 0], [1, 9, 9, 5, 0, 0, 0], [1, 1, 9, 0x7f, 0, 0, 0],
+      [2, 3, 9, 5, 0, 0, 0, 1, 9, 5, 0, 0, 0], [2, 3, 9, 5, 0, 0, 0, 3, 9, 5, 0, 0, 0], [1, 1, 9, 5, 0, 0, 0x81, 8],
+      [1, 1, 9, 5, 0, 0, 1, 1, 0, 2, 2, 99, 0], [1, 1, 9, 5, 0, 0, 1, 1, 0, 2, 3], [1, 1, 9, 5, 0, 4, 1, 4, 0, 2, 0],
+      [1, 1, 9, 5, 0, 0, 2, 7, 0, 2, 0, 7, 0, 2, 0], [1, 1, 9, 5, 0, 0, 1, 1, 0, 0x7f, 0],
     ]
     for table in tables {
       let failure = #expect(throws: CallStatus.self, "\(table)") { try Self.restore(table, frozen) }

@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepExecution
+import LockstepRequests
 
 /// A machine that keeps what it is given, answers with what it has counted, and fails on demand.
 struct Recorder: StateMachine {
@@ -72,6 +73,7 @@ struct Bench {
   enum Word {
     case command(String, session: UInt64 = 0, sequence: UInt64 = 0)
     case open
+    case sessions(SessionCall)
     case nothing
   }
 
@@ -79,7 +81,11 @@ struct Bench {
 
   private(set) var executor: Executor
 
-  init(executor: Executor = Executor(group: .first, machine: Recorder())) { self.executor = executor }
+  init(executor: Executor) { self.executor = executor }
+
+  init(limits: SessionLimits = .usual) {
+    self.init(executor: Executor(group: .first, machine: Recorder(), limits: limits))
+  }
 
   var recorder: Recorder? { executor.machine as? Recorder }
 
@@ -113,8 +119,10 @@ struct Bench {
     case .command(_, let session, let sequence):
       return Executor.Entry(
         id: id, kind: .command, timestamp: timestamp, session: session, sequence: sequence, call: call)
-    case .open:
-      return Executor.Entry(id: id, kind: .openSession, timestamp: timestamp, session: 0, sequence: 0, call: call)
+    case .open: return entry(.sessions(.open(patienceMilliseconds: 0)), index, timestamp, method)
+    case .sessions(let sessionCall):
+      return Executor.Entry(
+        id: id, kind: .session, timestamp: timestamp, session: 0, sequence: 0, call: call, sessionCall: sessionCall)
     case .nothing:
       return Executor.Entry(id: id, kind: .noOperation, timestamp: timestamp, session: 0, sequence: 0, call: call)
     }

@@ -13,11 +13,11 @@ final class Machine {
   let state: any StoredState
   let executor: StoredExecutor
 
-  init(_ path: String) throws {
+  init(_ path: String, limits: SessionLimits = .usual) throws {
     self.path = path
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     state = try SQLMachine().open(path)
-    executor = try StoredExecutor(group: .first, state: state)
+    executor = try StoredExecutor(group: .first, state: state, limits: limits)
   }
 
   struct Entry {
@@ -25,6 +25,7 @@ final class Machine {
     var kind = EntryKind.command
     var session: UInt64 = 0
     var sequence: UInt64 = 0
+    var sessionCall: SessionCall?
   }
 
   var last: UInt64 { executor.mark.last.index.rawValue }
@@ -57,7 +58,7 @@ final class Machine {
           sequence: entry.sequence,
           call: MethodCall(
             method: UnsafeRawBufferPointer(rebasing: bytes[0..<method.count]),
-            request: UnsafeRawBufferPointer(rebasing: bytes[ranges[offset]])))
+            request: UnsafeRawBufferPointer(rebasing: bytes[ranges[offset]])), sessionCall: entry.sessionCall)
       }
       return try executor.apply(list[...], repliesAreWanted: true).map(\.reply)
     }
@@ -179,9 +180,10 @@ struct MachineTests {
   @Test("a session's command is carried out once, also when the machine was opened again in between")
   func sessions() throws {
     let directory = try TemporaryDirectory()
-    let first = try Machine(directory.path)
+    let limits = SessionLimits(records: 64)
+    let first = try Machine(directory.path, limits: limits)
     try first.apply("CREATE TABLE t(a)")
-    try first.apply([.init(kind: .openSession)])
+    try first.apply([.init(kind: .session, sessionCall: .open(patienceMilliseconds: 0))])
     let insert = Machine.Entry(sql: ["INSERT INTO t VALUES (random()) RETURNING a"], session: 2, sequence: 1)
     let wrong = Machine.Entry(sql: ["INSERT INTO missing VALUES (1)"], session: 2, sequence: 2)
     let replies = try first.apply([insert, insert, wrong])
@@ -189,10 +191,18 @@ struct MachineTests {
     for number in 3...80 as ClosedRange<UInt64> {
       try first.apply([.init(sql: ["SELECT \(number)"], session: 2, sequence: number)])
     }
+    let digest = first.executor.digest
+    #expect(digest != first.state.digest)
     first.state.close()
-    let second = try Machine(directory.path)
+    let second = try Machine(directory.path, limits: limits)
     defer { second.state.close() }
-    let known = try second.apply([.init(sql: ["INSERT INTO t VALUES (1)"], session: 2, sequence: 80)])
+    #expect(second.executor.digest == digest, "what is stored of the sessions is what was there")
+    let known = try second.apply([.init(sql: ["SELECT 80"], session: 2, sequence: 80)])
+    let another = try second.apply([.init(sql: ["INSERT INTO t VALUES (1)"], session: 2, sequence: 80)])
+    guard case .failure(let status) = another[0], status.code == .invalidArgument else {
+      Issue.record("another request under a sequence: \(another)")
+      return
+    }
     let old = try second.apply([insert, wrong, .init(sql: ["SELECT 1"], session: 9, sequence: 1)])
     guard case .success = known[0] else {
       Issue.record("what was answered is answered again, and not carried out: \(known)")
@@ -289,7 +299,7 @@ struct MachineTests {
     defer { machine.state.close() }
     try machine.apply("CREATE TABLE t(a, b)", "CREATE INDEX i ON t(b)")
     try machine.apply([
-      .init(kind: .openSession), .init(sql: ["INSERT INTO t VALUES (7, random())"], session: 3, sequence: 1),
+      .init(kind: .session, sessionCall: .open(patienceMilliseconds: 0)), .init(sql: ["INSERT INTO t VALUES (7, random())"], session: 3, sequence: 1),
     ])
     for _ in 0..<20 { try machine.apply("INSERT INTO t VALUES (1, randomblob(9000))") }
     let frozen = try machine.state.freeze()

@@ -201,7 +201,9 @@ extension Servers {
         let client = cluster.client(leader)
         try await client.put("k", "v")
         #expect(
-          try await client.schemas().map(\.name).sorted() == ["lockstep.counter.v1.Counter", "lockstep.kv.v1.KeyValue"])
+          try await client.schemas().map(\.name).sorted() == [
+            "lockstep.counter.v1.Counter", "lockstep.kv.v1.KeyValue", "lockstep.session.v1.Sessions",
+          ])
         let status = try await client.status()
         let group = try #require(status.groups.first)
         #expect(status.node == leader && status.incarnation == 1 && status.residentBytes > 0)

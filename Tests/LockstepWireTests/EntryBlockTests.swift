@@ -53,7 +53,7 @@ struct EntryBlockTests {
 
   @Test("block: method and payload of an entry are where its header says, with every kind and edge")
   func headers() throws {
-    for kind in [EntryKind.command, .noOperation, .configuration, .openSession] {
+    for kind in [EntryKind.command, .noOperation, .configuration, .session] {
       for number in [0, 1, 1 << 63, UInt64.max] {
         var block = EntryBlock(first: LogIndex(1), previousChain: number)
         [UInt8]("m".utf8).withUnsafeBytes { method in

@@ -122,6 +122,16 @@ enum TokenText {
   }
 }
 
+enum SequenceText {
+  static func parse(_ text: String) throws -> CallSequence {
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false).map { UInt64($0) }
+    guard parts.count == 2, let session = parts[0], let number = parts[1], session > 0, number > 0 else {
+      throw ValidationError("'\(text)' is no call in a session; one is ID:N, as in 17:1, both from 1")
+    }
+    return CallSequence(session: session, number: number)
+  }
+}
+
 enum TimeoutText {
   static func parse(_ text: String) -> Duration? {
     guard let duration = Duration(parsing: text), duration > .zero else { return nil }

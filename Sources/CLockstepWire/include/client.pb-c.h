@@ -146,7 +146,13 @@ struct  Lockstep__Wire__V1__CallRequest
    * for BOUNDED
    */
   uint64_t read_bound_milliseconds;
+  /*
+   * 0: none; see lockstep/session/v1/session.proto
+   */
   uint64_t session;
+  /*
+   * of a command, from 1: carried out once in its session, however often it is sent
+   */
   uint64_t sequence;
   /*
    * for SESSION: a ReadToken; none: any state will do
@@ -281,10 +287,18 @@ struct  Lockstep__Wire__V1__BatchRequest
    * for VOTERS
    */
   uint32_t ack_voters;
+  /*
+   * 0: none
+   */
+  uint64_t session;
+  /*
+   * of the first request in it; the others follow
+   */
+  uint64_t first_sequence;
 };
 #define LOCKSTEP__WIRE__V1__BATCH_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__batch_request__descriptor) \
-    , 0, 0, {0,NULL}, 0,NULL, 0, LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_UNSPECIFIED, 0 }
+    , 0, 0, {0,NULL}, 0,NULL, 0, LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_UNSPECIFIED, 0, 0, 0 }
 
 
 /*

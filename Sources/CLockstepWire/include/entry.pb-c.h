@@ -37,9 +37,9 @@ typedef enum _Lockstep__Wire__V1__EntryKind {
    */
   LOCKSTEP__WIRE__V1__ENTRY_KIND__ENTRY_KIND_CONFIGURATION = 2,
   /*
-   * its index is the new session's id (thesis section 6.3)
+   * a call of lockstep.session.v1.Sessions (thesis section 6.3)
    */
-  LOCKSTEP__WIRE__V1__ENTRY_KIND__ENTRY_KIND_OPEN_SESSION = 3
+  LOCKSTEP__WIRE__V1__ENTRY_KIND__ENTRY_KIND_SESSION = 3
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(LOCKSTEP__WIRE__V1__ENTRY_KIND)
 } Lockstep__Wire__V1__EntryKind;
 

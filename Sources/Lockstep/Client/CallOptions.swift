@@ -54,17 +54,43 @@ public struct CallOptions: Sendable {
   public var consistency: Consistency
   /// What a query at `.session` must have seen; nil: all that this client has been answered.
   public var token: ReadToken?
+  /// Commands are made in this session, each under the next number, or the requests of a batch under the next ones: carried
+  /// out once, however often they are sent. The client then sends a call again where it does not know what became of it,
+  /// until the time-out.
+  public var session: CommandSession?
+  /// Makes again a call that was made in a session, under the number that it had (`CallFailure.sequence`); of a batch, that
+  /// of its first request. It comes before `session`.
+  public var sequence: CallSequence?
   /// After this long the call fails, saying what is known of its effect.
   public var timeout: Duration
 
   /// By default commands wait for a quorum, queries are linearizable, and calls fail after 5 seconds.
   public init(
     acknowledgement: Acknowledgement = .quorum, consistency: Consistency = .linearizable,
-    token: ReadToken? = nil, timeout: Duration = .seconds(5)
+    token: ReadToken? = nil, session: CommandSession? = nil, sequence: CallSequence? = nil,
+    timeout: Duration = .seconds(5)
   ) {
     self.token = token
+    self.session = session
+    self.sequence = sequence
     self.acknowledgement = acknowledgement
     self.consistency = consistency
     self.timeout = timeout
+  }
+}
+
+extension CallOptions {
+  /// Calls with the numbers that so many requests have in their session, which are under way meanwhile.
+  func numbered<Result>(
+    _ count: Int, _ body: (CallOptions) async throws(CallFailure) -> Result
+  ) async throws(CallFailure) -> Result {
+    var options = self
+    var drawn: CallSequence?
+    if sequence == nil, let session {
+      drawn = try session.draw(count)
+      options.sequence = drawn
+    }
+    defer { if let drawn { session?.end(drawn, count) } }
+    do throws(CallFailure) { return try await body(options) } catch { throw error.of(options.sequence) }
   }
 }

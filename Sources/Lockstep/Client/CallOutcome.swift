@@ -48,6 +48,8 @@ public struct CallFailure: Error, Sendable, CustomStringConvertible {
   public var missing: [NodeID] = []
   /// As `Reply.token`, of a command that was carried out, or of a query that failed on a state: nil where no state was seen.
   public var token: ReadToken?
+  /// Of a call in a session: to make it again, or to ask what became of it (`LockstepClient.resolve`).
+  public var sequence: CallSequence?
 
   /// By default a failure that no entry and no node is known of.
   public init(
@@ -61,6 +63,14 @@ public struct CallFailure: Error, Sendable, CustomStringConvertible {
   }
 
   public var description: String { status.description }
+}
+
+extension CallFailure {
+  func of(_ sequence: CallSequence?) -> CallFailure {
+    var failure = self
+    failure.sequence = sequence
+    return failure
+  }
 }
 
 /// On the wire 0 stands for what there is not.

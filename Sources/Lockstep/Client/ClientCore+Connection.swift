@@ -119,9 +119,8 @@ extension ClientCore: ConnectionDelegate {
       if !waiting.isEmpty, retry == nil { connect() }
     case .ready, .idle, .closed, .connecting: break
     }
-    failUnderWay(CallStatus(.unavailable, "the connection to \(connection.remoteAddress) was lost: \(reason)")) {
-      $0 === connection
-    }
+    lost(
+      connection, CallStatus(.unavailable, "the connection to \(connection.remoteAddress) was lost: \(reason)"))
   }
 
   func link(_ link: Link, dialFailed reason: String) {

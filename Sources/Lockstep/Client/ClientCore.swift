@@ -7,7 +7,8 @@ import NIOCore
 /// that wait for an answer.
 ///
 /// A call is sent again only when it was answered with UNAVAILABLE and was certainly not carried out: at the leader that
-/// the answer names, else at the next endpoint, and until its time-out. What may have been carried out is never repeated.
+/// the answer names, else at the next endpoint, and until its time-out. What may have been carried out is never repeated,
+/// unless it is in a session, where that does no harm.
 final class ClientCore {
   struct Waiting {
     let operation: Operation
@@ -16,6 +17,8 @@ final class ClientCore {
     /// How often it was refused, and what was said the last time; nil: it was never sent.
     var refusals = 0
     var refusal: Outcome?
+    /// It was sent, and nobody has said what became of it: it is in a session, and sent again.
+    var isInDoubt = false
   }
 
   enum State {
@@ -91,7 +94,8 @@ final class ClientCore {
       return fail(operation, CallStatus(.failedPrecondition, "the client was given no endpoints"))
     }
     let timeout = TimeAmount.milliseconds(Int64(clamping: operation.timeout.milliseconds))
-    waiting.append(Waiting(operation: operation, ticket: ticket, deadline: .now() + timeout))
+    waiting.append(
+      Waiting(operation: operation, ticket: ticket, deadline: .now() + timeout, isInDoubt: !operation.isFresh))
     watchDeadlines()
     switch state {
     case .idle where retry == nil: connect()
@@ -179,6 +183,7 @@ final class ClientCore {
       id: id, timeoutMilliseconds: max(1, options.timeout.milliseconds), ack: options.acknowledgement.number,
       voters: options.acknowledgement.voters,
       read: options.consistency.number)
+    if let sequence = options.sequence { (header.session, header.sequence) = (sequence.session, sequence.number) }
     switch options.consistency {
     case .at(let index): header.readIndex = index.rawValue
     case .bounded(let bound): header.readBoundMilliseconds = bound.milliseconds
@@ -213,9 +218,7 @@ final class ClientCore {
     operation.continuation.resume(returning: .failure(CallFailure(status, applied: .no)))
   }
 
-  func fail(_ call: Waiting, _ failure: CallFailure) {
-    call.operation.continuation.resume(returning: .failure(failure))
-  }
+  func fail(_ call: Waiting, _ failure: CallFailure) { resume(call, .failure(failure)) }
 
   func close() {
     switch state {
@@ -245,6 +248,30 @@ final class ClientCore {
     }
   }
 
+  /// They were sent over this connection, and nobody will say on it what became of them.
+  func lost(_ connection: Connection, _ status: CallStatus) {
+    for (id, entry) in underWay.filter({ $0.value.connection === connection }).sorted(by: { $0.key < $1.key })
+    where entry.call.operation.isInSession && entry.call.deadline > .now() {
+      underWay[id] = nil
+      sendAgain(entry.call, after: .failure(CallFailure(status, applied: .unknown)))
+    }
+    failUnderWay(status) { $0 === connection }
+  }
+
+  private func sendAgain(_ call: Waiting, after outcome: Outcome) {
+    var call = call
+    call.refusals += 1
+    call.refusal = outcome
+    if outcome.isInDoubt { call.isInDoubt = true }
+    refused.append(call)
+    retrySoon()
+  }
+
+  /// What is said of a call that was sent before is said of that sending alone.
+  private func resume(_ call: Waiting, _ outcome: Outcome) {
+    call.operation.continuation.resume(returning: call.isInDoubt ? outcome.inDoubt : outcome)
+  }
+
   // MARK: Answers
 
   /// What this client has seen; another cluster's begins anew.
@@ -256,15 +283,14 @@ final class ClientCore {
 
   func finish(_ id: UInt64, _ outcome: Outcome, from connection: Connection) {
     guard let (call, _) = underWay.removeValue(forKey: id) else { return }
-    if let leader = outcome.leaderIfRefused, call.deadline > .now() {
-      var call = call
-      call.refusals += 1
-      call.refusal = outcome
-      refused.append(call)
+    if call.deadline > .now(), let leader = outcome.leaderIfRefused {
       leave(connection, for: leader)
-      retrySoon()
+      sendAgain(call, after: outcome)
+    } else if call.deadline > .now(), call.operation.isInSession, outcome.isInDoubt {
+      leave(connection, for: outcome.leader)
+      sendAgain(call, after: outcome)
     } else {
-      call.operation.continuation.resume(returning: outcome)
+      resume(call, outcome)
     }
     endIfAnswered(connection)
   }
@@ -330,8 +356,7 @@ final class ClientCore {
     let now = NIODeadline.now()
     for call in (waiting + refused).filter({ $0.deadline <= now }) {
       let status = CallStatus(.deadlineExceeded, "no node was reached in time, nothing was sent")
-      call.operation.continuation.resume(
-        returning: call.refusal ?? .failure(CallFailure(status, applied: .no)))
+      resume(call, call.refusal ?? .failure(CallFailure(status, applied: .no)))
     }
     waiting.removeAll { $0.deadline <= now }
     refused.removeAll { $0.deadline <= now }

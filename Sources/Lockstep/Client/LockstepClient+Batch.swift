@@ -20,19 +20,22 @@ extension LockstepClient {
     _ method: String, _ requests: [[UInt8]], options: CallOptions = CallOptions()
   ) async throws(CallFailure) -> [Result<Reply, CallFailure>] {
     guard !requests.isEmpty else { return [] }
-    switch await perform({ .batch(method: method, requests: requests, options: options, $0) }) {
-    case .batch(let reply): return try reply.outcomes(of: requests.count)
-    case .failure(let failure): throw failure
-    case .reply, .schemas, .status, .snapshot: throw Self.mixedUp
+    return try await options.numbered(requests.count) { options async throws(CallFailure) in
+      switch await perform({ .batch(method: method, requests: requests, options: options, $0) }) {
+      case .batch(let reply): return try reply.outcomes(of: requests.count)
+      case .failure(let failure): throw failure
+      case .reply, .schemas, .status, .snapshot: throw Self.mixedUp
+      }
     }
   }
 }
 
 extension Codec {
   func pack(batch id: UInt64, _ method: String, _ requests: [[UInt8]], _ options: CallOptions) {
-    let header = BatchHeader(
+    var header = BatchHeader(
       id: id, timeoutMilliseconds: max(1, options.timeout.milliseconds), ack: options.acknowledgement.number,
       voters: options.acknowledgement.voters)
+    if let sequence = options.sequence { (header.session, header.firstSequence) = (sequence.session, sequence.number) }
     var method = method
     method.withUTF8 { pack(header, method: UnsafeRawBufferPointer($0), payloads: requests) }
   }

@@ -40,14 +40,15 @@ public final class LockstepClient: Sendable {
   public func call(
     _ method: String, _ request: [UInt8], options: CallOptions = CallOptions()
   ) async throws(CallFailure) -> Reply {
-    let outcome = await perform { .call(method: method, request: request, options: options, $0) }
-    switch outcome {
-    case .reply(let answer):
-      var reply = try answer.outcome.get()
-      if answer.read == options.consistency.number { reply.consistency = options.consistency }
-      return reply
-    case .failure(let failure): throw failure
-    case .batch, .schemas, .status, .snapshot: throw Self.mixedUp
+    try await options.numbered(1) { options async throws(CallFailure) in
+      switch await perform({ .call(method: method, request: request, options: options, $0) }) {
+      case .reply(let answer):
+        var reply = try answer.outcome.get()
+        if answer.read == options.consistency.number { reply.consistency = options.consistency }
+        return reply
+      case .failure(let failure): throw failure
+      case .batch, .schemas, .status, .snapshot: throw Self.mixedUp
+      }
     }
   }
 

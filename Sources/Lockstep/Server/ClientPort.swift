@@ -87,7 +87,7 @@ final class ClientPort {
   private func answer(_ question: ClientQuestion, _ session: ClientSession, _ server: ServerLoop) {
     switch question {
     case .describe(let id):
-      codec.pack(describeReply: id, services: server.node.schemas)
+      codec.pack(describeReply: id, services: server.node.schemas + [Self.sessions])
       session.sendNow(.describeReply, codec.packed)
     case .status(let id):
       codec.pack(server.status(id: id))
@@ -95,6 +95,9 @@ final class ClientPort {
     case .snapshot(let id): takeSnapshot(id, session, server)
     }
   }
+
+  /// Every node offers it, whatever it hosts.
+  private static let sessions = (name: SessionCall.service, descriptorSet: PackageResources.session_descriptor)
 
   private func takeSnapshot(_ id: UInt64, _ session: ClientSession, _ server: ServerLoop) {
     // Answered when it is there, so that it counts as a call that is under way.

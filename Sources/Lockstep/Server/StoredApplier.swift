@@ -21,6 +21,7 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
       let timestamp: UInt64
       let session: UInt64
       let sequence: UInt64
+      let sessionCall: SessionCall?
       let method: Range<Int>
       let request: Range<Int>
     }
@@ -41,7 +42,7 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
         items.append(
           Item(
             id: entry.id, kind: entry.kind, timestamp: entry.timestamp, session: entry.session,
-            sequence: entry.sequence, method: start..<middle, request: middle..<bytes.count))
+            sequence: entry.sequence, sessionCall: entry.sessionCall, method: start..<middle, request: middle..<bytes.count))
       }
       return bytes.count - before
     }
@@ -102,7 +103,7 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
     schemas = machine.schemas
     mark = executor.mark
     submitted = executor.mark.last.index
-    digest = executor.state.digest
+    digest = executor.digest
     queries = QueryThreads(isReady: isReady)
   }
 
@@ -252,7 +253,7 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
           id: item.id, kind: item.kind, timestamp: item.timestamp, session: item.session, sequence: item.sequence,
           call: MethodCall(
             method: UnsafeRawBufferPointer(rebasing: bytes[item.method]),
-            request: UnsafeRawBufferPointer(rebasing: bytes[item.request])))
+            request: UnsafeRawBufferPointer(rebasing: bytes[item.request])), sessionCall: item.sessionCall)
       }
       do throws(StoredMachineFailure) {
         outcome = .success(try executor.apply(entries[...], repliesAreWanted: job.repliesAreWanted))
@@ -265,7 +266,7 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
     let bytes = answers.reduce(0) { sum, answer in
       if case .success(let reply)? = answer.reply { sum + reply.count } else { sum }
     }
-    let done = Done(mark: executor.mark, digest: executor.state.digest, answers: answers, bytes: bytes)
+    let done = Done(mark: executor.mark, digest: executor.digest, answers: answers, bytes: bytes)
     let mustTell = shared.withLock { shared in
       shared.done.append(done)
       shared.bytes += bytes

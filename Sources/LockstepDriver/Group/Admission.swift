@@ -1,6 +1,7 @@
 import LockstepConsensus
 import LockstepExecution
 import LockstepRequests
+import LockstepWire
 
 /// What a node takes in, and what it refuses before anything has happened.
 struct Admission {
@@ -15,22 +16,38 @@ struct Admission {
   /// `voters`: how many there are, as far as this node knows.
   func admit(
     _ request: Request, _ lane: ApplyLane, leader: NodeID?, voters: @autoclosure () -> Int
-  ) throws(CallStatus) -> MethodKind {
+  ) throws(CallStatus) -> Admitted {
     try context.stop.check(context.now)
     let kind = try check(request, lane, voters)
-    if kind == .command, leader != context.id { _ = try context.forwarder.check(leader) }
+    if kind != .query, leader != context.id { _ = try context.forwarder.check(leader) }
     try context.ledger.take(calls: request.payloads.count, bytes: CallLedger.bytes(request))
     return kind
   }
 
-  private func check(_ request: Request, _ lane: ApplyLane, _ voters: () -> Int) throws(CallStatus) -> MethodKind {
+  /// What was taken in.
+  enum Admitted {
+    case command
+    case query
+    /// A command of the sessions' own service.
+    case ofSessions
+  }
+
+  private func check(_ request: Request, _ lane: ApplyLane, _ voters: () -> Int) throws(CallStatus) -> Admitted {
     try checkSize(request.payloads)
-    let kind = try checkMethod(request, lane)
-    switch kind {
-    case .command: try check(acknowledgement: request.options, voters)
-    case .query: try check(consistency: request)
+    guard let kind = try checkMethod(request, lane) else {
+      try checkOfSessions(request)
+      try check(acknowledgement: request.options, voters)
+      return .ofSessions
     }
-    return kind
+    switch kind {
+    case .command:
+      try check(acknowledgement: request.options, voters)
+      try check(sequence: request)
+      return .command
+    case .query:
+      try check(consistency: request)
+      return .query
+    }
   }
 
   private func checkSize(_ payloads: Payloads) throws(CallStatus) {
@@ -53,23 +70,50 @@ struct Admission {
     }
   }
 
-  private func checkMethod(_ request: Request, _ lane: ApplyLane) throws(CallStatus) -> MethodKind {
+  /// Nil: no method of the machine.
+  private func checkMethod(_ request: Request, _ lane: ApplyLane) throws(CallStatus) -> MethodKind? {
     let (method, payloads) = (request.method, request.payloads)
-    if case .one(let payload) = payloads {
-      guard let kind = try lane.check(MethodCall(method: method, request: payload)) else { throw Self.unknown(method) }
-      return kind
-    }
+    if case .one(let payload) = payloads { return try lane.check(MethodCall(method: method, request: payload)) }
     var kind: MethodKind?
     for position in 0..<payloads.count {
       do throws(CallStatus) { kind = try lane.check(MethodCall(method: method, request: payloads[position])) } catch {
         throw CallStatus(error.code, "request \(position) of \(payloads.count), counted from 0: \(error.message)")
       }
-      guard let kind else { throw Self.unknown(method) }
+      guard let kind else { return nil }
       if kind == .query {
         throw CallStatus(.invalidArgument, "'\(Self.readable(method))' is a query, and a batch is of commands")
       }
     }
-    return kind ?? .query
+    return kind
+  }
+
+  private func checkOfSessions(_ request: Request) throws(CallStatus) {
+    let method = request.method
+    for position in 0..<request.payloads.count {
+      switch SessionCall(method: method, payload: request.payloads[position]) {
+      case nil: throw Self.unknown(method)
+      case .invalid?:
+        throw CallStatus(.invalidArgument, "the request is no message of '\(Self.readable(method))'")
+      case _?: break
+      }
+    }
+    guard request.options.session == 0, request.options.sequence == 0 else {
+      throw CallStatus(.invalidArgument, "'\(Self.readable(method))' is about sessions, and is no call in one")
+    }
+  }
+
+  /// A call in a session has its number; without a session it has none.
+  private func check(sequence request: Request) throws(CallStatus) {
+    let (session, sequence) = (request.options.session, request.options.sequence)
+    guard session != 0 else {
+      guard sequence == 0 else {
+        throw CallStatus(.invalidArgument, "sequence \(sequence) of no session: a session is to be opened first")
+      }
+      return
+    }
+    guard sequence > 0, sequence <= UInt64(Int64.max) - UInt64(request.payloads.count) else {
+      throw CallStatus(.invalidArgument, "sequence \(sequence) of session \(session): they count from 1, to 2^63 - 1")
+    }
   }
 
   private static func unknown(_ method: UnsafeRawBufferPointer) -> CallStatus {
@@ -87,9 +131,6 @@ struct Admission {
       guard least <= voters else {
         throw CallStatus(.failedPrecondition, "an acknowledgement of \(least) voters, and there are \(voters)")
       }
-    }
-    guard options.session == 0, options.sequence == 0 else {
-      throw CallStatus(.unimplemented, "sessions are not served by this version")
     }
   }
 

@@ -230,13 +230,13 @@ final class ApplyLane {
       _ = try cursor.varint()
       let entry = UnsafeRawBufferPointer(rebasing: cursor.bytes[try cursor.delimited()])
       let header = try EntryHeader(parsing: entry)
+      let method = UnsafeRawBufferPointer(rebasing: entry[header.method])
+      let payload = UnsafeRawBufferPointer(rebasing: entry[header.payload])
       entries.append(
         Executor.Entry(
           id: header.id, kind: header.kind, timestamp: header.timestamp, session: header.session,
-          sequence: header.sequence,
-          call: MethodCall(
-            method: UnsafeRawBufferPointer(rebasing: entry[header.method]),
-            request: UnsafeRawBufferPointer(rebasing: entry[header.payload]))))
+          sequence: header.sequence, call: MethodCall(method: method, request: payload),
+          sessionCall: header.kind == .session ? SessionCall(method: method, payload: payload) : nil))
     }
     return entries
   }

@@ -47,9 +47,11 @@ struct CallBuffer {
     let start = bytes.count
     bytes.append(contentsOf: payload)
     callBytes += method.count + payload.count
+    var options = request.options
+    if options.session != 0 { options.sequence += UInt64(target.position) }
     calls.append(
       PendingCall(
-        target: target, deadline: deadline, options: request.options, method: method, payload: start..<bytes.count,
+        target: target, deadline: deadline, options: options, method: method, payload: start..<bytes.count,
         isInBatch: isInBatch))
   }
 

@@ -74,17 +74,21 @@ final class Group {
   // MARK: Calls
 
   func take(_ request: Request, for target: ReplyTarget) {
-    let kind: MethodKind
+    let admitted: Admission.Admitted
     do throws(CallStatus) {
-      kind = try admission.admit(request, lane, leader: leader, voters: replica.votingMembers.count)
+      admitted = try admission.admit(request, lane, leader: leader, voters: replica.votingMembers.count)
     } catch {
       context.answers.refuse(target, error, leader: leader)
       return
     }
     let deadline = context.deadline(of: request)
-    switch kind {
+    switch admitted {
     case .query: reads.arrive(request, for: target, deadline: deadline)
     case .command: takeCommand(request, target, deadline)
+    case .ofSessions:
+      var request = request
+      request.options.isForSessions = true
+      takeCommand(request, target, deadline)
     }
   }
 

@@ -84,7 +84,8 @@ final class LogTail {
           calls.bytes.withUnsafeBytes { bytes in
             calls.forEach { options, method, payload in
               writer.append(
-                term: first.term, kind: .command, timestamp: timestamp, session: options.session,
+                term: first.term, kind: options.isForSessions ? .session : .command, timestamp: timestamp,
+                session: options.session,
                 sequence: options.sequence, method: UnsafeRawBufferPointer(rebasing: bytes[method]),
                 payload: UnsafeRawBufferPointer(rebasing: bytes[payload]))
             }

@@ -156,16 +156,18 @@ final class Proposals {
   func applied(_ id: EntryID, _ reply: Replies.Reply?, _ evidence: Evidence) {
     while !awaited.isEmpty, awaited[0].id.index <= id.index {
       let command = awaited.removeFirst()
-      if command.level.isWide, command.id == id, let target = command.target {
+      let outcome = Self.outcome(id, reply)
+      // What was refused where it would have been carried out waits for nobody.
+      if command.level.isWide, command.id == id, outcome.applied == .yes, let target = command.target {
         wide.wait(
-          for: command.level, leastVoters: command.leastVoters, Self.outcome(id, reply), id, target,
+          for: command.level, leastVoters: command.leastVoters, outcome, id, target,
           deadline: command.deadline, bytes: command.bytes)
         continue
       }
       context.ledger.giveBack(bytes: command.bytes)
       guard let target = command.target else { continue }
       if command.id == id {
-        context.answers.write(Self.outcome(id, reply), to: target, evidence)
+        context.answers.write(outcome, to: target, evidence)
       } else {
         // Another entry is committed in its place: this one can never be (State Machine Safety, Raft figure 3).
         let entry = "entry \(command.id.index) of term \(command.id.term)"
@@ -177,13 +179,12 @@ final class Proposals {
   }
 
   private static func outcome(_ id: EntryID, _ reply: Replies.Reply?) -> Outcome {
-    let answer: Outcome.Answer =
-      switch reply {
-      case .success(let payload)?: .reply(payload)
-      case .failure(let status)?: .failure(status)
-      case nil: .reply([])
-      }
-    return Outcome(answer, applied: .yes, index: id.index, term: id.term)
+    switch reply {
+    case .success(let payload)?: Outcome(.reply(payload), applied: .yes, index: id.index, term: id.term)
+    case .failure(let status)?:
+      Outcome(.failure(status), applied: status.applied ?? .yes, index: id.index, term: id.term)
+    case nil: Outcome(.reply([]), applied: .yes, index: id.index, term: id.term)
+    }
   }
 
   /// What is up to here is carried out, and whether these commands are among it is not known on this node.

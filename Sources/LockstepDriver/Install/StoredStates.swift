@@ -18,6 +18,7 @@ package final class StoredStates: StateInstaller, @unchecked Sendable {
   package typealias Begin = (StoredExecutor, any StoredMachine) throws(StoredMachineFailure) -> any StoredStateApplier
 
   private let machine: any StoredMachine
+  private let limits: SessionLimits
   private let directories: StateDirectories
   /// The applier of a state that was opened, at work.
   private let beginWork: Begin
@@ -29,10 +30,11 @@ package final class StoredStates: StateInstaller, @unchecked Sendable {
   /// `applier`: the one that a node begins with, of the state in this directory.
   package init(
     _ applier: any StoredStateApplier, in directory: LogIndex, of directories: StateDirectories,
-    machine: any StoredMachine, beginWork: @escaping Begin
+    machine: any StoredMachine, limits: SessionLimits = .usual, beginWork: @escaping Begin
   ) {
     self.machine = machine
     self.directories = directories
+    self.limits = limits
     self.beginWork = beginWork
     current = (directory, applier)
   }
@@ -43,7 +45,7 @@ package final class StoredStates: StateInstaller, @unchecked Sendable {
 
   package func prepare(_ file: SnapshotFile) throws(StoredStateFailure) {
     prepared = nil
-    try directories.fill(machine, from: file)
+    try directories.fill(machine, from: file, limits)
     prepared = file.header
   }
 
@@ -52,7 +54,7 @@ package final class StoredStates: StateInstaller, @unchecked Sendable {
     let index = header.last.id.index
     try directories.complete(index)
     do throws(StoredStateFailure) {
-      let executor = try StoredExecutor(header.group, machine, directories.path(index))
+      let executor = try StoredExecutor(header.group, machine, directories.path(index), limits)
       do throws(StoredMachineFailure) {
         let applier = try beginWork(executor, machine)
         next = (index, applier)

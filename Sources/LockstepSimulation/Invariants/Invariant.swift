@@ -38,6 +38,8 @@ public enum Invariant: String, Sendable, CaseIterable {
   case answeredOnce
   /// Each command that was sent takes effect once at most, and nothing that was not sent.
   case noPhantom
+  /// A call in a session is carried out once, however often it is sent, and not after it was said never to be.
+  case exactlyOnce
   /// What was said not to be applied never is.
   case notAppliedIsFinal
   /// A linearizable read sees what was acknowledged before it began.

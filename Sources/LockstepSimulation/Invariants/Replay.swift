@@ -21,10 +21,17 @@ struct Replay {
   /// Numbers of the commands that were sent, and those that were said not to be applied.
   private(set) var sent: Set<UInt64> = []
   private var denied: Set<UInt64> = []
+  private struct SessionCallID: Hashable {
+    let session: UInt64
+    let sequence: UInt64
+  }
+  /// Calls in sessions that were carried out, and those that never will be.
+  private var carriedOut: Set<SessionCallID> = []
+  private var never: Set<SessionCallID> = []
   private let workload: any Workload
 
-  init(group: GroupID, machine: any StateMachine, workload: any Workload) {
-    executor = Executor(group: group, machine: machine)
+  init(group: GroupID, machine: any StateMachine, workload: any Workload, limits: SessionLimits = .usual) {
+    executor = Executor(group: group, machine: CountingMachine(machine), limits: limits)
     outcomes = Indexed(base: executor.applied)
     self.workload = workload
   }
@@ -51,27 +58,50 @@ struct Replay {
         let header = try EntryHeader(parsing: entry)
         let payload = UnsafeRawBufferPointer(rebasing: entry[header.payload])
         if header.kind == .configuration { configurations[id.index] = try Codec.members(from: Array(payload)) }
-        if header.kind == .command, let number = workload.number(of: payload) { problem = note(number, id.index) }
+        let method = UnsafeRawBufferPointer(rebasing: entry[header.method])
+        let call = header.kind == .session ? SessionCall(method: method, payload: payload) : nil
+        let before = carriedOutCount
         executor.apply(
           [
             Executor.Entry(
               id: header.id, kind: header.kind, timestamp: header.timestamp, session: header.session,
-              sequence: header.sequence,
-              call: MethodCall(method: UnsafeRawBufferPointer(rebasing: entry[header.method]), request: payload))
+              sequence: header.sequence, call: MethodCall(method: method, request: payload), sessionCall: call)
           ], answer: { answer = $1 })
-        if header.kind == .command {
+        let isCarriedOut = carriedOutCount != before
+        if header.kind == .command, let number = workload.number(of: payload) {
+          problem = note(number, id.index, isCarriedOut: isCarriedOut)
+        }
+        if let found = judgeSession(header, call, answer, isCarriedOut: isCarriedOut) { problem = problem ?? found }
+        if header.kind == .command, isCarriedOut {
           var reply: [UInt8]?
           if case .success(let bytes)? = answer { reply = bytes }
-          let method = String(decoding: entry[header.method], as: UTF8.self)
-          workload.committed(id.index, method: method, request: Array(payload), reply: reply)
-          if problem == nil, let found = workload.applied(id.index, executor.machine) { problem = (.user, found) }
+          workload.committed(id.index, method: String(decoding: method, as: UTF8.self), request: Array(payload), reply: reply)
+          if problem == nil, let found = workload.applied(id.index, machine) { problem = (.user, found) }
         }
       } catch {
         problem = (.logMatching, "entry \(id.index) does not parse: \(error)")
       }
     }
-    outcomes.append(Outcome(term: id.term, digest: executor.machine.digest, reply: answer))
+    outcomes.append(Outcome(term: id.term, digest: executor.digest, reply: answer))
     return problem
+  }
+
+  /// By the state that the entry leaves, and not by what the table of sessions says of itself.
+  private mutating func judgeSession(
+    _ header: EntryHeader, _ call: SessionCall?, _ answer: Replies.Reply?, isCarriedOut: Bool
+  ) -> Problem? {
+    if case .resolve(let session, let sequence)? = call, case .success(let reply)? = answer {
+      let id = SessionCallID(session: session, sequence: sequence)
+      let outcome = (try? SessionCall.fields(of: reply))?.numbers[1] ?? 0
+      if outcome == 2 { never.insert(id) }
+      let isTrue = outcome == 0 || (outcome == 1) == carriedOut.contains(id)
+      return isTrue ? nil : (.exactlyOnce, "call \(sequence) of session \(session) is resolved as \(outcome)")
+    }
+    guard header.session != 0, isCarriedOut else { return nil }
+    let id = SessionCallID(session: header.session, sequence: header.sequence)
+    let name = "call \(id.sequence) of session \(id.session)"
+    if never.contains(id) { return (.exactlyOnce, "\(name) was never to be, and is entry \(header.id.index)") }
+    return carriedOut.insert(id).inserted ? nil : (.exactlyOnce, "\(name) is carried out again by entry \(header.id.index)")
   }
 
   /// That a command carries, if this entry is one.
@@ -88,7 +118,13 @@ struct Replay {
     }
   }
 
-  private mutating func note(_ number: UInt64, _ index: LogIndex) -> Problem? {
+  private var carriedOutCount: Int { (executor.machine as? CountingMachine)?.commands ?? 0 }
+  private var machine: any StateMachine { (executor.machine as? CountingMachine)?.machine ?? executor.machine }
+
+  private mutating func note(_ number: UInt64, _ index: LogIndex, isCarriedOut: Bool) -> Problem? {
+    guard isCarriedOut else {
+      return sent.contains(number) ? nil : (.noPhantom, "entry \(index) is a command that nobody has sent")
+    }
     if let before = places[number] { return (.noPhantom, "one command is entry \(before) and entry \(index)") }
     places[number] = index
     if !sent.contains(number) { return (.noPhantom, "entry \(index) is a command that nobody has sent") }

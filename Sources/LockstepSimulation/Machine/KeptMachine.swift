@@ -169,6 +169,7 @@ private struct KeptContent: Sendable {
 private final class KeptState: StoredState {
   /// With what is not committed yet.
   private var machine: any StateMachine
+  private var isCommitted = true
   /// As of the last commit; readers look at it on their threads.
   private let committed: Committed
   private let file: KeptFile
@@ -194,7 +195,11 @@ private final class KeptState: StoredState {
   var digest: UInt64 { committed.content.machine.digest }
   func sessionRecords() -> [SessionRecord] { committed.content.sessions }
 
-  func apply(_ batch: CommandBatch, into replies: inout Replies) { machine.apply(batch, into: &replies) }
+  func apply(_ batch: CommandBatch, into replies: inout Replies) {
+    precondition(isCommitted, "a state is given a batch before the one before it was committed")
+    isCommitted = false
+    machine.apply(batch, into: &replies)
+  }
 
   func commit(_ mark: StoredMark, _ changes: [SessionRecord]) throws(StoredMachineFailure) {
     var content = committed.content
@@ -211,6 +216,7 @@ private final class KeptState: StoredState {
       try file.write(buffer.take(.max) ?? [])
     }
     committed.content = content
+    isCommitted = true
   }
 
   func freeze() -> any Snapshot { KeptSnapshot(content: committed.content) }

@@ -31,6 +31,8 @@ final class SimulatedSink: ReplyChannel {
     let sent: UInt64
     /// When it has come through the network.
     var arrival: UInt64
+    /// It is said to lack its reply, and there was room for one.
+    let hadRoomForMore: Bool
 
     var size: Int { Frame.headerLength + bytes.count }
   }

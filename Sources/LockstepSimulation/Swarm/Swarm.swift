@@ -1,5 +1,6 @@
 import LockstepConsensus
 import LockstepDriver
+import LockstepExecution
 import LockstepRequests
 import LockstepWire
 import LockstepStorage
@@ -176,6 +177,11 @@ struct Swarm {
     let nodes = options.nodes
     if random.oneIn(8) { options.driver.minimumAcknowledgement = pick([.voters(min(2, nodes)), .all, .applied]) }
     options.driver.refusesToForward = random.oneIn(8)
+    options.sessionsIn = pick([0, 1, 2])
+    // Sessions and calls are forgotten, and replies before them.
+    options.sessionLimits = pick([
+      .usual, SessionLimits(sessions: 3, records: 4, bytes: 16 * 600), SessionLimits(sessions: 2, records: 16, bytes: 16 * 1_200),
+    ])
     self.crashes = crashes
     self.events = events
     self.padding = padding

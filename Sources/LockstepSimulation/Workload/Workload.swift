@@ -28,6 +28,11 @@ package struct PlannedCall: Sendable {
   package var isQuery: Bool
   /// A query that was asked at this level, as most are.
   package var isLinearizable = false
+  /// 0: in none.
+  package var session: UInt64 = 0
+  package var sequence: UInt64 = 0
+  /// So often it was sent before, and nobody knows what became of it.
+  package var sendings = 0
 
   package init(number: UInt64, method: String, request: [UInt8], isQuery: Bool) {
     self.number = number

@@ -1,5 +1,6 @@
 package import LockstepConsensus
 package import LockstepExecution
+import LockstepRequests
 
 /// Entries that were submitted and are not carried out, in order, with their bytes: those of the log are borrowed.
 struct WaitingEntries {
@@ -9,6 +10,7 @@ struct WaitingEntries {
     let timestamp: UInt64
     let session: UInt64
     let sequence: UInt64
+    let sessionCall: SessionCall?
     let method: [UInt8]
     let request: [UInt8]
   }
@@ -28,7 +30,7 @@ struct WaitingEntries {
     kept += entries.map {
       Kept(
         id: $0.id, kind: $0.kind, timestamp: $0.timestamp, session: $0.session, sequence: $0.sequence,
-        method: [UInt8]($0.method), request: [UInt8]($0.request))
+        sessionCall: $0.sessionCall, method: [UInt8]($0.method), request: [UInt8]($0.request))
     }
   }
 
@@ -53,7 +55,7 @@ struct WaitingEntries {
           id: entry.id, kind: entry.kind, timestamp: entry.timestamp, session: entry.session, sequence: entry.sequence,
           call: MethodCall(
             method: UnsafeRawBufferPointer(rebasing: bytes[place.method]),
-            request: UnsafeRawBufferPointer(rebasing: bytes[place.request])))
+            request: UnsafeRawBufferPointer(rebasing: bytes[place.request])), sessionCall: entry.sessionCall)
       }
       do throws(Failure) { try body(entries[...]) } catch { result = .failure(error) }
     }
@@ -89,7 +91,7 @@ package final class SimulatedApplier: Applier {
   package var appliedTerm: Term { executor.appliedTerm }
   package var time: UInt64 { executor.time }
   package var machine: (any StateMachine)? { executor.machine }
-  package var digest: UInt64 { executor.machine.digest }
+  package var digest: UInt64 { executor.digest }
   package var schemas: [Schema] { executor.machine.schemas }
   package var isStored: Bool { false }
 

@@ -48,7 +48,7 @@ package final class SimulatedStoredApplier: StoredStateApplier {
   package var appliedTerm: Term { mark.last.term }
   package var time: UInt64 { mark.time }
   package var machine: (any StateMachine)? { nil }
-  package var digest: UInt64 { executor.state.digest }
+  package var digest: UInt64 { executor.digest }
   package var schemas: [Schema] { description.schemas }
   package var isStored: Bool { true }
 

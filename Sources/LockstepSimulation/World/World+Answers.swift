@@ -39,19 +39,26 @@ extension World {
         .honestAnswer, (kind == .batchReply) == open.isBatch,
         "node \(sink.index + 1) answers call \(id) with another kind of answer")
     }
-    if let reply, reply.node == UInt64(sink.index + 1), isLeftOut(reply) {
-      books.check(
-        .noAnswerLost, !hadRoom, "node \(sink.index + 1) leaves out the reply to call \(id), and there is room for it")
-    }
     let arrival = max(now + latency(), sink.lastArrival + 1)
     sink.lastArrival = arrival
-    let answer = SimulatedSink.Answer(client: client, call: id, bytes: bytes, sent: now, arrival: arrival)
+    let answer = SimulatedSink.Answer(
+      client: client, call: id, bytes: bytes, sent: now, arrival: arrival,
+      hadRoomForMore: hadRoom && reply?.node == UInt64(sink.index + 1) && reply.map(isExhausted) == true)
     if sink.next == nil { plan(.read(sink, number: sink.planned()), in: arrival - now) }
     return answer
   }
 
-  /// The command was carried out, and its reply is not there: it was long, and much waited to be read already.
+  /// The command was carried out, and its reply is not there: it was long, and much waited to be read already. That a
+  /// session has not kept it is what the command is answered everywhere.
   func isLeftOut(_ reply: CallReply) -> Bool {
+    guard isExhausted(reply) else { return false }
+    if case .failure(let status)? = books.replay.outcomes[LogIndex(reply.index)]?.reply {
+      return status.code != .resourceExhausted
+    }
+    return true
+  }
+
+  private func isExhausted(_ reply: CallReply) -> Bool {
     reply.applied == .yes && Int(reply.code) == CallStatus.Code.resourceExhausted.rawValue
   }
 
@@ -64,6 +71,12 @@ extension World {
       return
     }
     sink.readNext()
+    // By now the books know what it was.
+    if answer.hadRoomForMore, let reply = answer.bytes.withUnsafeBytes({ try? codec.unpackReply($0) }) {
+      books.check(
+        .noAnswerLost, !isLeftOut(reply),
+        "node \(sink.index + 1) leaves out the reply to call \(answer.call), and there is room for it")
+    }
     receive(answer.bytes, answer.call, answer.client)
     guard let next = sink.next else { return }
     let rate = sink.reader.bytesPerSecond

@@ -32,6 +32,11 @@ final class SimulatedClient {
   var seen: EntryID?
   /// Planned for a batch that it does not fit in: comes next.
   var held: PlannedCall?
+  /// Its calls are numbered from 1, in the session that it has opened last; 0: in none yet.
+  var session: UInt64 = 0
+  var lastSequence: UInt64 = 0
+  /// Calls in that session that nobody has answered.
+  var unanswered: [PlannedCall] = []
 
   /// Reads for it, and for others of the same process.
   let reader: SimulatedReader
@@ -55,13 +60,14 @@ extension World {
   func act(_ place: Int) {
     let client = clients[place]
     guard client.isActive, client.open == nil else { return }
+    if let call = sessionCall(client) { return self.call(call, by: place, at: target(of: client)) }
     let first = nextCall(client)
     if options.batchesIn > 0, !first.isQuery, clientRandom.oneIn(options.batchesIn) {
       var batch = [first]
       let size = clientRandom.within(1...6)
       while batch.count < size {
         let planned = nextCall(client)
-        guard !planned.isQuery, planned.method == first.method else {
+        guard !planned.isQuery, planned.method == first.method, planned.session == first.session else {
           client.held = planned
           break
         }
@@ -84,7 +90,52 @@ extension World {
       return held
     }
     callNumber += 1
-    return workload.next(number: callNumber, &clientRandom)
+    var planned = workload.next(number: callNumber, &clientRandom)
+    if !planned.isQuery, client.session != 0 {
+      client.lastSequence += 1
+      (planned.session, planned.sequence) = (client.session, client.lastSequence)
+    }
+    return planned
+  }
+
+  /// What a client with a session does before it makes its next call: opens one, sends again what was not answered, asks
+  /// what became of it, and once in a while begins anew.
+  private func sessionCall(_ client: SimulatedClient) -> PlannedCall? {
+    guard options.sessionsIn > 0, client.place.isMultiple(of: options.sessionsIn), client.held == nil else { return nil }
+    if client.session == 0 {
+      return clientRandom.oneIn(2) ? call(ofSessions: "Open", [[0, 0, 2_000, 20_000][clientRandom.below(4)]]) : nil
+    }
+    if let again = client.unanswered.first, clientRandom.oneIn(2) {
+      client.unanswered.removeFirst()
+      if clientRandom.oneIn(4) { return call(ofSessions: "Resolve", [again.session, again.sequence]) }
+      faults.count(.commandSentAgain)
+      return again
+    }
+    guard clientRandom.oneIn(60) else { return nil }
+    if clientRandom.oneIn(2) { return call(ofSessions: "KeepAlive", [client.session]) }
+    let session = client.session
+    client.session = 0
+    return clientRandom.oneIn(2) ? call(ofSessions: "Close", [session]) : nil
+  }
+
+  private func call(ofSessions method: String, _ numbers: [UInt64]) -> PlannedCall {
+    callNumber += 1
+    return PlannedCall(
+      number: callNumber, method: "\(SessionCall.service)/\(method)", request: SessionCall.message(numbers), isQuery: false)
+  }
+
+  /// What the answer to a call means for its client's session.
+  private func note(_ planned: PlannedCall, _ outcome: CallOutcome, _ reply: CallReply?, _ client: SimulatedClient) {
+    if planned.method == "\(SessionCall.service)/Open" {
+      guard case .answered = outcome, let reply else { return }
+      (client.session, client.lastSequence, client.unanswered) = (reply.index, 0, [])
+    } else if planned.session != 0, planned.session == client.session {
+      if let reply, reply.code == CallStatus.Code.failedPrecondition.rawValue { client.session = 0 }
+      guard outcome == .unknown, planned.sendings < 4 else { return }
+      var again = planned
+      again.sendings += 1
+      client.unanswered.append(again)
+    }
   }
 
   /// Sends a call to a node. The answer, if one comes, is judged when it does.
@@ -94,6 +145,11 @@ extension World {
     var planned = planned
     operations += 1
     var header = CallHeader(id: planned.number)
+    if planned.sendings > 0 {
+      callNumber += 1
+      header.id = callNumber
+    }
+    (header.session, header.sequence) = (planned.session, planned.sequence)
     header.timeoutMilliseconds = timeout ?? drawnTimeout()
     if planned.isQuery {
       let bound = Duration.milliseconds(clientRandom.below(2) * clientRandom.below(3_000))
@@ -134,10 +190,10 @@ extension World {
     (header.ack, header.voters) = (level.number, level.voters)
     for call in planned { books.isIssued(call.number) }
     Array(planned[0].method.utf8).withUnsafeBytes { method in
-      codec.pack(
-        BatchHeader(
-          id: header.id, timeoutMilliseconds: header.timeoutMilliseconds, ack: header.ack, voters: header.voters),
-        method: method, payloads: planned.map(\.request))
+      var batch = BatchHeader(
+        id: header.id, timeoutMilliseconds: header.timeoutMilliseconds, ack: header.ack, voters: header.voters)
+      (batch.session, batch.firstSequence) = (planned[0].session, planned[0].sequence)
+      codec.pack(batch, method: method, payloads: planned.map(\.request))
     }
     send(planned, isBatch: true, header, by: place, at: target)
   }
@@ -161,7 +217,7 @@ extension World {
     tell(
       "client \(place + 1) asks node \(target + 1): call \(header.id), \(planned.map { $0.isQuery ? "a query" : "a command" }.joined(separator: ", "))"
     )
-    for call in planned { workload.began(call, client: place, at: now) }
+    for call in planned where call.sendings == 0 { workload.began(call, client: place, at: now) }
     let bytes = codec.packed
     guard nodes[target].isUp else {
       // Refused connections are not to become a storm.
@@ -237,7 +293,7 @@ extension World {
     client.answered.insert(id)
     let outcomes = zip(replies, open.planned).map { judge($0, $1, open) }
     for reply in replies { client.sees(reply) }
-    if isOpen { finish(place, open, outcomes) }
+    if isOpen { finish(place, open, outcomes, replies) }
   }
 
   /// The answer to each call; nil when these bytes are none.
@@ -268,14 +324,17 @@ extension World {
   }
 
   /// Without outcomes nobody knows.
-  private func finish(_ place: Int, _ open: SimulatedClient.Open, _ outcomes: [CallOutcome]?) {
+  private func finish(
+    _ place: Int, _ open: SimulatedClient.Open, _ outcomes: [CallOutcome]?, _ replies: [CallReply]? = nil
+  ) {
     let client = clients[place]
     client.open = nil
     for (place, planned) in open.planned.enumerated() {
       let outcome = outcomes?[place] ?? .unknown
       if outcome == .unknown { faults.count(.clientRetried) }
+      note(planned, outcome, replies?[place], client)
       watchers[planned.number]?.outcome = outcome
-      workload.ended(planned, at: now, outcome)
+      if planned.sendings == 0 { workload.ended(planned, at: now, outcome) }
     }
     guard client.isActive else { return }
     plan(.act(client: place), in: pause(of: client))

@@ -41,7 +41,8 @@ extension World {
     }
     switch reply.applied {
     case .no:
-      books.isDenied(planned.number)
+      // Of one in a session this is said of this sending alone, unless an entry says it.
+      if planned.session == 0 || reply.index > 0 { books.isDenied(planned.number) }
       return .refused
     case .unknown:
       if reply.code == 0 { books.isStored(reply, planned.number, asked: level(of: open)) }
@@ -57,7 +58,7 @@ extension World {
       // One that another node passes on counts with all that stands beside it.
       let least = open.isBatch ? 0 : options.driver.longReplyBytes - 256
       books.isAcknowledged(
-        reply, planned.number, leftOutFrom: isLeftOut ? least : nil, isWithheld: isWithheld)
+        reply, planned, leftOutFrom: isLeftOut ? least : nil, isWithheld: isWithheld)
       books.check(
         .freshReads, index > open.floor,
         "call \(planned.number) becomes entry \(index), after entry \(open.floor) was known")
@@ -127,15 +128,16 @@ extension Books {
 
   /// An answer that says "carried out": it must be what a replay answers, at that place, or be left out if that is at
   /// least so long.
-  func isAcknowledged(_ reply: CallReply, _ number: UInt64, leftOutFrom: Int?, isWithheld: Bool) {
-    let index = LogIndex(reply.index)
+  func isAcknowledged(_ reply: CallReply, _ planned: PlannedCall, leftOutFrom: Int?, isWithheld: Bool) {
+    let (index, number) = (LogIndex(reply.index), planned.number)
     guard let outcome = replay.outcomes[index], outcome.term.rawValue == reply.term else {
       fail(
         .honestAnswer,
         "command \(number) is acknowledged as entry \(reply.index) of term \(reply.term), which is not committed")
       return
     }
-    if let known = replay.places[number], known.rawValue != reply.index {
+    // One in a session is as many entries as it was sent.
+    if planned.session == 0, let known = replay.places[number], known.rawValue != reply.index {
       fail(.honestAnswer, "command \(number) is acknowledged as entry \(reply.index), and is entry \(known)")
     }
     let isSame =

@@ -50,7 +50,7 @@ extension World {
         standings: groups.map { Standing(group: $0.group, term: $0.hardState.term, last: $0.last) },
         isDiskReplaced: directory.isDiskReplaced)
       simulated.memory = PeerMemory(peers: directory.peers, acknowledged: try directory.acknowledged())
-      let recovery = StateRecovery(store: store, log: log) { [unowned self] in
+      let recovery = StateRecovery(store: store, log: log, limits: options.sessionLimits) { [unowned self] in
         faults.count(.snapshotDamaged)
         tell("node \(place + 1): \($0)")
       }

@@ -24,7 +24,7 @@ extension World {
     return StartingState(
       applier: applier(place, restored.executor), snapshot: restored.snapshot,
       installer: MemoryInstaller { [unowned self] file throws(StorageError) in
-        applier(place, try StateRecovery.executor(from: file, first: workload.machine))
+        applier(place, try StateRecovery.executor(from: file, first: workload.machine, options.sessionLimits))
       })
   }
 
@@ -58,7 +58,8 @@ extension World {
       do throws(StoredMachineFailure) {
         let applier = try begin(opened.executor, machine)
         let states = StoredStates(
-          applier, in: opened.directory, of: directories, machine: machine, beginWork: begin)
+          applier, in: opened.directory, of: directories, machine: machine, limits: options.sessionLimits,
+          beginWork: begin)
         return StartingState(applier: applier, snapshot: snapshot, chain: opened.chain, installer: states)
       } catch { throw StoredStateFailure.machine(error) }
     } catch {

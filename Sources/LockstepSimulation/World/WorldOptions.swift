@@ -1,5 +1,6 @@
 package import LockstepConsensus
 package import LockstepDriver
+package import LockstepExecution
 package import LockstepStorage
 package import LockstepWire
 
@@ -28,6 +29,9 @@ package struct WorldOptions: Sendable {
   package var batchesIn = 0
   /// One of so many commands asks for another level of acknowledgement than a quorum; 0: none does.
   package var levelsIn = 0
+  /// One of so many clients has a session, and sends again what it has heard nothing of; 0: none has.
+  package var sessionsIn = 0
+  package var sessionLimits = SessionLimits.usual
   /// So many callers share one process, and with it its connections.
   package var callsAtOnce = 1
   /// Most calls of a process go to one node.

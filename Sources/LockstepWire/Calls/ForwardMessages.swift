@@ -39,6 +39,7 @@ extension Codec {
       var header = BatchHeader(id: 0, group: request.group.rawValue)
       header.ack = request.options.acknowledgement.number
       header.voters = request.options.acknowledgement.voters
+      (header.session, header.firstSequence) = (request.options.session, request.options.sequence)
       pack(header, method: request.method, payloads: ranges.indices.map { [UInt8](request.payloads[$0]) })
     }
     return packed.withUnsafeBytes { encoded in

@@ -100,6 +100,8 @@ extension BatchHeader {
     var options = RequestOptions()
     if ack != 0 { options.acknowledgement = try acknowledgement(ack, voters) }
     options.timeoutMilliseconds = timeoutMilliseconds
+    options.session = session
+    options.sequence = firstSequence
     return options
   }
 }

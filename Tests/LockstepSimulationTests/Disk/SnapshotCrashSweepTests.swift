@@ -127,7 +127,7 @@ private struct StartSweep {
       chain = state.chain
     } else {
       let (executor, _) = try recovery.restore(world.group, first: world.workload.machine, recovered: recovered)
-      (applied, digest) = (executor.applied, executor.machine.digest)
+      (applied, digest) = (executor.applied, executor.digest)
     }
     if let recovered { try read(recovered, opened.log) }
     return Start(

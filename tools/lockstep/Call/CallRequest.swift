@@ -8,10 +8,15 @@ struct CallRequest: Equatable, Sendable {
   var acknowledgement: Acknowledgement
   var consistency: Consistency
   var token: ReadToken?
+  /// 0: none.
+  var session: UInt64 = 0
+  var sequence: UInt64 = 0
   var timeout: Duration
 
   var options: CallOptions {
-    CallOptions(acknowledgement: acknowledgement, consistency: consistency, token: token, timeout: timeout)
+    CallOptions(
+      acknowledgement: acknowledgement, consistency: consistency, token: token,
+      sequence: session == 0 ? nil : CallSequence(session: session, number: sequence), timeout: timeout)
   }
 
   /// Why a line is not a call, in words that name what is wrong.
@@ -26,6 +31,7 @@ struct CallRequest: Equatable, Sendable {
     acknowledgement = defaults.acknowledgement
     consistency = defaults.consistency
     token = defaults.token
+    (session, sequence) = (defaults.sequence?.session ?? 0, defaults.sequence?.number ?? 0)
     timeout = defaults.timeout
   }
 
@@ -59,12 +65,27 @@ struct CallRequest: Equatable, Sendable {
         let text = try Self.text(member)
         guard let token = ReadToken(text) else { throw Malformed("\"token\": " + TokenText.problem(text)) }
         self.token = token
+      case "session": session = try Self.number(member)
+      case "sequence": sequence = try Self.number(member)
       case "timeout": timeout = try Self.duration(member)
       default:
-        throw Malformed("unknown key \"\(member.key)\"; a call has method, request, ack, read, token and timeout")
+        throw Malformed(
+          "unknown key \"\(member.key)\"; a call has method, request, ack, read, token, session, sequence and timeout")
       }
     }
     if !hasMethod { throw Malformed("\"method\" is missing") }
+    guard (session == 0) == (sequence == 0) else {
+      throw Malformed("\"session\" and \"sequence\" belong together: sequences count from 1")
+    }
+  }
+
+  private static func number(_ member: JSONValue.Member) throws(Malformed) -> UInt64 {
+    switch member.value {
+    case .number(let text), .string(let text):
+      if let number = UInt64(text) { return number }
+    default: break
+    }
+    throw Malformed("\"\(member.key)\" is no whole number from 0")
   }
 
   private static func text(_ member: JSONValue.Member) throws(Malformed) -> String {

@@ -11,15 +11,23 @@ enum CallResult: Sendable {
     .failure(CallFailure(CallStatus(code, message), applied: applied))
   }
 
+  var envelope: JSONValue { envelope(of: nil) }
+
   /// The object that `call -` and `call --json` print.
-  var envelope: JSONValue {
-    switch self {
-    case .success(let reply, let message): Self.envelope(reply, message)
-    case .failure(let failure): Self.envelope(failure)
+  func envelope(of call: CallRequest?) -> JSONValue {
+    var members =
+      switch self {
+      case .success(let reply, let message): Self.envelope(reply, message)
+      case .failure(let failure): Self.envelope(failure)
+      }
+    if let call, call.session != 0 {
+      members.append(.init(key: "session", value: .init(call.session)))
+      members.append(.init(key: "sequence", value: .init(call.sequence)))
     }
+    return .object(members)
   }
 
-  private static func envelope(_ reply: Reply, _ message: JSONValue) -> JSONValue {
+  private static func envelope(_ reply: Reply, _ message: JSONValue) -> [JSONValue.Member] {
     var members: [JSONValue.Member] = [
       .init(key: "ok", value: true), .init(key: "reply", value: message),
       .init(key: "index", value: .init(reply.index.rawValue)), .init(key: "term", value: .init(reply.term.rawValue)),
@@ -39,10 +47,10 @@ enum CallResult: Sendable {
       members.append(.init(key: "ageMs", value: .init(UInt64((age / .milliseconds(1)).rounded(.up)))))
     }
     if let token = reply.token { members.append(.init(key: "token", value: .init(token.description))) }
-    return .object(members)
+    return members
   }
 
-  private static func envelope(_ failure: CallFailure) -> JSONValue {
+  private static func envelope(_ failure: CallFailure) -> [JSONValue.Member] {
     var members: [JSONValue.Member] = [
       .init(key: "ok", value: false), .init(key: "code", value: .init(failure.status.code.name)),
       .init(key: "message", value: .init(failure.status.message)),
@@ -56,7 +64,7 @@ enum CallResult: Sendable {
       members.append(.init(key: "missing", value: .array(failure.missing.map { JSONValue($0.rawValue) })))
     }
     if let token = failure.token { members.append(.init(key: "token", value: .init(token.description))) }
-    return .object(members)
+    return members
   }
 
   /// One line for a person.

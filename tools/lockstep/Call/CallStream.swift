@@ -94,23 +94,23 @@ final class CallStream: Sendable {
     unwritten.wait()
     places.wait()
     Task {
-      let result = await answer(line)
-      output.finish(number, result.envelope.text())
+      let (call, result) = await answer(line)
+      output.finish(number, result.envelope(of: call).text())
       places.signal()
     }
     return true
   }
 
-  private func answer(_ line: LineSplitter.Line) async -> CallResult {
+  private func answer(_ line: LineSplitter.Line) async -> (CallRequest?, CallResult) {
     switch line {
     case .tooLong:
-      return .failure(.invalidArgument, "the line is longer than \(Self.longestLine >> 20) MiB")
+      return (nil, .failure(.invalidArgument, "the line is longer than \(Self.longestLine >> 20) MiB"))
     case .text(let bytes):
-      do throws(CallRequest.Malformed) {
-        return await caller.perform(try CallRequest(line: bytes, defaults: defaults))
-      } catch {
-        return .failure(.invalidArgument, error.description)
+      let call: CallRequest
+      do throws(CallRequest.Malformed) { call = try CallRequest(line: bytes, defaults: defaults) } catch {
+        return (nil, .failure(.invalidArgument, error.description))
       }
+      return (call, await caller.perform(call))
     }
   }
 }

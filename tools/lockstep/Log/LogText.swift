@@ -86,7 +86,7 @@ enum LogText {
     case .command: "command"
     case .noOperation: "no operation"
     case .configuration: "configuration"
-    case .openSession: "open session"
+    case .session: "session"
     }
   }
 
