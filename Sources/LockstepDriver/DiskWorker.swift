@@ -11,6 +11,8 @@ package final class DiskWorker {
   private var room: Int
   /// How much of the next segment is due to be made, by what was used of this one.
   private var owed = 0
+  /// Nothing has come since a moment without work.
+  private var hasRested = false
 
   /// How much of the next segment is written at a time: short enough not to be noticed by what comes.
   private static let step = 256 * 1024
@@ -69,7 +71,9 @@ package final class DiskWorker {
   /// Called after each batch of jobs: makes room ahead of the log, in step with what it uses.
   package func keepPace() throws(StorageError) {
     let used = noteRoom()
-    if log.isMarkDue { try log.markSynced() }
+    // What comes after a rest may be all for a while: if the process dies before the next one, this is what is known.
+    if hasRested || log.isMarkDue { try log.markSynced() }
+    hasRested = false
     // A file that goes becomes the next segment, most of the time: that saves the disk more than it costs.
     if log.hasSurplus { try log.dropOldestSegment() }
     guard !isPrepared, log.room < Self.ampleRoom else { return }
@@ -96,6 +100,7 @@ package final class DiskWorker {
   package func rest() throws(StorageError) -> Bool {
     try log.seal()
     try log.markSynced()
+    hasRested = true
     _ = noteRoom()
     if log.hasSurplus {
       try log.dropOldestSegment()

@@ -8,7 +8,7 @@ package import LockstepWire
 //   DIR/identity         last, by rename: with it the node exists
 //   DIR/log-…            the further segments of the log
 //   DIR/snapshot-…       the state as of an entry; see SnapshotFormat
-//   DIR/synced           how far the log was synced, once there was something to note; see SyncedMark
+//   DIR/synced-…         how far the log was synced, once there was something to note; see SyncedMark
 //   DIR/state-…          what a machine with its own storage keeps; see StateDirectories
 //   DIR/acknowledged     when others have acknowledged something to this node; see AcknowledgementFile
 //
@@ -85,7 +85,11 @@ package final class NodeDirectory {
               "--replace-disk is for an empty directory, and this is one in which node \(node) has worked: start it without --replace-disk, or, if what it has promised is to be given up, remove the directory first"
           )
         }
-        if !isMoved, try file.isCopy(identity) {
+        let files = LogFiles(disk: disk, directory: path, identity: identity)
+        let (isIdentityCopied, isMarkCopied) = (try file.isCopy(identity), try SyncedMark.isCopy(files))
+        if isMoved {
+          try SyncedMark.adopt(files)
+        } else if isIdentityCopied || isMarkCopied {
           throw .refused(
             path: "\(path)/\(IdentityFile.name)",
             reason:
@@ -248,7 +252,7 @@ package final class NodeDirectory {
     for name in names where !isUnfinished(name) && !harmless.contains(name) {
       let isNodes =
         name.hasPrefix("log-") || SnapshotName(name) != nil || name == AcknowledgementFile.name
-        || name == SyncedMark.name
+        || SyncedMark.isOne(name)
       guard isNodes else {
         throw .refused(
           path: "\(path)/\(name)",

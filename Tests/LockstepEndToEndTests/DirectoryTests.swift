@@ -116,10 +116,11 @@ extension EndToEndTests {
       _ = try await cluster.waitForExit(of: 3)
       #expect(try await cluster.put("a", "new").isOK)
       // What is noted from now on is of an entry that the copy does not have.
-      let noted = Files.read(data + "/synced")
+      func marks() -> [String] { Files.names(data).filter { $0.hasPrefix("synced-") } }
+      let noted = marks()
       #expect(try await cluster.put("a", "newer").isOK)
       try await wait(upTo: .seconds(20), "node 2 notes how far its log is synced") {
-        Files.read(data + "/synced") != noted
+        marks() != noted
       }
       try cluster.signal(SIGKILL, node: 2)
       _ = try await cluster.waitForExit(of: 2)
@@ -144,6 +145,34 @@ extension EndToEndTests {
       #expect(read["reply"]?["value"] == "newer", "\(read.text())")
       #expect(cluster.exits == [])
     }
+  }
+
+  @Test(.timeLimit(.minutes(2)))
+  func `an older copy that was put back over the files of a directory after a kill is refused, also as the latest`()
+    async throws
+  {
+    let directory = try TemporaryDirectory()
+    let base = try Ports.freeBase()
+    let (data, copy) = (directory.path + "/2", directory.path + "/copy")
+    try await Cluster.with(directory.path, base: base, ["--no-restart"]) { cluster in
+      #expect(try await cluster.put("a", "old").isOK)
+      try await cluster.waitForEqualNodes()
+      func mark() -> String? { Files.names(data).first { $0.hasPrefix("synced-") } }
+      try await wait(upTo: .seconds(20), "node 2 notes how far its log is synced") { mark() != nil }
+      #expect(try await Program("/bin/cp", ["-a", data, copy]).waitForExit() == 0)
+      let noted = mark()
+      #expect(try await cluster.put("a", "new").isOK)
+      try await wait(upTo: .seconds(20), "node 2 notes more") { mark() != noted }
+      try cluster.signal(SIGKILL, node: 2)
+      _ = try await cluster.waitForExit(of: 2)
+    }
+    #expect(try await Program("/bin/cp", ["-a", copy + "/.", data]).waitForExit() == 0)
+    let node = try await Finished.run(Self.node(2, dir: data, base: base))
+    #expect(node.code == 12 && node.errors.contains("the directory is a copy"), "\(node.errors)")
+    let moved = try await Finished.run(Self.node(2, dir: data, base: base) + ["--moved-directory"])
+    #expect(moved.code == 13 && moved.errors.contains("it is an older copy"), "\(moved.errors)")
+    let verified = try await Finished.run(["log", "verify", data])
+    #expect(verified.code == 1 && verified.errors.contains("it is an older copy"), "\(verified.errors)")
   }
 
   @Test(.timeLimit(.minutes(2)))
@@ -235,6 +264,22 @@ extension EndToEndTests {
       }
     }
     throw Failure("'\(value)' is in no file of \(directory)")
+  }
+
+  @Test(.timeLimit(.minutes(1)))
+  func `a node makes its directory and what leads there`() async throws {
+    let directory = try TemporaryDirectory()
+    let data = directory.path + "/not/there/yet/1"
+    let node = try Program(Setup.lockstep, Self.node(1, dir: data, base: try Ports.freeBase()))
+    try await wait(upTo: .seconds(20), "it serves; \(node.errors)") {
+      node.errors.contains("serves clients") || !node.isRunning
+    }
+    node.send(SIGTERM)
+    #expect(try await node.waitForExit(.seconds(20)) == 0, "\(node.errors)")
+    #expect(Files.names(data).contains("identity"))
+    // A directory that cannot be made is no failure of the disk.
+    let refused = try await Finished.run(Self.node(1, dir: data + "/identity/x/1", base: try Ports.freeBase()))
+    #expect(refused.code == 1 && refused.errors.contains("/identity/x cannot be made"), "\(refused.errors)")
   }
 
   @Test(.timeLimit(.minutes(1)))

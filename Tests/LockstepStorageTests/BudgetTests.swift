@@ -34,7 +34,7 @@ struct BudgetTests {
     #expect(memory[Self.directory + "/log-0000000001.new"].count == 63_000 && used(disk) == 63_000)
     // What is there is written over, whatever is left.
     try write(500, at: 62_500, to: log)
-    let mark = try disk.create(Self.directory + "/synced")
+    let mark = try disk.create(Self.directory + "/synced-0000000004")
     try write(1_000, to: mark)
     #expect(throws: DiskError.self) { try write(1, at: 1_000, to: mark) }
     // Or a node that was given less than it has could not even start to trim.

@@ -52,18 +52,18 @@ final class Fixture {
   }
 
   /// The same node on a copy of its disk, stopped.
-  func onCopy() -> Fixture {
-    let other = Fixture(disk.copy())
+  func onCopy(asSnapshot: Bool = true) -> Fixture {
+    let other = Fixture(disk.copy(asSnapshot: asSnapshot))
     other.options = options
     other.images = images
     other.acknowledged = acknowledged
     return other
   }
 
-  func open() throws {
+  func open(isMoved: Bool = false) throws {
     let directory = try NodeDirectory.open(
       disk: disk, path: Self.path, cluster: Self.cluster, node: NodeID(1), members: Self.members,
-      newDiskID: { [UInt8](repeating: 9, count: 16) }, options: options)
+      newDiskID: { [UInt8](repeating: 9, count: 16) }, isMoved: isMoved, options: options)
     self.directory = directory
     do {
       (log, recovered, report) = try DurableLog.open(directory, options: options)

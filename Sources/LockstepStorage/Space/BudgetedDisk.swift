@@ -40,7 +40,7 @@ package struct BudgetedDisk: Disk {
   /// somebody has put there.
   private static func isCounted(_ name: String) -> Bool {
     ["log-", SnapshotName.prefix, IdentityFile.name].contains { name.hasPrefix($0) }
-      || [AcknowledgementFile.name, SyncedMark.name].contains(name)
+      || name == AcknowledgementFile.name || SyncedMark.isOne(name)
   }
 
   private func others(_ names: [String]) -> Int {
