@@ -1,6 +1,7 @@
 import LockstepConsensus
 import LockstepExecution
 import LockstepWire
+import Synchronization
 import Testing
 
 @testable import Lockstep
@@ -10,6 +11,10 @@ private func frame(_ kind: UInt8, _ payload: some Collection<UInt8>) -> [UInt8] 
   var bytes = [UInt8](repeating: 0, count: Frame.headerLength) + payload
   bytes.withUnsafeMutableBytes { Frame.seal($0, kind: kind) }
   return bytes
+}
+
+private final class Count: Sendable {
+  let value = Atomic(0)
 }
 
 private func frame(_ kind: FrameKind, _ pack: (Codec) -> Void) -> [UInt8] {
@@ -99,6 +104,29 @@ extension Servers {
         #expect(!cluster.logs.contains("does not read its answers"), "\(cluster.logs.text)")
         rude.close()
         #expect(try await client.add("c", 0) > 0)
+      }
+    }
+
+    @Test("one that asks for the status very often is answered in turn, and the others meanwhile")
+    func asksTooOften() async throws {
+      try await Cluster.with(1) { cluster in
+        let (monitor, client) = (cluster.client(), cluster.client())
+        _ = try await client.add("c", 1)
+        let answered = Count()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+          for _ in 0..<2_000 {
+            group.addTask {
+              _ = try await monitor.status(timeout: .seconds(60))
+              answered.value.add(1, ordering: .relaxed)
+            }
+          }
+          try await eventually("the first are answered") { answered.value.load(ordering: .relaxed) > 0 }
+          for _ in 0..<30 { _ = try await client.add("c", 1) }
+          // Eight in each tick of the loop.
+          #expect(answered.value.load(ordering: .relaxed) < 1_500)
+          try await group.waitForAll()
+        }
+        #expect(answered.value.load(ordering: .relaxed) == 2_000)
       }
     }
 

@@ -1,3 +1,4 @@
+import DequeModule
 import LockstepConsensus
 import LockstepDriver
 import LockstepRequests
@@ -16,8 +17,11 @@ final class ClientPort {
   private let calls: Codec
   private let maximumReplyBytes: Int
   private var listener: Listener?
-  /// Clients that have asked something, and have much to read already.
-  private var waiting: [ClientSession] = []
+  /// Clients that have asked something and are not answered: they have much to read already, or too much was asked.
+  private var waiting: Deque<ClientSession> = []
+  /// An answer to a question costs as much as many calls, and the loop has a cluster to lead meanwhile.
+  private static let questionsATick = 8
+  private var questionsLeft = questionsATick
 
   init(log: RepeatingLog, requestBytes: Int) {
     self.log = log
@@ -75,12 +79,13 @@ final class ClientPort {
     }
   }
 
-  /// Answers at once, or as soon as the client has read what it has asked for before.
+  /// Answers at once, or as soon as the client has read what it has asked for before and it is its turn.
   private func ask(_ question: ClientQuestion, _ session: ClientSession, _ server: ServerLoop) {
-    guard session.mayAnswer else {
+    guard session.mayAnswer, questionsLeft > 0 else {
       if session.hold(question) { waiting.append(session) }
       return
     }
+    questionsLeft -= 1
     answer(question, session, server)
   }
 
@@ -116,15 +121,23 @@ final class ClientPort {
     }
   }
 
-  /// Time has passed: clients may have read, and can be answered.
+  /// Time has passed: clients may have read, and can be answered, one question of each in turn.
   func tick() {
-    guard !waiting.isEmpty, let server else { return }
-    waiting.removeAll { session in
-      while let question = session.nextQuestion() {
-        answer(question, session, server)
-        session.questionAnswered()
+    questionsLeft = Self.questionsATick
+    guard let server else { return }
+    var unready = 0
+    while questionsLeft > 0, unready < waiting.count, let session = waiting.popFirst() {
+      guard let question = session.nextQuestion() else {
+        if session.isDone { continue }
+        waiting.append(session)
+        unready += 1
+        continue
       }
-      return session.isDone
+      unready = 0
+      questionsLeft -= 1
+      answer(question, session, server)
+      session.questionAnswered()
+      if !session.isDone { waiting.append(session) }
     }
   }
 
