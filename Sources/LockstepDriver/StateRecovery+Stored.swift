@@ -34,7 +34,7 @@ extension StateRecovery {
     _ group: GroupID, _ machine: any StoredMachine, in directories: StateDirectories, recovered: RecoveredGroup?
   ) throws(StoredStateFailure) -> (opened: OpenedState, snapshot: StoredSnapshot?) {
     var directory = try onStorage { () throws(StorageError) in try directories.open() }
-    var executor = try StoredExecutor(group, machine, directories.path(directory), limits)
+    var executor = try self.executor(group, machine, in: directories.path(directory))
     let (base, mark) = (recovered?.base.id ?? .zero, executor.mark.last)
     var gap: String?
     if mark.index < base.index {
@@ -42,7 +42,7 @@ extension StateRecovery {
       let reason = "the machine has carried out entry \(mark.index), and the log begins behind entry \(base.index)"
       directory = try replace(group, machine, in: directories, directory, behind: base.index, gap: reason)
       gap = "\(reason): it was made anew of the snapshot up to entry \(directory)"
-      executor = try StoredExecutor(group, machine, directories.path(directory), limits)
+      executor = try self.executor(group, machine, in: directories.path(directory))
     }
     do throws(StoredStateFailure) {
       try admit(executor.mark.last, recovered, directories.path(directory))
@@ -90,10 +90,7 @@ extension StateRecovery {
     guard index > .zero, let recovered else { return nil }
     if index == recovered.base.id.index { return recovered.base.chain }
     if index == recovered.last.index { return recovered.lastChain }
-    let blocks = try log.read(group: recovered.group, from: index, through: index, maximumBytes: 1) { index in
-      recovered.terms.last { $0.first <= index }?.term
-    }
-    return blocks.first?.chain(at: index)
+    return try chain(at: index, recovered)
   }
 
   /// A gap: what is between the machine and the log's beginning is in snapshots alone. Returns the new directory.
@@ -101,12 +98,10 @@ extension StateRecovery {
     _ group: GroupID, _ machine: any StoredMachine, in directories: StateDirectories, _ former: LogIndex,
     behind base: LogIndex, gap: String
   ) throws(StoredStateFailure) -> LogIndex {
-    for name in try onStorage({ () throws(StorageError) in try store.names(of: group) }) where name.index >= base {
+    for name in try onStorage({ () throws(StorageError) in try names(of: group) }) where name.index >= base {
       do throws(StoredStateFailure) {
-        let file = try onStorage { () throws(StorageError) in try store.open(name) }
-        guard !store.isForeign(file) else { continue }
-        try onStorage { () throws(StorageError) in try log.admit(file) }
-        try directories.fill(machine, from: file, limits)
+        guard let file = try onStorage({ () throws(StorageError) in try open(name) }) else { continue }
+        try fill(directories, machine, from: file)
         try onStorage { () throws(StorageError) in
           // It may be there, and hold what is older: emptied by hand, for one.
           if former == name.index { try directories.remove(former) }
@@ -129,15 +124,13 @@ extension StateRecovery {
   /// The snapshot that the next one is counted from. Its header alone is read: the machine has its state.
   private func newest(of group: GroupID, _ recovered: RecoveredGroup?) throws(StorageError) -> StoredSnapshot? {
     var damaged: [SnapshotName] = []
-    for name in try store.names(of: group) {
+    for name in try names(of: group) {
       do throws(StorageError) {
-        let file = try store.open(name)
-        guard !store.isForeign(file) else { continue }
-        try log.admit(file)
+        guard let file = try open(name) else { continue }
         try remove(damaged)
         return file.stored
       } catch {
-        if let end = store.end(error, of: name, log: recovered?.last.index ?? .zero) { throw end }
+        if let end = end(error, of: name, recovered) { throw end }
         if case .damaged = error { damaged.append(name) }
         notice("\(error); what was before it is used")
       }

@@ -6,10 +6,10 @@ import LockstepWire
 /// The state that a group starts with: as its last whole snapshot has it, or as it was before the first command. What the
 /// log has behind it is carried out when the node runs.
 package struct StateRecovery {
-  let store: SnapshotStore
-  let log: DurableLog
+  private let store: SnapshotStore
+  private let log: DurableLog
   package let notice: (String) -> Void
-  let limits: SessionLimits
+  private let limits: SessionLimits
 
   /// `notice` is called with what an operator should know: of snapshots that are damaged.
   package init(
@@ -27,19 +27,14 @@ package struct StateRecovery {
     _ group: GroupID, first: any StateMachine, recovered: RecoveredGroup?
   ) throws(StorageError) -> (executor: Executor, snapshot: StoredSnapshot?) {
     var (failure, damaged): (StorageError?, [SnapshotName]) = (nil, [])
-    for name in try store.names(of: group) {
+    for name in try names(of: group) {
       do throws(StorageError) {
-        let file = try store.open(name)
-        guard !store.isForeign(file) else {
-          notice("\(file.path) is a snapshot of another cluster: it is left where it is, and not used")
-          continue
-        }
-        try log.admit(file)
+        guard let file = try open(name) else { continue }
         let executor = try Self.executor(from: file, first: first, limits)
         try remove(damaged)
         return (executor, file.stored)
       } catch {
-        if let end = store.end(error, of: name, log: recovered?.last.index ?? .zero) { throw end }
+        if let end = end(error, of: name, recovered) { throw end }
         failure = failure ?? error
         if case .damaged = error { damaged.append(name) }
         notice("\(error); what was before it is used")
@@ -48,6 +43,45 @@ package struct StateRecovery {
     let base = recovered?.base.id.index ?? .zero
     guard base == .zero else { throw failure ?? store.nothingReaches(base, of: group) }
     return (Executor(group: group, machine: first, limits: limits), nil)
+  }
+
+  // MARK: What is there
+
+  func names(of group: GroupID) throws(StorageError) -> [SnapshotName] { try store.names(of: group) }
+
+  /// One that goes with this log; nil: it is another cluster's.
+  func open(_ name: SnapshotName) throws(StorageError) -> SnapshotFile? {
+    let file = try store.open(name)
+    guard !store.isForeign(file) else {
+      notice("\(file.path) is a snapshot of another cluster: it is left where it is, and not used")
+      return nil
+    }
+    try log.admit(file)
+    return file
+  }
+
+  /// What ends the start, when a snapshot cannot be used.
+  func end(_ error: StorageError, of name: SnapshotName, _ recovered: RecoveredGroup?) -> StorageError? {
+    store.end(error, of: name, log: recovered?.last.index ?? .zero)
+  }
+
+  func chain(at index: LogIndex, _ recovered: RecoveredGroup) throws(StorageError) -> UInt64? {
+    let blocks = try log.read(group: recovered.group, from: index, through: index, maximumBytes: 1) { index in
+      recovered.terms.last { $0.first <= index }?.term
+    }
+    return blocks.first?.chain(at: index)
+  }
+
+  func executor(
+    _ group: GroupID, _ machine: any StoredMachine, in directory: String
+  ) throws(StoredStateFailure) -> StoredExecutor {
+    try StoredExecutor(group, machine, directory, limits)
+  }
+
+  func fill(
+    _ directories: StateDirectories, _ machine: any StoredMachine, from file: SnapshotFile
+  ) throws(StoredStateFailure) {
+    try directories.fill(machine, from: file, limits)
   }
 
   /// In the place of one that is whole they would only be in the way of the next, and of who is sent the newest.
