@@ -106,8 +106,8 @@ package struct StateRecovery {
     }
     do throws(CallStatus) {
       return try Executor(
-        group: header.group, first: first, last: header.last.id, time: header.time, digest: header.digest, from: &reader,
-        limits: limits)
+        group: header.group, first: first, last: header.last.id, time: header.time, digest: header.digest,
+        from: &reader, limits: limits)
     } catch {
       if let failure { throw failure }
       guard error.code == .dataLoss else {

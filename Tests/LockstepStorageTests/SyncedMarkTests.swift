@@ -66,7 +66,7 @@ struct SyncedMarkTests {
     for path in older.disk.paths { node.disk[path] = older.disk[path] }
   }
 
-  @Test("an older copy that is put back over all files after a kill is refused: the latest mark has stayed beside its own")
+  @Test("an older copy that is put back over all files after a kill is refused: the latest mark has stayed beside it")
   func writtenOver() throws {
     let (node, older) = try killed()
     writeOver(node, with: older)
@@ -97,7 +97,7 @@ struct SyncedMarkTests {
     #expect(reason.contains("the directory is a copy"), "\(reason)")
   }
 
-  @Test("a directory that was moved while it was at rest is taken when that is said, and its mark is its own from then on")
+  @Test("a directory that was moved at rest is taken when that is said, and its mark is its own from then on")
   func moved() throws {
     let (node, _) = try killed()
     let moved = node.onCopy(asSnapshot: false)

@@ -83,6 +83,29 @@ struct CallTemplateTests {
     }
   }
 
+  @Test("in a session each call has the number that it is given", arguments: [1, 127, 128, 1 << 40, UInt64.max >> 1])
+  func inSession(number: UInt64) throws {
+    var load = load(.put)
+    load.sessions = [7]
+    for batch in [1, 3] {
+      load.batch = batch
+      let template = CallTemplate(load)
+      var keys = KeySequence(count: .max, isRandom: false, from: 5)
+      var bytes = [UInt8](repeating: 0xff, count: template.bytes.count)
+      bytes.withUnsafeMutableBytes { template.write(id: 1, keys: &keys, session: number, sequence: number - 1, to: $0) }
+      var found: [UInt64] = []
+      try bytes.withUnsafeBytes { bytes in
+        let codec = Codec(maximumMessage: 1 << 20)
+        if batch == 1 {
+          try codec.unpackCall(bytes) { header, _, _ in found = [header.session, header.sequence] }
+        } else {
+          try codec.unpackBatch(bytes) { header, _, _ in found = [header.session, header.firstSequence] }
+        }
+      }
+      #expect(found == [number, number - 1])
+    }
+  }
+
   @Test("levels of acknowledgement", arguments: [Acknowledgement.leader, .quorum, .voters(2), .all, .applied])
   func acknowledgement(level: Acknowledgement) throws {
     let header = try written(load(.put, CallOptions(acknowledgement: level)), id: 1, key: 1).0

@@ -111,6 +111,9 @@ struct BenchCommand: AsyncParsableCommand {
   @Option(help: "Where the clients connect: leader, or spread over all. (default: all for get, else leader)")
   var target: BenchTarget.Choice?
 
+  @Flag(help: "Each client makes its commands in a session of its own: each is carried out once.")
+  var sessions = false
+
   @Flag(help: "Write every key once before --op get. Always done in a cluster that is started for this.")
   var fill = false
 
@@ -145,6 +148,10 @@ struct BenchCommand: AsyncParsableCommand {
       )
     }
     if op == .get, ack != nil { throw ValidationError("--ack is of commands, and --op get makes none") }
+    if sessions, !op.isCommand { throw ValidationError("--sessions is of commands, and --op get makes none") }
+    if sessions, batch * (depth ?? 1) > 1024 || rate != nil && depth == nil {
+      throw ValidationError("--sessions: at most 1,024 commands may be under way in each; say so with --depth and --batch")
+    }
     if op == .get, explain { throw ValidationError("--explain is of commands, and --op get makes none") }
     if op.isCommand, fill { throw ValidationError("--fill is for --op get; --op \(op.rawValue) writes by itself") }
     if op.isCommand, read != nil {
@@ -169,8 +176,7 @@ struct BenchCommand: AsyncParsableCommand {
   func run() async throws {
     let run = BenchRun(
       load: load, warmup: warmup, target: target ?? (op.isCommand ? .leader : .all), fills: fill,
-      isQuiet: quiet || json,
-      explains: explain)
+      isQuiet: quiet || json, explains: explain, opensSessions: sessions)
     let report: BenchReport
     if let endpoints = try named() {
       report = try await run.on(endpoints, nil)

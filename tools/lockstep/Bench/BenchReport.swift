@@ -37,6 +37,7 @@ struct BenchReport: Sendable {
     if load.operation == .get { add("missing", .init(result.missing)) }
     if load.operation.isCommand {
       add("batch", .init(load.batch))
+      if !load.sessions.isEmpty { add("sessions", .init(load.sessions.count)) }
       add("times_of", .init(load.batch > 1 ? "batches" : "calls"))
     }
     add("clients", .init(load.clients))

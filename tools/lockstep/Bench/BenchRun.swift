@@ -11,16 +11,20 @@ struct BenchRun: Sendable {
   var isQuiet: Bool
   /// Say where the time of commands goes.
   var explains = false
+  /// Each client makes its commands in a session.
+  var opensSessions = false
 
   func on(_ endpoints: [Endpoint], _ cluster: OwnCluster?) async throws -> BenchReport {
     let found = try await BenchTarget.find(target, among: endpoints)
     if let remark = found.remark { Output.error("lockstep: \(remark)") }
-    let load = try await found.prepare(load)
+    var load = try await found.prepare(load)
+    if opensSessions { load.sessions = try await found.openSessions(load.clients) }
     try await found.tryOut(load)
     if load.operation == .get, fills || cluster != nil { try await fill(endpoints, found) }
     let survey = explains ? await StageSurvey(endpoints) : nil
     let warmup = warmup
-    let result = try await measure(load, found.targets) { second in
+    let prepared = load
+    let result = try await measure(prepared, found.targets) { second in
       if second.number == warmup { survey?.begin() }
       return second.text
     }

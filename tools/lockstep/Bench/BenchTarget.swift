@@ -71,6 +71,18 @@ struct BenchTarget: Sendable, Equatable {
       endpoints: [(leader ?? first).endpoint], versions: versions, remark: remark, known: known, followsLeader: true)
   }
 
+  func openSessions(_ count: Int) async throws(CommandFailure) -> [UInt64] {
+    let client = LockstepClient(endpoints: endpoints)
+    let outcome: Result<[UInt64], CommandFailure>
+    do throws(CallFailure) {
+      var sessions: [UInt64] = []
+      for _ in 0..<count { sessions.append(try await client.openSession().id) }
+      outcome = .success(sessions)
+    } catch { outcome = .failure(.failed("no session can be opened: \(CallResult.text(error))")) }
+    await client.close()
+    return try outcome.get()
+  }
+
   /// Makes the table of an insert if there is none, and finds the first key behind those that are there.
   func prepare(_ load: Load) async throws(CommandFailure) -> Load {
     guard load.operation == .insert, let endpoint = endpoints.first else { return load }

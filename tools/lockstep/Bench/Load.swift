@@ -50,6 +50,9 @@ struct Load: Sendable {
   var firstKey: UInt64 = 0
   var options = CallOptions()
 
+  /// Of each client one, in which it makes its commands; none: they are in no session.
+  var sessions: [UInt64] = []
+
   /// Commands in each call; with more than one, calls are batches.
   var batch = 1
 

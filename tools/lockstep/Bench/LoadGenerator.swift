@@ -79,7 +79,9 @@ final class LoadGenerator {
 
   func start() {
     workers = (0..<load.clients).map {
-      LoadWorker(targets, number: $0, window: load.window, on: eventLoop, owner: self)
+      LoadWorker(
+        targets, number: $0, session: load.sessions.isEmpty ? 0 : load.sessions[$0], window: load.window, on: eventLoop,
+        owner: self)
     }
     for worker in workers { worker.start() }
     eventLoop.assumeIsolated().scheduleTask(in: Self.connectPatience) {
@@ -222,9 +224,11 @@ final class LoadGenerator {
 
   func write(_ worker: LoadWorker, _ slot: Int) -> Bool {
     let result = worker.connection?.send(kind: template.kind.rawValue, count: template.bytes.count) {
-      template.write(id: slot, keys: &keys, to: $0)
+      template.write(id: slot, keys: &keys, session: worker.session, sequence: worker.sequence, to: $0)
     }
-    return if case .queued? = result { true } else { false }
+    guard case .queued? = result else { return false }
+    worker.sequence += UInt64(load.batch)
+    return true
   }
 
   /// Sends what is due in an open loop, and comes back when more is. A call that no connection has room for goes out

@@ -29,6 +29,10 @@ final class LoadWorker {
   var free: [Int]
   /// Slots of calls that were certainly not carried out, and wait to be sent again.
   var refused: [Int] = []
+  /// 0: its commands are in none.
+  let session: UInt64
+  /// Of its next command. What was certainly not carried out is a new one when it is sent again.
+  var sequence: UInt64 = 1
   /// It has calls in a batch that is not flushed yet.
   var isTouched = false
   /// Something was answered since the last look.
@@ -38,10 +42,11 @@ final class LoadWorker {
   private static let pause = TimeAmount.milliseconds(100)
 
   init(
-    _ targets: LoadTargets, number: Int, window: Int, on eventLoop: any EventLoop, owner: any LoadWorkerOwner
+    _ targets: LoadTargets, number: Int, session: UInt64 = 0, window: Int, on eventLoop: any EventLoop, owner: any LoadWorkerOwner
   ) {
     precondition(window <= CallTemplate.ids)
     self.owner = owner
+    self.session = session
     endpoints = targets.endpoints
     place = targets.first[number % targets.first.count]
     starts = Array(repeating: 0, count: window)
