@@ -68,6 +68,7 @@ public enum NodeCommand {
     // A peer or client that is gone shows as an error of the write, not as a signal that ends the process.
     signal(SIGPIPE, SIG_IGN)
     ProcessFiles.raiseLimit()
+    try ParentDirectories.make(above: configuration.directory)
     let server = try await LockstepServer.start(configuration, machine, logger)
     let signals = await StopSignals.watch { number in
       logger.notice("stopping: signal \(number)")

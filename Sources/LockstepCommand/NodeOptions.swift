@@ -7,8 +7,8 @@ public struct NodeOptions: ParsableArguments {
   @Option(help: "This node's number, from 1.")
   public var id: UInt64
 
-  /// The directory of this node's data; made when it does not exist.
-  @Option(help: "Where its data lies; made when it does not exist.")
+  /// The directory of this node's data; made when it does not exist, and so are those above it.
+  @Option(help: "Where its data lies; made when it does not exist, and so is what leads there.")
   public var dir: String
 
   /// Where clients connect: `HOST:PORT`.

@@ -62,6 +62,10 @@ private struct Missing: Wrong {
   static let methods = Methods<Missing> { Command("Set", set) }
 }
 
+private struct MissingAll: Wrong {
+  static let methods = Methods<MissingAll> {}
+}
+
 private struct Unknown: Wrong {
   static let methods = Methods<Unknown> {
     Command("Set", set)
@@ -131,8 +135,12 @@ struct ServiceTableTests {
     ([], .noService, "there is no service to host"),
     ([Right.self, Right.self], .serviceTwice(service: "test.Service"), "test.Service is listed twice"),
     (
-      [Missing.self], .missingMethod(service: "test.Service", method: "Look"),
+      [Missing.self], .missingMethods(service: "test.Service", methods: ["Look"]),
       "test.Service/Look is in the schema, but not in the table of methods"
+    ),
+    (
+      [MissingAll.self], .missingMethods(service: "test.Service", methods: ["Set", "Look"]),
+      "test.Service/Set, test.Service/Look are in the schema, but not in the table of methods"
     ),
     (
       [Unknown.self], .unknownMethod(service: "test.Service", method: "Lok"),

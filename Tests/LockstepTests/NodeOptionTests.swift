@@ -68,6 +68,14 @@ struct NodeOptionTests {
     #expect(configuration.segmentBytes == 2 << 20 && configuration.snapshotLogBytes == 512 << 20)
   }
 
+  @Test(
+    "--dir: what leads to a directory",
+    arguments: [
+      ("/a/b/1", "/a/b"), ("/a//b//1//", "/a//b"), ("a/1", "a"), ("a/../1", "a/.."), ("1", "."), ("1/", "."),
+      ("/1", "/"), ("//1", "/"), ("/", "/"), (".", "."), ("", "."), ("é/\u{301}/1", "é/\u{301}"),
+    ])
+  func parent(path: String, parent: String) { #expect(ParentDirectories.parent(of: path) == parent) }
+
   @Test("--config: what the file may name is what a node's help lists")
   func names() {
     let help = NodeOptions.helpMessage()

@@ -19,6 +19,28 @@ private final class OtherService: ServiceLifecycle.Service {
   }
 }
 
+/// A service that calls the node before it in the group, as the article *Writing a Service* shows one.
+private final class Caller: ServiceLifecycle.Service {
+  private let node: Endpoint
+  private let begun = Atomic(0)
+  var calls: Int { begun.load(ordering: .relaxed) }
+
+  init(node: Endpoint) { self.node = node }
+
+  func run() async throws {
+    // A graceful shutdown does not cancel a call, and this does.
+    await cancelWhenGracefulShutdown {
+      await withLockstepClient(endpoints: [self.node]) { client in
+        while !Task.isCancelled {
+          self.begun.add(1, ordering: .relaxed)
+          _ = try? await client.put("k", "v", timeout: .seconds(60))
+          try? await Task.sleep(for: .milliseconds(10))
+        }
+      }
+    }
+  }
+}
+
 extension Servers {
   @Suite("Nodes in a process of one's own")
   struct Services {
@@ -66,6 +88,29 @@ extension Servers {
       try await cluster.end()
     }
 
+    @Test(
+      "a service that waits in a call ends with a graceful shutdown, where it has said so, and the node after it",
+      .timeLimit(.minutes(1)))
+    func caller() async throws {
+      // One node of three, alone: a call that reaches it waits for its time-out.
+      let cluster = try Cluster(3)
+      let caller = Caller(node: cluster.endpoint(1))
+      let group = ServiceGroup(services: [try service(cluster), caller], logger: cluster.logs.logger("group"))
+      let running = Task { try await group.run() }
+      var calls = -1
+      try await eventually("a call waits: \(cluster.logs.text)") {
+        // None more has begun since a while ago: it is not one that finds nobody.
+        defer { calls = caller.calls }
+        try await Task.sleep(for: .milliseconds(200))
+        return cluster.logs.contains("serves clients") && caller.calls == calls
+      }
+      let began = ContinuousClock.now
+      await group.triggerGracefulShutdown()
+      try await running.value
+      #expect(ContinuousClock.now - began < .seconds(20))
+      try await cluster.end()
+    }
+
     @Test("a node whose task is cancelled stops in order")
     func cancelled() async throws {
       let cluster = try Cluster(1)
@@ -86,7 +131,9 @@ extension Servers {
       let cluster = try Cluster(1)
       try await cluster.start(1)
       let node = try service(cluster)
-      await #expect(throws: ServerFailure.self) { try await node.run() }
+      let failure = await #expect(throws: ServerFailure.self) { try await node.run() }
+      let message = try #require(failure?.message)
+      #expect(cluster.logs.contains("1 critical: node 1 cannot start: \(message)"), "\(cluster.logs.text)")
       try await cluster.end()
     }
   }

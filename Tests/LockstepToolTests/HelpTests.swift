@@ -27,6 +27,15 @@ struct HelpTests {
     }
   }
 
+  @Test("examples stand in the help as they were written: no line is too long to be kept together")
+  func examples() {
+    // Where a line cannot be broken the parser breaks it at its indentation, and leaves a line of blanks.
+    let lines = ManualPage.text().split(separator: "\n", omittingEmptySubsequences: false)
+    for (line, next) in zip(lines, lines.dropFirst()) {
+      #expect(line.isEmpty || line.contains { $0 != " " }, "before \(next)")
+    }
+  }
+
   @Test("completions know the commands", arguments: CompletionsCommand.Shell.allCases)
   func completions(shell: CompletionsCommand.Shell) {
     let script = Program.completionScript(for: shell.parsers)

@@ -1,3 +1,5 @@
+import ArgumentParser
+import Foundation
 import SwiftProtobuf
 import Testing
 
@@ -22,7 +24,7 @@ struct NewPackageTests {
   @Test("nothing of the template's own names is left, in text and in the description")
   func renamed() throws {
     let names = try #require(NewPackage.Names("order_book"))
-    let dependency = NewPackage.Dependency(declaration: ".package(path: \"/x\")", package: "x")
+    let dependency = NewPackage.Dependency(declaration: ".package(path: \"/x\")", package: "x", sources: "/x")
     let files = try NewPackage(names, dependency: dependency, program: "/usr/bin/lockstep").files()
     #expect(files.filter(\.isProgram).map(\.path) == ["generate", "run"])
     for file in files {
@@ -36,5 +38,25 @@ struct NewPackageTests {
     let service = try #require(set.file[0].service.first)
     #expect(service.name == "OrderBook")
     #expect(service.method.map(\.inputType) == [".order_book.v1.AddRequest", ".order_book.v1.GetRequest"])
+  }
+
+  private func dependency(_ flags: String...) throws -> NewPackage.Dependency {
+    let command = try #require(try Program.parseAsRoot(["new", "orders"] + flags) as? NewCommand)
+    return try command.dependency(of: URL(fileURLWithPath: "/tmp/orders", isDirectory: true))
+  }
+
+  @Test("which sources the package takes is said as the manifest has it: these, a directory's, or a repository's")
+  func sources() throws {
+    let here = URL(fileURLWithPath: #filePath).appendingPathComponent("../../..").standardizedFileURL.path
+    for dependency in [try dependency(), try dependency("--lockstep", here + "/Sources/..")] {
+      #expect(dependency.sources == here && dependency.words == "\(here), as it lies on the disk")
+      #expect(dependency.declaration == ".package(name: \"lockstep\", path: \"\(here)\")")
+    }
+    let url = "https://example.com/lockstep.git"
+    let remote = try dependency("--lockstep", url, "--lockstep-version", "1.2.3")
+    #expect(remote.sources == url && remote.words == "\(url), version 1.2.3 or a later one like it")
+    #expect(remote.declaration == ".package(url: \"\(url)\", from: \"1.2.3\")")
+    #expect(throws: CommandFailure.self) { try dependency("--lockstep", "/nowhere/at/all") }
+    #expect(throws: CommandFailure.self) { try dependency("--lockstep", url) }
   }
 }

@@ -8,12 +8,14 @@ public import NIOPosix
 /// from any task, any number at once; they share the connection.
 ///
 /// The end of a task's patience is the end of a call: when the task that made it is cancelled, it fails at once with
-/// `cancelled`, and with `applied: .unknown` if it was sent.
+/// `cancelled`: with `applied: .unknown` if it was sent and is not answered, and else with `.no`, also when a node has
+/// refused it and it was not sent again yet.
 ///
 /// A call is carried out at most once. One that a node refuses with UNAVAILABLE and `applied: .no`, as one does that knows
 /// no leader or is about to stop, is sent again until its time-out, at the leader that the node names or at the next
-/// endpoint; what may have been carried out is never sent again. When nobody can be reached a call fails with
-/// `applied: .no`; when the connection is lost while it is under way, with `applied: .unknown`.
+/// endpoint, and fails then with what a node has said last; what may have been carried out is never sent again. When no
+/// node can be reached, a call that none has refused before fails with `applied: .no` as soon as all endpoints were tried,
+/// and does not wait for its time-out; when the connection is lost while it is under way, with `applied: .unknown`.
 public final class LockstepClient: Sendable {
   private let core: NIOLoopBoundBox<ClientCore?>
   private let endpoints: [Endpoint]

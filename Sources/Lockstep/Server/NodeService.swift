@@ -25,6 +25,8 @@ extension LockstepServer {
 /// let node = NodeService(configuration, machine: try ServiceMachine(services: [Bank.self]), logger: logger)
 /// try await ServiceGroup(services: [node, web], gracefulShutdownSignals: [.sigterm], logger: logger).run()
 /// ```
+///
+/// A group stops its services in reverse order: a node stands before those that call it.
 public struct NodeService: ServiceLifecycle.Service {
   private let configuration: ServerConfiguration
   private let machine: HostedMachine
@@ -32,7 +34,8 @@ public struct NodeService: ServiceLifecycle.Service {
   private let eventLoopGroup: (any EventLoopGroup)?
 
   /// Nothing is opened before `run`. `machine` is the state before the first command; one of the group's loops does the
-  /// node's work, or without a group one of its own.
+  /// node's work, or without a group one of its own. What the node logs does not name it: where several log to one place,
+  /// each has a `logger` of its own, with metadata.
   public init(
     _ configuration: ServerConfiguration, machine: any StateMachine, logger: Logger,
     eventLoopGroup: (any EventLoopGroup)? = nil
@@ -55,9 +58,16 @@ public struct NodeService: ServiceLifecycle.Service {
   }
 
   /// Starts the node and serves until it was stopped, as `LockstepServer.run` does. Throws a `ServerFailure` when it cannot
-  /// start, or had to stop by itself.
+  /// start, or had to stop by itself; why is logged too.
   public func run() async throws {
-    let server = try await LockstepServer.start(configuration, machine, logger, eventLoopGroup)
+    let server: LockstepServer
+    do throws(ServerFailure) {
+      server = try await LockstepServer.start(configuration, machine, logger, eventLoopGroup)
+    } catch {
+      // Nobody may ever look at what a group of services throws.
+      logger.critical("node \(configuration.id) cannot start: \(error.message)")
+      throw error
+    }
     do {
       try await server.run()
       await server.shutDown()

@@ -22,14 +22,15 @@ struct SchemaCheck {
       throw .unreadableSchema(service: service)
     }
     let described = try describedMethods(set)
+    if let method = described.first(where: { $0.clientStreaming || $0.serverStreaming }) {
+      throw .streamingMethod(service: service, method: method.name)
+    }
+    let missing = described.map(\.name).filter { name in !methods.contains { $0.name == name } }
+    guard missing.isEmpty else { throw .missingMethods(service: service, methods: missing) }
     for method in described {
-      if method.clientStreaming || method.serverStreaming {
-        throw .streamingMethod(service: service, method: method.name)
-      }
       let inTable = methods.filter { $0.name == method.name }
-      guard let entry = inTable.first else { throw .missingMethod(service: service, method: method.name) }
       guard inTable.count == 1 else { throw .methodTwice(service: service, method: method.name) }
-      try compare(entry, method)
+      try compare(inTable[0], method)
     }
     for entry in methods where !described.contains(where: { $0.name == entry.name }) {
       throw .unknownMethod(service: service, method: entry.name)

@@ -12,8 +12,8 @@ public enum ServiceTableError: Error, Hashable, Sendable, CustomStringConvertibl
   case unreadableSchema(service: String)
   /// The descriptor set describes no service with the full name that `Schema.name` has.
   case notInSchema(service: String)
-  /// The schema has a method that the table has not.
-  case missingMethod(service: String, method: String)
+  /// The schema has methods that the table has not: these, in the schema's order.
+  case missingMethods(service: String, methods: [String])
   /// The table names a method that is not in the schema.
   case unknownMethod(service: String, method: String)
   /// The table has more than one entry for a method of the schema.
@@ -39,8 +39,9 @@ public enum ServiceTableError: Error, Hashable, Sendable, CustomStringConvertibl
       "the schema of \(service) is not a serialized google.protobuf.FileDescriptorSet"
     case .notInSchema(let service):
       "the schema of \(service) has no service of this name"
-    case .missingMethod(let service, let method):
-      "\(service)/\(method) is in the schema, but not in the table of methods"
+    case .missingMethods(let service, let methods):
+      methods.map { "\(service)/\($0)" }.joined(separator: ", ")
+        + " \(methods.count == 1 ? "is" : "are") in the schema, but not in the table of methods"
     case .unknownMethod(let service, let method):
       "\(service)/\(method) is in the table of methods, but not in the schema"
     case .methodTwice(let service, let method):

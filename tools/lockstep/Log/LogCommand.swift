@@ -53,7 +53,8 @@ struct LogVerify: ParsableCommand {
       Also said is what the node's next start would begin with: a snapshot, and the log behind it, or the first entry. \
       What a snapshot holds is the service's, which only a start can read. Exit code 1 when something does not hold; the \
       message names the file and the byte. With --json:
-        {"ok":true,"node":1,"entries":1200,...,"snapshots":[{"file":"...","index":1000,...}],"starts":[...]}
+        {"ok":true,"node":1,"entries":1200,...,
+         "snapshots":[{"file":"...","index":1000,...}],"starts":[...]}
         {"ok":false,"file":"...","offset":8192,"error":"..."}
       """)
 

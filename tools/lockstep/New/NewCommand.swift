@@ -32,7 +32,7 @@ struct NewCommand: ParsableCommand {
   @Option(help: ArgumentHelp("With a URL: the version to use, and later ones like it.", valueName: "version"))
   var lockstepVersion: String?
 
-  @Flag(help: "Print one JSON object: where the package is and its files.")
+  @Flag(help: "Print one JSON object: where the package is, which Lockstep it uses, and its files.")
   var json = false
 
   func run() throws {
@@ -46,22 +46,25 @@ struct NewCommand: ParsableCommand {
     }
     let directory = URL(fileURLWithPath: dir ?? name, isDirectory: true)
     let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "lockstep"
-    let package = NewPackage(names, dependency: try dependency(of: directory), program: Self.quoted(program))
+    let dependency = try dependency(of: directory)
+    let package = NewPackage(names, dependency: dependency, program: Self.quoted(program))
     let files = try package.files()
     try write(files, to: directory)
     if json {
       Output.line(
         .object([
-          "ok": true, "directory": .init(directory.path), "files": .array(files.map { .init($0.path) }),
+          "ok": true, "directory": .init(directory.path), "lockstep": .init(dependency.sources),
+          "files": .array(files.map { .init($0.path) }),
         ]))
     } else {
       for file in files { Output.line("\(directory.relativePath)/\(file.path)") }
+      Output.error("it takes Lockstep from \(dependency.words)")
       Output.error("next: cd \(Self.quoted(directory.relativePath)) && swift test && ./run")
     }
   }
 
   /// As a package's manifest names it.
-  private func dependency(of directory: URL) throws -> NewPackage.Dependency {
+  func dependency(of directory: URL) throws -> NewPackage.Dependency {
     if let lockstep, lockstep.contains("://") || lockstep.hasPrefix("git@") {
       guard let lockstepVersion else {
         throw CommandFailure.usage("--lockstep \(lockstep) is a URL, and needs --lockstep-version")
@@ -77,7 +80,7 @@ struct NewCommand: ParsableCommand {
       }
       return NewPackage.Dependency(
         declaration: ".package(url: \(Self.literal(lockstep)), from: \(Self.literal(lockstepVersion)))",
-        package: package)
+        package: package, sources: lockstep, version: lockstepVersion)
     }
     guard lockstepVersion == nil else { throw CommandFailure.usage("--lockstep-version goes with a URL") }
     let path = lockstep ?? Self.sources
@@ -95,7 +98,7 @@ struct NewCommand: ParsableCommand {
       throw CommandFailure.usage("the directory of the package cannot be called '\(own)', as that of Lockstep is")
     }
     return NewPackage.Dependency(
-      declaration: ".package(name: \"lockstep\", path: \(Self.literal(root)))", package: "lockstep")
+      declaration: ".package(name: \"lockstep\", path: \(Self.literal(root)))", package: "lockstep", sources: root)
   }
 
   private static let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(

@@ -69,10 +69,18 @@ struct NewPackage {
   private let dependency: Dependency
   private let program: String
 
-  /// On Lockstep: as the manifest has it, and what its products say that they are of.
+  /// On Lockstep: as the manifest has it, what its products say that they are of, and where its sources are.
   struct Dependency {
     let declaration: String
     let package: String
+    /// A directory, or the URL of a repository.
+    let sources: String
+    /// Of a repository.
+    var version: String?
+
+    var words: String {
+      version.map { "\(sources), version \($0) or a later one like it" } ?? "\(sources), as it lies on the disk"
+    }
   }
 
   /// `program`: where this one is, for whoever has none on the PATH, as a shell reads it.
