@@ -11,6 +11,7 @@ struct Replay {
     let term: Term
     /// Of the state after it.
     let digest: UInt64
+    let time: UInt64
     let reply: Replies.Reply?
   }
 
@@ -75,14 +76,15 @@ struct Replay {
         if header.kind == .command, isCarriedOut {
           var reply: [UInt8]?
           if case .success(let bytes)? = answer { reply = bytes }
-          workload.committed(id.index, method: String(decoding: method, as: UTF8.self), request: Array(payload), reply: reply)
+          workload.committed(
+            id.index, method: String(decoding: method, as: UTF8.self), request: Array(payload), reply: reply)
           if problem == nil, let found = workload.applied(id.index, machine) { problem = (.user, found) }
         }
       } catch {
         problem = (.logMatching, "entry \(id.index) does not parse: \(error)")
       }
     }
-    outcomes.append(Outcome(term: id.term, digest: executor.digest, reply: answer))
+    outcomes.append(Outcome(term: id.term, digest: executor.digest, time: executor.time, reply: answer))
     return problem
   }
 
@@ -101,7 +103,8 @@ struct Replay {
     let id = SessionCallID(session: header.session, sequence: header.sequence)
     let name = "call \(id.sequence) of session \(id.session)"
     if never.contains(id) { return (.exactlyOnce, "\(name) was never to be, and is entry \(header.id.index)") }
-    return carriedOut.insert(id).inserted ? nil : (.exactlyOnce, "\(name) is carried out again by entry \(header.id.index)")
+    return carriedOut.insert(id).inserted
+      ? nil : (.exactlyOnce, "\(name) is carried out again by entry \(header.id.index)")
   }
 
   /// That a command carries, if this entry is one.

@@ -58,12 +58,12 @@ package final class UserWorkload<Machine: StateMachine>: Workload {
     return invariant(machine)
   }
 
-  package func judge(_ call: PlannedCall, at index: LogIndex, answer: [UInt8]) -> String? {
+  package func judge(_ call: PlannedCall, at index: LogIndex, time: UInt64, answer: [UInt8]) -> String? {
     guard let place = recent.lastIndex(where: { $0.index <= index }) else { return nil }
     let machine = recent[place].machine
     let isSame = Array(call.method.utf8).withUnsafeBytes { method in
       call.request.withUnsafeBytes { request -> Bool in
-        let context = QueryContext(group: .first, index: index, time: 0)
+        let context = QueryContext(group: .first, index: index, time: time)
         do throws(CallStatus) {
           return try machine.query(LockstepExecution.MethodCall(method: method, request: request), context) == answer
         } catch { return false }

@@ -93,7 +93,7 @@ package final class RegisterWorkload: Workload {
 
   package func applied(_ index: LogIndex, _ machine: any StateMachine) -> String? { nil }
 
-  package func judge(_ call: PlannedCall, at index: LogIndex, answer: [UInt8]) -> String? {
+  package func judge(_ call: PlannedCall, at index: LogIndex, time: UInt64, answer: [UInt8]) -> String? {
     guard let request = call.request.withUnsafeBytes({ Registers.Request($0) }) else { return nil }
     let history = versions[Int(request.register)]
     var place = history.count - 1

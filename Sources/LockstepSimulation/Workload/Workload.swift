@@ -12,8 +12,8 @@ package protocol Workload: AnyObject {
   func committed(_ index: LogIndex, method: String, request: [UInt8], reply: [UInt8]?)
   /// The machine after it. Returns what is wrong with its state.
   func applied(_ index: LogIndex, _ machine: any StateMachine) -> String?
-  /// A query was answered from the state at this index. Returns what is wrong with the answer.
-  func judge(_ call: PlannedCall, at index: LogIndex, answer: [UInt8]) -> String?
+  /// A query was answered from the state at this index, of this time. Returns what is wrong with the answer.
+  func judge(_ call: PlannedCall, at index: LogIndex, time: UInt64, answer: [UInt8]) -> String?
   func began(_ call: PlannedCall, client: Int, at time: UInt64)
   /// A call has ended, or will never be heard of again.
   func ended(_ call: PlannedCall, at time: UInt64, _ outcome: CallOutcome)

@@ -34,7 +34,8 @@ extension World {
         books.fail(
           .honestAnswer, "call \(planned.number) asks for read level \(open.header.read) and gets \(reply.read)")
       }
-      if let problem = workload.judge(planned, at: index, answer: reply.payload) {
+      let time = books.replay.outcomes[index]?.time ?? 0
+      if let problem = workload.judge(planned, at: index, time: time, answer: reply.payload) {
         books.fail(.honestAnswer, "call \(planned.number), answered by node \(reply.node): \(problem)")
       }
       return .answered(reply.payload)

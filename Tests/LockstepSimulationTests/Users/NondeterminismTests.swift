@@ -36,9 +36,12 @@ struct NondeterminismTests {
       }
     }
 
-    func query(_ call: MethodCall, _ context: QueryContext) throws(CallStatus) -> [UInt8] { [] }
+    /// The one query is of the time, which is the log's.
+    func query(_ call: MethodCall, _ context: QueryContext) throws(CallStatus) -> [UInt8] {
+      Array("\(context.time) \(context.index)".utf8)
+    }
     func validate(_ call: MethodCall) throws(CallStatus) {}
-    func kind(ofMethod method: RawSpan) -> MethodKind? { .command }
+    func kind(ofMethod method: RawSpan) -> MethodKind? { method.byteCount == 6 ? .query : .command }
 
     let version: UInt32 = 1
 
@@ -70,14 +73,15 @@ struct NondeterminismTests {
   }
 
   private func call(_ random: inout SimulationRandom) -> SimulatedCall {
-    SimulatedCall("w/Add", Array("word\(random.below(40))".utf8))
+    random.below(8) == 0
+      ? SimulatedCall("w/Time", []) : SimulatedCall("w/Add", Array("word\(random.below(40))".utf8))
   }
 
   private func run(_ sin: Words.Sin, seeds: ClosedRange<UInt64> = 1...4) throws {
     try ClusterSimulation(Words(sin: sin), seeds: seeds, nodes: 3).run(call)
   }
 
-  @Test("an honest machine passes")
+  @Test("an honest machine passes, also where it answers with the time of its context")
   func honest() throws { try run(.none, seeds: 1...2) }
 
   @Test(
