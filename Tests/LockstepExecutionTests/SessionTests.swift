@@ -121,10 +121,12 @@ struct SessionTests {
     bench.apply(.sessions(.open(patienceMilliseconds: 10_000)), timestamp: second)
     bench.apply(.command("a", session: 1, sequence: 1), timestamp: 11 * second)
     bench.apply(.sessions(.keepAlive(session: 1)), timestamp: 21 * second)
-    #expect(outcome(bench.apply(.command("a", session: 1, sequence: 1), timestamp: 31 * second)[0]) == Outcome(.ok, nil))
+    #expect(
+      outcome(bench.apply(.command("a", session: 1, sequence: 1), timestamp: 31 * second)[0]) == Outcome(.ok, nil))
     let late = bench.apply(.command("a", session: 1, sequence: 1), timestamp: 42 * second)[0]
     #expect(outcome(late) == Outcome(.failedPrecondition, .unknown))
-    #expect(outcome(bench.apply(.sessions(.keepAlive(session: 1)), timestamp: 42 * second)[0]).code == .failedPrecondition)
+    #expect(
+      outcome(bench.apply(.sessions(.keepAlive(session: 1)), timestamp: 42 * second)[0]).code == .failedPrecondition)
     bench.apply(.open, timestamp: 42 * second)
     #expect(bench.executor.sessions.count == 1)
   }

@@ -299,7 +299,8 @@ struct MachineTests {
     defer { machine.state.close() }
     try machine.apply("CREATE TABLE t(a, b)", "CREATE INDEX i ON t(b)")
     try machine.apply([
-      .init(kind: .session, sessionCall: .open(patienceMilliseconds: 0)), .init(sql: ["INSERT INTO t VALUES (7, random())"], session: 3, sequence: 1),
+      .init(kind: .session, sessionCall: .open(patienceMilliseconds: 0)),
+      .init(sql: ["INSERT INTO t VALUES (7, random())"], session: 3, sequence: 1),
     ])
     for _ in 0..<20 { try machine.apply("INSERT INTO t VALUES (1, randomblob(9000))") }
     let frozen = try machine.state.freeze()

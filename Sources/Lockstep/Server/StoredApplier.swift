@@ -42,7 +42,8 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
         items.append(
           Item(
             id: entry.id, kind: entry.kind, timestamp: entry.timestamp, session: entry.session,
-            sequence: entry.sequence, sessionCall: entry.sessionCall, method: start..<middle, request: middle..<bytes.count))
+            sequence: entry.sequence, sessionCall: entry.sessionCall, method: start..<middle,
+            request: middle..<bytes.count))
       }
       return bytes.count - before
     }

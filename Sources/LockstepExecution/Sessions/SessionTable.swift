@@ -160,7 +160,9 @@ package struct SessionTable: Sendable {
   package mutating func record(_ reply: Replies.Reply, session: UInt64, sequence: UInt64) {
     guard let place = find(session) else { return }
     let position = sessions[place].place(of: sequence)
-    guard position < sessions[place].records.count, sessions[place].records[position].sequence == sequence else { return }
+    guard position < sessions[place].records.count, sessions[place].records[position].sequence == sequence else {
+      return
+    }
     change(place) { $0.settle(position, as: .reply(reply)) }
     changes?.recorded(sessions[place].records[position], in: session)
     trim(place)
@@ -180,7 +182,8 @@ package struct SessionTable: Sendable {
 
   private static func tooLongAgo(_ session: UInt64, _ sequence: UInt64) -> CallStatus {
     CallStatus(
-      .failedPrecondition, "call \(sequence) of session \(session) is too long ago: what became of it is not kept any more",
+      .failedPrecondition,
+      "call \(sequence) of session \(session) is too long ago: what became of it is not kept any more",
       applied: .unknown)
   }
 

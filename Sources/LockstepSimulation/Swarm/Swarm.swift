@@ -180,7 +180,8 @@ struct Swarm {
     options.sessionsIn = pick([0, 1, 2])
     // Sessions and calls are forgotten, and replies before them.
     options.sessionLimits = pick([
-      .usual, SessionLimits(sessions: 3, records: 4, bytes: 16 * 600), SessionLimits(sessions: 2, records: 16, bytes: 16 * 1_200),
+      .usual, SessionLimits(sessions: 3, records: 4, bytes: 16 * 600),
+      SessionLimits(sessions: 2, records: 16, bytes: 16 * 1_200),
     ])
     self.crashes = crashes
     self.events = events

@@ -101,7 +101,9 @@ extension World {
   /// What a client with a session does before it makes its next call: opens one, sends again what was not answered, asks
   /// what became of it, and once in a while begins anew.
   private func sessionCall(_ client: SimulatedClient) -> PlannedCall? {
-    guard options.sessionsIn > 0, client.place.isMultiple(of: options.sessionsIn), client.held == nil else { return nil }
+    guard options.sessionsIn > 0, client.place.isMultiple(of: options.sessionsIn), client.held == nil else {
+      return nil
+    }
     if client.session == 0 {
       return clientRandom.oneIn(2) ? call(ofSessions: "Open", [[0, 0, 2_000, 20_000][clientRandom.below(4)]]) : nil
     }
@@ -121,7 +123,8 @@ extension World {
   private func call(ofSessions method: String, _ numbers: [UInt64]) -> PlannedCall {
     callNumber += 1
     return PlannedCall(
-      number: callNumber, method: "\(SessionCall.service)/\(method)", request: SessionCall.message(numbers), isQuery: false)
+      number: callNumber, method: "\(SessionCall.service)/\(method)", request: SessionCall.message(numbers),
+      isQuery: false)
   }
 
   /// What the answer to a call means for its client's session.

@@ -89,7 +89,8 @@ package final class World {
     codec = Codec(maximumMessage: PeerFrame.maximumLength)
     network.latency = options.latency
     books = Books(
-      count: options.nodes, group: group, replay: Replay(group: group, machine: workload.machine, workload: workload, limits: options.sessionLimits),
+      count: options.nodes, group: group,
+      replay: Replay(group: group, machine: workload.machine, workload: workload, limits: options.sessionLimits),
       base: Books.Base(chain: Checksum.chainOrigin(cluster: cluster, group: group.rawValue)),
       notesStored: options.levelsIn > 0)
     var diskRandom = random.stream("disks")

@@ -150,7 +150,8 @@ struct BenchCommand: AsyncParsableCommand {
     if op == .get, ack != nil { throw ValidationError("--ack is of commands, and --op get makes none") }
     if sessions, !op.isCommand { throw ValidationError("--sessions is of commands, and --op get makes none") }
     if sessions, batch * (depth ?? 1) > 1024 || rate != nil && depth == nil {
-      throw ValidationError("--sessions: at most 1,024 commands may be under way in each; say so with --depth and --batch")
+      throw ValidationError(
+        "--sessions: at most 1,024 commands may be under way in each; say so with --depth and --batch")
     }
     if op == .get, explain { throw ValidationError("--explain is of commands, and --op get makes none") }
     if op.isCommand, fill { throw ValidationError("--fill is for --op get; --op \(op.rawValue) writes by itself") }

@@ -42,7 +42,8 @@ final class LoadWorker {
   private static let pause = TimeAmount.milliseconds(100)
 
   init(
-    _ targets: LoadTargets, number: Int, session: UInt64 = 0, window: Int, on eventLoop: any EventLoop, owner: any LoadWorkerOwner
+    _ targets: LoadTargets, number: Int, session: UInt64 = 0, window: Int, on eventLoop: any EventLoop,
+    owner: any LoadWorkerOwner
   ) {
     precondition(window <= CallTemplate.ids)
     self.owner = owner

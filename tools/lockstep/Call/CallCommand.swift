@@ -11,21 +11,22 @@ struct CallCommand: AsyncParsableCommand {
       lockstep call - [--concurrency N] [--ack LEVEL] [--read LEVEL] [--timeout 5s] [--endpoints ...]
       lockstep call --open-session
       lockstep call SERVICE/METHOD JSON --session ID --sequence N
-      lockstep call --resolve ID:N
+      lockstep call [SERVICE/METHOD] --resolve ID:N
       """,
     discussion: """
       The cluster itself says which types a method takes, so this works with every service.
 
       One call prints the reply message as JSON on one line; a failure prints its status on stderr and exits with 1. \
-      With --json it prints the object that 'call -' prints:
-        {"ok":true,"reply":{...},"index":17,"term":2,"node":1,"ack":"quorum","holders":[1,2],"token":"1.9f86d081884c7d65.2.17"}
+      With --json it prints an object on one line, as it does for each call from stdin:
+        {"ok":true,"reply":{...},"index":17,"term":2,"node":1,"ack":"quorum",
+         "holders":[1,2],"token":"1.9f86d081884c7d65.2.17"}
         {"ok":false,"code":"UNAVAILABLE","message":"...","applied":"no"}
       'applied' says whether a failed command had an effect: no (certain), yes, or unknown. A command that only the \
       leader's disk holds (--ack leader) has no result yet: its reply is null, and "mayBeLost" is true. A command that was \
       carried out, and did not reach a wider level in time, fails with applied yes and the nodes that are "missing".
 
       'call -' reads one JSON object a line, as it arrives:
-        {"method":"lockstep.kv.v1.KeyValue/Put","request":{"key":"a","value":"1"},"ack":"quorum","timeout":"2s"}
+        {"method":"lockstep.kv.v1.KeyValue/Get","request":{"key":"a"},"timeout":"2s"}
       with the keys method, request, ack, read, token, session, sequence and timeout, of which only method is needed, and \
       prints one line for each, in the same order. Blank lines are skipped. It exits with 0 when all lines were answered, also by failures.
 
@@ -69,8 +70,11 @@ struct CallCommand: AsyncParsableCommand {
 
   func validate() throws {
     if openSession || resolve != nil {
-      guard method == nil, json == nil, session == nil, sequence == nil, !(openSession && resolve != nil) else {
-        throw ValidationError("--open-session and --resolve stand alone: they make no other call.")
+      guard json == nil, session == nil, sequence == nil, method != "-", !(openSession && resolve != nil),
+        method == nil || resolve != nil
+      else {
+        throw ValidationError(
+          "--open-session stands alone, and --resolve, or with the method of the call, so that its reply can be shown.")
       }
       return
     }

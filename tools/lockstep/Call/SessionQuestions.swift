@@ -12,7 +12,8 @@ struct SessionQuestions {
     let timeout = command.defaults.timeout
     do throws(CallFailure) {
       if let call = command.resolve {
-        print(call, try await client.resolve(call, timeout: timeout))
+        let method = try await method(client, timeout)
+        print(call, try await client.resolve(call, timeout: timeout), method)
       } else {
         let session = try await client.openSession(timeout: timeout)
         Output.line(
@@ -26,14 +27,28 @@ struct SessionQuestions {
     }
   }
 
-  /// The reply is shown as bytes: which type it has, only the method of the call would say.
-  private func print(_ call: CallSequence, _ resolution: CallResolution) {
+  /// That the reply is of. Before anything is asked: after it the call may never be.
+  private func method(_ client: LockstepClient, _ timeout: Duration) async throws(CallFailure) -> MethodDescriptor? {
+    guard let name = command.method else { return nil }
+    let offer = try await Caller(client).offer(timeout: timeout)
+    do throws(ReflectionError) { return try offer.method(named: name) } catch {
+      throw CallFailure(CallStatus(.unimplemented, error.message), applied: .no)
+    }
+  }
+
+  /// A reply whose method is not known is shown as bytes, in Base64.
+  private func reply(_ bytes: [UInt8], _ method: MethodDescriptor?) -> JSONValue {
+    if let method, let message = try? method.output.decode(bytes) { return message }
+    return .init(bytes.withUnsafeBytes { Base64.encode($0) })
+  }
+
+  private func print(_ call: CallSequence, _ resolution: CallResolution, _ method: MethodDescriptor?) {
     var members: [JSONValue.Member] = []
     switch resolution {
     case .committed(let index, let answer):
       members = [.init(key: "outcome", value: "committed"), .init(key: "index", value: .init(index.rawValue))]
       switch answer {
-      case .success(let bytes)?: members.append(.init(key: "reply", value: .init(bytes.withUnsafeBytes { Base64.encode($0) })))
+      case .success(let bytes)?: members.append(.init(key: "reply", value: reply(bytes, method)))
       case .failure(let status)?:
         members.append(.init(key: "code", value: .init(status.code.name)))
         members.append(.init(key: "message", value: .init(status.message)))
