@@ -62,6 +62,13 @@ extension OffendingPart {
     mutating func part(from first: Int) -> OffendingPart {
       let offence = AppendOffence(operations)
       if let offence, offence.isSmallest { return part(of: Set(offence.places)) }
+      if let places = CounterSearch.offending(operations) {
+        var core = Set(places)
+        if offends(core) {
+          leaveOutOneByOne(&core)
+          return part(of: core)
+        }
+      }
       let known =
         offence.map { returned.filter($0.places.contains) } ?? offending(from: first, leaving: stepsLeft / 2)
         ?? before(first) ?? returned

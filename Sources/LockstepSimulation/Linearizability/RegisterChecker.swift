@@ -1,7 +1,7 @@
 /// Is there one order of these operations on one key, each between its call and its return?
 ///
 /// What `LinearizabilityChecker` answers for any model, for thousands of operations of many clients at once: found by
-/// `ClusterSearch`, or else by `RegisterSearch`.
+/// `CounterSearch` or `ClusterSearch`, or else by `RegisterSearch`.
 public struct RegisterChecker: Sendable {
   let operations: [TimedOperation<RegisterModel.Operation>]
   let maximumSteps: Int
@@ -21,6 +21,8 @@ public struct RegisterChecker: Sendable {
   private static let usualClusterSteps = 10_000_000
   /// So many steps of `ClusterSearch` are one of `RegisterSearch`.
   private static let clusterStepsInOne = 12
+  /// The same of `CounterSearch`.
+  private static let counterStepsInOne = 2
 
   /// Searches for an order; `.undecided` when the steps did not suffice.
   public func verdict() -> LinearizabilityVerdict {
@@ -50,6 +52,22 @@ public struct RegisterChecker: Sendable {
   /// - Parameter maximumSteps: those of the search for clusters count among them up to half of them.
   private func counted(maximumSteps: Int, clusterSteps: Int) -> Found {
     var found = Found(verdict: .linearizable, steps: operations.count / 8)
+    if var search = CounterSearch(operations) {
+      let result = search.run(maximumSteps: maximumSteps / 2 * Self.counterStepsInOne)
+      found.steps += search.steps / Self.counterStepsInOne
+      switch result {
+      case .found(let order):
+        found.order = order
+        return found
+      case .none(let culprit, _):
+        (found.verdict, found.culprit) = (.notLinearizable(at: culprit), culprit)
+        return found
+      case .givenUp:
+        // Nothing else is likely to be faster.
+        found.verdict = .undecided(steps: found.steps)
+        if maximumSteps <= Self.usualSteps { return found }
+      }
+    }
     if clusterSteps > 0, var search = ClusterSearch(operations) {
       let result = search.run(maximumSteps: clusterSteps)
       found.steps += min(search.steps / Self.clusterStepsInOne, maximumSteps / 2)

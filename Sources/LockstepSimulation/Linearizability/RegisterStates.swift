@@ -10,6 +10,8 @@ struct BitSet {
   mutating func remove(_ member: Int) { words[member >> 6] &= ~(1 << UInt64(member & 63)) }
   func contains(_ member: Int) -> Bool { words[member >> 6] >> UInt64(member & 63) & 1 == 1 }
 
+  mutating func formUnion(_ other: BitSet) { for place in words.indices { words[place] |= other.words[place] } }
+
   func isSubset(of other: BitSet) -> Bool {
     for place in words.indices where words[place] & ~other.words[place] != 0 { return false }
     return true

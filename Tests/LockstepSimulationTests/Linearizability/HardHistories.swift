@@ -2,7 +2,7 @@ import LockstepSimulation
 
 /// Histories on one key of many clients who all call all the time: each operation overlaps with one of every other client.
 struct HardHistory: CustomStringConvertible, Sendable {
-  enum Kind: String, CaseIterable { case puts, appends, swaps, mixed }
+  enum Kind: String, CaseIterable { case puts, appends, swaps, mixed, adds }
   enum Defect: String, CaseIterable { case none, wrongRead, lostWrite, staleRead }
 
   var kind = Kind.puts
@@ -11,7 +11,7 @@ struct HardHistory: CustomStringConvertible, Sendable {
   var place = 50
   /// In percent, the operations whose outcomes nobody knows.
   var unknown = 0
-  /// How many different values are written; 0: each is written once.
+  /// How many different values are written; 0: each is written once. Of adds, the largest.
   var values = 0
   var operations = 4_000
   var clients = 50
@@ -80,6 +80,7 @@ struct HardHistory: CustomStringConvertible, Sendable {
     switch (kind, random.below(10)) {
     case (_, 0..<5): return .get(.unknown)
     case (.puts, _), (.swaps, 5): return .put(value)
+    case (.adds, _): return .add(Int64(1 + random.below(max(1, values))), sum: .unknown)
     case (.appends, _): return .append(values > 0 ? "\(random.below(values))," : "\(number),")
     case (.swaps, _):
       let expected = random.oneIn(4) && values > 0 ? "v\(random.below(values))" : text
@@ -114,7 +115,11 @@ struct HardHistory: CustomStringConvertible, Sendable {
       if isKnown { one.operation = .compareAndSet(expected: expected, value, swaps ? .yes : .no) }
       guard swaps else { return }
       if isDue, defect == .lostWrite { isBroken = true } else { text = value }
-    case .delete, .add: break
+    case .add(let delta, _):
+      let sum = String((text.flatMap { Int64($0) } ?? 0) + delta)
+      if isKnown { one.operation = .add(delta, sum: .value(sum)) }
+      if isDue, defect == .lostWrite { isBroken = true } else { text = sum }
+    case .delete: break
     }
   }
 }
