@@ -194,7 +194,7 @@ public enum FaultKind: String, CaseIterable, Sendable {
   /// A client does not learn what became of an operation, and goes on with another one.
   case clientRetried
   /// A client sends a command of its session again, as it does not know what became of it.
-  case commandSentAgain
+  case clientSentAgain
   /// A client waits no longer for an answer, which may still come.
   case clientTimedOut
   /// As `clientTimedOut`; one in eight of these moments counts as this instead.

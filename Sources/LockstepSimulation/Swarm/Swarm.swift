@@ -156,10 +156,19 @@ struct Swarm {
       events.append(.diskReplaced)
     }
     if random.oneIn(4), !disabled.contains(.logPutBack) { events.append(.logPutBack) }
+    options.sessionsIn = pick([0, 0, 1, 3])
+    // Sessions and calls are forgotten, and replies before them.
+    let short = [
+      SessionLimits(sessions: 3, records: 4, bytes: 16 * 600),
+      SessionLimits(sessions: 2, records: 16, bytes: 16 * 1_200),
+    ]
+    options.sessionLimits = pick(short + [.usual])
     if random.oneIn(3) {
+      // What is kept of calls is part of the state, and has no bound that is short enough.
+      options.sessionLimits = pick(short)
       // For the two snapshots that are kept, the one that is written and the one that comes, for the log behind the older
       // one, and its segments.
-      let state = registers * ((contents?.upperBound ?? 0) + padding.upperBound + 300) + 4_000
+      let state = registers * ((contents?.upperBound ?? 0) + padding.upperBound + 300) + 4_000 + 3 * 1_200
       let budget = 12 * options.log.segmentBytes + 12 * state
       options.diskBudget = pick([budget, 2 * budget])
       options.driver.diskBytes = budget - budget / 64 - 3 * options.log.segmentBytes - 16_000
@@ -177,12 +186,6 @@ struct Swarm {
     let nodes = options.nodes
     if random.oneIn(8) { options.driver.minimumAcknowledgement = pick([.voters(min(2, nodes)), .all, .applied]) }
     options.driver.refusesToForward = random.oneIn(8)
-    options.sessionsIn = pick([0, 1, 2])
-    // Sessions and calls are forgotten, and replies before them.
-    options.sessionLimits = pick([
-      .usual, SessionLimits(sessions: 3, records: 4, bytes: 16 * 600),
-      SessionLimits(sessions: 2, records: 16, bytes: 16 * 1_200),
-    ])
     self.crashes = crashes
     self.events = events
     self.padding = padding
@@ -196,7 +199,7 @@ struct Swarm {
     options.callsAtOnce = options.clients
     options.hasFavorites = options.hasFavorites || random.oneIn(2)
     if options.thinkTime == 0 { options.thinkTime = 2_000_000 }
-    options.driver.longReplyBytes = pick([100, 200, 200, 4 * 1024])
+    options.driver.longReplyBytes = pick([100, 200, 200])
     options.batchReplies.resultBytes = max(longest, pick([2_000, 3 * 1024 * 1024])) + 1024
     options.limits.appendBytes = min(options.limits.appendBytes, 4000)
     // Requests of a batch are together in one frame where they are passed on together.

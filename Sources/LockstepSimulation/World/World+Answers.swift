@@ -48,6 +48,16 @@ extension World {
     return answer
   }
 
+  /// When an answer is read the books know what the command came to, and not yet when it is sent.
+  func checkRoom(_ answer: SimulatedSink.Answer, of sink: SimulatedSink) {
+    guard answer.hadRoomForMore, let reply = answer.bytes.withUnsafeBytes({ try? codec.unpackReply($0) }) else {
+      return
+    }
+    books.check(
+      .noAnswerLost, !isLeftOut(reply),
+      "node \(sink.index + 1) leaves out the reply to call \(answer.call), and there is room for it")
+  }
+
   /// The command was carried out, and its reply is not there: it was long, and much waited to be read already. That a
   /// session has not kept it is what the command is answered everywhere.
   func isLeftOut(_ reply: CallReply) -> Bool {
@@ -71,12 +81,7 @@ extension World {
       return
     }
     sink.readNext()
-    // By now the books know what it was.
-    if answer.hadRoomForMore, let reply = answer.bytes.withUnsafeBytes({ try? codec.unpackReply($0) }) {
-      books.check(
-        .noAnswerLost, !isLeftOut(reply),
-        "node \(sink.index + 1) leaves out the reply to call \(answer.call), and there is room for it")
-    }
+    checkRoom(answer, of: sink)
     receive(answer.bytes, answer.call, answer.client)
     guard let next = sink.next else { return }
     let rate = sink.reader.bytesPerSecond

@@ -110,7 +110,7 @@ extension World {
     if let again = client.unanswered.first, clientRandom.oneIn(2) {
       client.unanswered.removeFirst()
       if clientRandom.oneIn(4) { return call(ofSessions: "Resolve", [again.session, again.sequence]) }
-      faults.count(.commandSentAgain)
+      faults.count(.clientSentAgain)
       return again
     }
     guard clientRandom.oneIn(60) else { return nil }

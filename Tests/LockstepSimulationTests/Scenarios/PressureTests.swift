@@ -96,7 +96,8 @@ struct PressureTests {
     reply.applied = .yes
     reply.node = 1
     story.world.codec.pack(reply)
-    _ = story.world.leave(.callReply, story.world.codec.packed, over: sink, hadRoom: hadRoom)
+    let answer = story.world.leave(.callReply, story.world.codec.packed, over: sink, hadRoom: hadRoom)
+    story.world.checkRoom(try #require(answer), of: sink)
     #expect(story.world.failure?.invariant == (hadRoom ? .noAnswerLost : nil))
   }
 
