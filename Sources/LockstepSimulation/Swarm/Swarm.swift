@@ -157,10 +157,12 @@ struct Swarm {
     }
     if random.oneIn(4), !disabled.contains(.logPutBack) { events.append(.logPutBack) }
     options.sessionsIn = pick([0, 0, 1, 3])
-    // Sessions and calls are forgotten, and replies before them.
+    // Sessions and calls are forgotten, and replies before them; mostly not by clients that take them from each other.
+    let clients = options.sessionsIn == 0 ? 0 : (options.clients - 1) / options.sessionsIn + 1
+    let sessions = max(2, pick([clients - 1, clients, clients]))
     let short = [
-      SessionLimits(sessions: 3, records: 4, bytes: 16 * 600),
-      SessionLimits(sessions: 2, records: 16, bytes: 16 * 1_200),
+      SessionLimits(sessions: sessions, records: 4, bytes: 16 * 600),
+      SessionLimits(sessions: sessions, records: 16, bytes: 16 * 1_200),
     ]
     options.sessionLimits = pick(short + [.usual])
     if random.oneIn(3) {
@@ -168,7 +170,7 @@ struct Swarm {
       options.sessionLimits = pick(short)
       // For the two snapshots that are kept, the one that is written and the one that comes, for the log behind the older
       // one, and its segments.
-      let state = registers * ((contents?.upperBound ?? 0) + padding.upperBound + 300) + 4_000 + 3 * 1_200
+      let state = registers * ((contents?.upperBound ?? 0) + padding.upperBound + 300) + 4_000 + sessions * 1_200
       let budget = 12 * options.log.segmentBytes + 12 * state
       options.diskBudget = pick([budget, 2 * budget])
       options.driver.diskBytes = budget - budget / 64 - 3 * options.log.segmentBytes - 16_000
