@@ -34,7 +34,8 @@ struct SyncedMark {
   static let name = "synced"
   /// In sectors, and in blocks, of their own.
   private static let places = [0, 4096]
-  private static let birthPlace = 8192
+  /// Written once, in a sector of its own.
+  private static let birthPlace = 2048
   /// While the disk has no idle moment, so many records are noted together.
   private static let interval: UInt64 = 1024
 

@@ -156,7 +156,7 @@ struct Swarm {
       events.append(.diskReplaced)
     }
     if random.oneIn(4), !disabled.contains(.logPutBack) { events.append(.logPutBack) }
-    options.sessionsIn = pick([0, 0, 1, 3])
+    options.sessionsIn = pick([0, 0, 0, 1, 3])
     // Sessions and calls are forgotten, and replies before them; mostly not by clients that take them from each other.
     let clients = options.sessionsIn == 0 ? 0 : (options.clients - 1) / options.sessionsIn + 1
     let sessions = max(2, pick([clients - 1, clients, clients]))
@@ -164,7 +164,7 @@ struct Swarm {
       SessionLimits(sessions: sessions, records: 4, bytes: 16 * 600),
       SessionLimits(sessions: sessions, records: 16, bytes: 16 * 1_200),
     ]
-    options.sessionLimits = pick(short + [.usual])
+    options.sessionLimits = pick(short + short + [.usual])
     if random.oneIn(3) {
       // What is kept of calls is part of the state, and has no bound that is short enough.
       options.sessionLimits = pick(short)
@@ -180,6 +180,7 @@ struct Swarm {
     // What such a machine takes is measured, and not bounded.
     options.keepsState = random.oneIn(5) && options.diskBudget == nil
     // All of the state is written each time.
+    if options.keepsState { options.sessionLimits = pick(short) }
     options.entriesBetweenWrites = pick(contents == nil ? [1, 5, 40, 1_000] : [40, 200, 1_000])
     if options.keepsState, crashes.machine == 0, random.oneIn(2), !disabled.contains(.machineFailed) {
       crashes.machine = random.within(50...2000)
