@@ -48,6 +48,8 @@ package struct Executor {
   private var batchIDs: [EntryID] = []
   /// Those in `batch` that are of sessions.
   private var inSessions: [SessionSequence] = []
+  /// Of a batch with commands in sessions.
+  private static let repliesAtOnce = 16
 
   package init(group: GroupID, machine: any StateMachine, limits: SessionLimits = .usual) {
     self.group = group
@@ -87,8 +89,8 @@ package struct Executor {
       digest: digest, content: JoinedSnapshot(sessions.freeze(), machine.freeze()))
   }
 
-  /// Applies consecutive entries, and calls `answer` for each, in order: with the machine's reply for a command, and
-  /// with nil for an entry that is not one (the reply to an opened session is its index). Unless replies are wanted, those
+  /// Applies consecutive entries, and calls `answer` for each, in order: with the machine's reply for a command, that
+  /// of the sessions' service, or nil for an entry that is neither. Unless replies are wanted, those
   /// of commands outside sessions may lack their bytes.
   package mutating func apply(
     _ entries: ArraySlice<Entry>, repliesAreWanted: Bool = true, answer: (EntryID, Replies.Reply?) -> Void
@@ -100,6 +102,10 @@ package struct Executor {
       time = max(time, entry.timestamp)
       switch entry.kind {
       case .command:
+        // What is recorded has replies, however long, and they are all there until the batch is carried out.
+        if batch.count >= Self.repliesAtOnce, entry.session != 0 || !inSessions.isEmpty {
+          flush(repliesAreWanted, answer)
+        }
         if entry.session == 0 { add(entry) } else { addInSession(entry, repliesAreWanted, answer) }
       case .session:
         flush(repliesAreWanted, answer)

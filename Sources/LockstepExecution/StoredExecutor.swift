@@ -14,6 +14,8 @@ package final class StoredExecutor {
   private var waiting: [Int] = []
   /// Those in `batch` that are of sessions.
   private var inSessions: [SessionSequence] = []
+  /// Of a batch with commands in sessions: what is recorded has replies, however long.
+  private static let repliesAtOnce = 64
 
   package struct Answer: Sendable {
     package let id: EntryID
@@ -42,7 +44,8 @@ package final class StoredExecutor {
         entry.id.index == mark.last.index.next, "entry \(entry.id.index) is applied after \(mark.last.index)")
       let time = max(mark.time, entry.timestamp)
       // What it depends on is carried out, and stored, first: the state is asked for each batch once, and then to commit.
-      if entry.kind == .session || entry.session != 0 && sessions.mustWait(for: entry, time: time) {
+      let isFull = batch.count >= Self.repliesAtOnce && (entry.session != 0 || !inSessions.isEmpty)
+      if isFull || entry.kind == .session || entry.session != 0 && sessions.mustWait(for: entry, time: time) {
         try store(repliesAreWanted)
       }
       (mark.last, mark.time) = (entry.id, time)

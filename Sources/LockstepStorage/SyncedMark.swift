@@ -121,9 +121,11 @@ struct SyncedMark {
   }
 
   private static func recordBirth(of file: any DiskFile, _ salt: UInt64) throws(DiskError) {
-    guard let birth = try file.birth() else { return }
-    let header = RecordHeader(kind: .synced, sequence: 1, offset: birthPlace, link: birth)
-    try file.write(header.bytes(salt: salt), at: birthPlace)
+    let record = try file.birth().map {
+      RecordHeader(kind: .synced, sequence: 1, offset: birthPlace, link: $0).bytes(salt: salt)
+    }
+    // Zeros where the disk knows none: the file may have come from one that did.
+    try file.write(record ?? [UInt8](repeating: 0, count: RecordHeader.size), at: birthPlace)
   }
 
   // MARK: Notes
@@ -141,7 +143,12 @@ struct SyncedMark {
       let renamed = path(sequence)
       if let path, path != renamed { try files.disk.rename(path, to: renamed) }
       path = renamed
-    } catch { throw StorageError(error) }
+    } catch {
+      guard error.reason == .notFound else { throw StorageError(error) }
+      // Somebody has removed it: less is known, and the next note makes another one.
+      self.file = nil
+      path = nil
+    }
     next = Self.places.count - 1 - next
     last = (sequence, link)
   }
@@ -154,14 +161,17 @@ struct SyncedMark {
   private mutating func opened(_ sequence: UInt64) throws(StorageError) -> any DiskFile {
     if let file { return file }
     do throws(DiskError) {
-      for path in others { try files.disk.remove(path) }
-      others = []
+      while let path = others.popLast() {
+        do throws(DiskError) { try files.disk.remove(path) } catch {
+          guard error.reason == .notFound else { throw error }
+        }
+      }
       let opened: any DiskFile
       if let path {
         opened = try files.disk.open(path, for: .readingAndWriting)
       } else {
-        path = path(sequence)
         opened = try files.disk.create(path(sequence))
+        path = path(sequence)
       }
       try Self.recordBirth(of: opened, salt)
       file = opened

@@ -61,6 +61,33 @@ struct SessionTests {
     #expect(follower.apply(again)[0].reply == .success([3]))
   }
 
+  @Test("a batch with commands in sessions is short, as all its replies are there at once, whoever waits")
+  mutating func shortBatches() {
+    let words = (1...40).map { Bench.Word.command("a", session: $0 % 3 == 0 ? 1 : 0, sequence: $0 % 3 == 0 ? $0 : 0) }
+    bench.apply([.open] + words, repliesAreWanted: false)
+    #expect(bench.recorder?.batches.allSatisfy { $0 <= 16 } == true && bench.recorder?.applied.count == 40)
+    // Without any they are as long as the log gives them.
+    bench.apply((1...40).map { _ in Bench.Word.command("a") }, repliesAreWanted: false)
+    #expect(bench.recorder?.batches.last == 40)
+  }
+
+  @Test("with as many sessions as there may be, each still has room for all its calls")
+  func roomForRecords() {
+    let usual = SessionLimits.usual
+    #expect(usual.bytes / usual.sessions >= usual.records * Session.recordBytes)
+  }
+
+  @Test("of a failure whose message has no room any more, the code is known")
+  mutating func strippedFailure() {
+    bench = Bench(limits: SessionLimits(bytes: 16 * (2 * Session.recordBytes + 4)))
+    bench.apply(.open, .command("fail", session: 1, sequence: 1), .command("a", session: 1, sequence: 2))
+    guard case .failure(let status)? = bench.apply(.command("fail", session: 1, sequence: 1))[0].reply else {
+      Issue.record("it failed, and does so again")
+      return
+    }
+    #expect(status.code == .aborted && status.message.isEmpty)
+  }
+
   @Test("sequences may arrive out of order, and sessions do not share them")
   mutating func outOfOrder() {
     bench.apply(.open, .open)

@@ -198,6 +198,24 @@ struct SyncedMarkTests {
     }
   }
 
+  @Test("one that somebody removes while the node works is made again")
+  func removed() throws {
+    let node = Fixture()
+    try node.open()
+    for _ in 0..<3 {
+      try node.append(1)
+      try node.log?.markSynced()
+      node.disk.erase(Self.file(node))
+    }
+    try node.append(1)
+    try node.log?.markSynced()
+    try node.append(1)
+    try node.log?.markSynced()
+    #expect(Self.file(node) != "no mark")
+    node.disk.restart()
+    #expect(try node.recover() == node.acknowledged)
+  }
+
   @Test("it costs no sync, is due every thousand records, and a full disk does not stop the log for it")
   func cost() throws {
     let node = Fixture(segment: 1 << 20, first: 1 << 20)

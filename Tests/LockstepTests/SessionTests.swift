@@ -130,6 +130,7 @@ extension Servers {
       session.end(first, 1)
       let next = try session.draw(4)
       #expect(next.number == 45)
+      #expect(throws: CallFailure.self) { try CommandSession(id: 7, last: .max).draw(1) }
     }
 
     @Test("what is no call in a session is refused by name")
@@ -151,6 +152,10 @@ extension Servers {
           try await client.call("lockstep.session.v1.Sessions/Open", [0xff], options: CallOptions())
         }
         #expect(unknown?.status.code == .invalidArgument)
+        let many = await #expect(throws: CallFailure.self) {
+          try await client.batch("lockstep.session.v1.Sessions/Open", [[], []])
+        }
+        #expect(many?.status.code == .invalidArgument && many?.status.message.contains("in no batch") == true)
         let sum = try await client.add("n", 0)
         #expect(sum == 0)
       }

@@ -17,6 +17,11 @@ public struct CallSequence: Sendable, Hashable {
   /// The call with this number, in this session, which may have been sent before.
   public init(session: UInt64, number: UInt64) { self.init(session: session, number: number, isFresh: false) }
 
+  /// Of a request of a batch, whose first one has this number.
+  func advanced(by position: Int) -> CallSequence {
+    CallSequence(session: session, number: number &+ UInt64(position), isFresh: isFresh)
+  }
+
   init(session: UInt64, number: UInt64, isFresh: Bool) {
     self.session = session
     self.number = number
@@ -34,7 +39,7 @@ public struct CallSequence: Sendable, Hashable {
 ///
 /// Up to 1,024 of its calls may be under way at once, counted from the oldest that is: one more fails with
 /// `resourceExhausted` before it is sent, since the cluster could forget what became of the oldest. A session that is not used for its patience ends, and so does the one
-/// that was used least recently when more than 4,096 are open; a call in a session that has ended fails with
+/// that was used least recently when more than 2,048 are open; a call in a session that has ended fails with
 /// `failedPrecondition` and `applied: .unknown`.
 public final class CommandSession: Sendable {
   /// As the cluster has numbered it.
@@ -60,7 +65,9 @@ public final class CommandSession: Sendable {
   /// The numbers of the next so many calls, as the first of them; each is to be ended.
   func draw(_ count: Int) throws(CallFailure) -> CallSequence {
     let first = numbers.withLock { numbers -> UInt64? in
-      guard numbers.haveEnded.count + count <= window else { return nil }
+      guard numbers.haveEnded.count + count <= window, numbers.last <= UInt64(Int64.max) - UInt64(count) else {
+        return nil
+      }
       numbers.haveEnded.append(contentsOf: repeatElement(false, count: count))
       numbers.last += UInt64(count)
       return numbers.last - UInt64(count) + 1
@@ -85,7 +92,7 @@ public final class CommandSession: Sendable {
 
 /// What became of a call.
 public enum CallResolution: Sendable {
-  /// It was carried out by this entry, and was answered so; nil: the answer was too long to be kept.
+  /// It was carried out by this entry, and was answered so; nil: the answer is not kept any more.
   case committed(index: LogIndex, answer: Result<[UInt8], CallStatus>?)
   /// It has had no effect, and never will.
   case never

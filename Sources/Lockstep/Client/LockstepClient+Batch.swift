@@ -22,7 +22,10 @@ extension LockstepClient {
     guard !requests.isEmpty else { return [] }
     return try await options.numbered(requests.count) { options async throws(CallFailure) in
       switch await perform({ .batch(method: method, requests: requests, options: options, $0) }) {
-      case .batch(let reply): return try reply.outcomes(of: requests.count)
+      case .batch(let reply):
+        return try reply.outcomes(of: requests.count).enumerated().map { position, outcome in
+          outcome.mapError { $0.of(options.sequence?.advanced(by: position)) }
+        }
       case .failure(let failure): throw failure
       case .reply, .schemas, .status, .snapshot: throw Self.mixedUp
       }

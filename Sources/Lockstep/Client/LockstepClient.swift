@@ -13,7 +13,8 @@ public import NIOPosix
 ///
 /// A call is carried out at most once. One that a node refuses with UNAVAILABLE and `applied: .no`, as one does that knows
 /// no leader or is about to stop, is sent again until its time-out, at the leader that the node names or at the next
-/// endpoint, and fails then with what a node has said last; what may have been carried out is never sent again. When no
+/// endpoint, and fails then with what a node has said last; what may have been carried out is never sent again, unless it is
+/// in a session (`CallOptions.session`), where that does no harm and is done until the time-out. When no
 /// node can be reached, a call that none has refused before fails with `applied: .no` as soon as all endpoints were tried,
 /// and does not wait for its time-out; when the connection is lost while it is under way, with `applied: .unknown`.
 public final class LockstepClient: Sendable {

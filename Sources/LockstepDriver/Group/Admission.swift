@@ -97,6 +97,9 @@ struct Admission {
       case _?: break
       }
     }
+    guard !request.payloads.isBatch else {
+      throw CallStatus(.invalidArgument, "'\(Self.readable(method))' is called one by one, and in no batch")
+    }
     guard request.options.session == 0, request.options.sequence == 0 else {
       throw CallStatus(.invalidArgument, "'\(Self.readable(method))' is about sessions, and is no call in one")
     }

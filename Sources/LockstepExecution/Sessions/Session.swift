@@ -58,7 +58,7 @@ package struct Session: Sendable {
   /// The sum of theirs.
   private var recordsDigest: UInt64 = 0
   var digest: UInt64 { ownDigest &+ recordsDigest }
-  static let recordBytes = 96
+  static let recordBytes = 64
 
   func isOver(at time: UInt64) -> Bool { time > lastUsedAt && time - lastUsedAt > patience }
 
@@ -134,7 +134,12 @@ package struct Session: Sendable {
       let length = records[stripped].replyBytes
       if length > 0 {
         unsettled(records[stripped])
-        records[stripped].result = .tooLong(bytes: UInt64(length))
+        // That it failed stays known.
+        if case .reply(.failure(let status)) = records[stripped].result {
+          records[stripped].result = .reply(.failure(CallStatus(status.code, "")))
+        } else {
+          records[stripped].result = .tooLong(bytes: UInt64(length))
+        }
         settled(records[stripped])
         gone.replies.append(records[stripped])
       }

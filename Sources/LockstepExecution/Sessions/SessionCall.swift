@@ -43,7 +43,7 @@ extension SessionTable.Resolution {
         reply.append(field: 6, Array(status.message.utf8))
       case .tooLong(let bytes):
         reply.append(field: 5, 1)
-        reply.append(field: 6, Array("its reply of \(bytes) bytes was too long to be kept".utf8))
+        reply.append(field: 6, Array("its reply of \(bytes) bytes is not kept any more".utf8))
       case .never, .pending: break
       }
     }

@@ -5,10 +5,10 @@ package struct SessionLimits: Sendable, Hashable {
   package var sessions: Int
   /// What became of so many calls is kept for each session: a client has at most so many under way in it.
   package var records: Int
-  /// Of all sessions together, whenever one is opened.
+  /// Of all sessions together, whenever one is opened. There is room for all records of as many sessions as there may be.
   package var bytes: Int
 
-  package init(sessions: Int = 4096, records: Int = 1024, bytes: Int = 64 << 20) {
+  package init(sessions: Int = 2048, records: Int = 1024, bytes: Int = 128 << 20) {
     (self.sessions, self.records, self.bytes) = (sessions, records, bytes)
   }
 

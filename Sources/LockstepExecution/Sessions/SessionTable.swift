@@ -151,7 +151,7 @@ package struct SessionTable: Sendable {
       return .failure(
         CallStatus(
           .resourceExhausted,
-          "\(call) was carried out by entry \(record.index); its reply of \(bytes) bytes was too long to be kept"))
+          "\(call) was carried out by entry \(record.index); its reply of \(bytes) bytes is not kept any more"))
     case .pending: preconditionFailure("\(call) is asked for while it is carried out")
     }
   }

@@ -44,7 +44,8 @@ extension CounterSearch {
   ) -> [Int]? {
     var kept = some
     if sum >= 0 {
-      guard (sum / 64 + 1) * (prepared.answers.count + prepared.kinds.count) < Self.work else { return nil }
+      let count = prepared.answers.count + prepared.kinds.count
+      guard sum / 64 < Self.work / max(1, count) else { return nil }
       var sums = Sums(limit: sum)
       for kind in prepared.kinds where kind.size <= sum { sums.add(kind.size, count: kind.count(until: gap.end)) }
       guard !sums.contains(sum) else { return nil }
