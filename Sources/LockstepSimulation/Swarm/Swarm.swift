@@ -156,7 +156,8 @@ struct Swarm {
       events.append(.diskReplaced)
     }
     if random.oneIn(4), !disabled.contains(.logPutBack) { events.append(.logPutBack) }
-    options.sessionsIn = pick([0, 0, 0, 1, 3])
+    options.sessionsIn = pick([0, 0, 0, 0, 0, 1, 3])
+    if disabled.contains(.clientSentAgain) { options.sessionsIn = 0 }
     // Sessions and calls are forgotten, and replies before them; mostly not by clients that take them from each other.
     let clients = options.sessionsIn == 0 ? 0 : (options.clients - 1) / options.sessionsIn + 1
     let sessions = max(2, pick([clients - 1, clients, clients]))
