@@ -1,5 +1,7 @@
 import ArgumentParser
 import Foundation
+import LockstepConsensus
+import LockstepDriver
 import Testing
 
 @testable import Lockstep
@@ -113,6 +115,18 @@ struct NodeOptionTests {
           ["--config", path, "--snapshot-log-bytes=\(bytes)", "--snapshot-age=\(age)"]))
       #expect(refusal { _ = try options.configuration() }.hasPrefix(expected))
     }
+  }
+
+  /// A leader that hears nothing of the others proposes up to the one: those that were short of room have the other for it.
+  @Test(
+    "a disk of a size: what is proposed before it is known that room is short has room, and an append fits in it",
+    arguments: [64 << 20, 256 << 20, 512 << 20, 8 << 30, 1 << 50])
+  func roomForProposed(limit: Int) throws {
+    let flags = ["--id", "1", "--dir", "d", "--listen", "h:1", "--peer-listen", "h:2", "--members", "1=h:2"]
+    let fitted = try NodeOptions.parse(flags).configuration().fitted(to: limit)
+    #expect(fitted.limits.uncommittedBytes == fitted.driver.roomForProposed)
+    #expect(fitted.limits.problem == nil && fitted.driver.roomForProposed <= limit / 64)
+    #expect(limit < 8 << 30 || fitted.limits.uncommittedBytes == 128 << 20)
   }
 
   @Test(

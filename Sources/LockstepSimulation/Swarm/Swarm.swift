@@ -178,6 +178,11 @@ struct Swarm {
       options.limits.appendBytes = min(options.limits.appendBytes, budget / 16)
     }
     options.driver.roomForProposed = pick([1_000, 4_000, 16_000])
+    if options.diskBudget != nil {
+      // What a leader has proposed while it could not hear that others are short of room has room at these.
+      options.limits.uncommittedBytes = min(options.limits.uncommittedBytes, options.driver.roomForProposed)
+      options.limits.appendBytes = min(options.limits.appendBytes, options.limits.uncommittedBytes)
+    }
     // What such a machine takes is measured, and not bounded.
     options.keepsState = random.oneIn(5) && options.diskBudget == nil
     // All of the state is written each time.

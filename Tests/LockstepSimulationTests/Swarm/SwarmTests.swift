@@ -59,6 +59,20 @@ struct SwarmTests {
     #expect(swarms.contains { $0.options.driver.appendBytes == 1 })
   }
 
+  /// Seed 987000000288: a leader that could not hear a follower proposed more than that had room for. What is not committed no
+  /// snapshot frees, so nothing was ever committed again.
+  @Test("seeds: what a leader proposes unheard has room with those that are short of it, and seed 987000000288 passes")
+  func unheard() {
+    let swarms = (989_000_000_000..<989_000_000_100 as Range<UInt64>).map { Swarm(seed: $0) }
+    let bounded = swarms.filter { $0.options.diskBudget != nil }
+    #expect(bounded.count > 20)
+    for swarm in bounded {
+      #expect(swarm.options.limits.uncommittedBytes <= swarm.options.driver.roomForProposed)
+      #expect(swarm.options.limits.problem == nil)
+    }
+    #expect(Simulation(seed: 987_000_000_288).run().failure == nil)
+  }
+
   @Test("seeds: a fault that a hundred seeds draw and none has is told")
   func neverInjected() {
     var (total, report) = (SimulationTotal(), Simulation(seed: 1).run())
