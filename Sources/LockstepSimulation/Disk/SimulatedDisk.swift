@@ -222,18 +222,20 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     if fails(faults.readFailed, .readFailed) { throw failure("read", path, offset) }
   }
 
-  func write(_ bytes: [UInt8], at offset: Int, _ path: String, _ inode: SimulatedInode) throws(DiskError) {
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, _ path: String, _ inode: SimulatedInode) throws(DiskError)
+  {
     try perform(.write, path, time: faults.writeTime) { isTorn throws(DiskError) in
       if fails(faults.writeFailed, .writeFailed) { throw failure("write", path, offset) }
       if isTorn || fails(faults.shortWrite, .shortWrite) {
-        inode.write([UInt8](bytes.prefix(min(random.below(bytes.count + 1), room(offset, inode)))), at: offset)
+        let count = min(random.below(bytes.count + 1), room(offset, inode))
+        inode.write(UnsafeRawBufferPointer(rebasing: bytes.prefix(count)), at: offset)
         usedBytes = names.bytes
         throw failure("write", path, offset)
       }
       let room = room(offset, inode)
       guard bytes.count <= room else {
         counts.count(.diskFull)
-        inode.write([UInt8](bytes.prefix(room)), at: offset)
+        inode.write(UnsafeRawBufferPointer(rebasing: bytes.prefix(room)), at: offset)
         usedBytes = names.bytes
         throw DiskError(
           operation: "write", path: path, offset: offset, reason: .outOfSpace, text: "No space left on device")

@@ -47,7 +47,7 @@ final class SimulatedFile: DiskFile {
 
   func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError) {
     try check("write", isAllowed: access == .readingAndWriting)
-    try disk.write([UInt8](bytes), at: offset, path, inode)
+    try disk.write(bytes, at: offset, path, inode)
   }
 
   func allocate(_ range: Range<Int>) throws(DiskError) { try zero(range) }

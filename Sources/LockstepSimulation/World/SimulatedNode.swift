@@ -42,6 +42,8 @@ final class SimulatedNode {
   var peerReplies: [(peer: NodeID, replies: FramedReplies)] = []
   var isDiskBusy = false
   var snapshot: SnapshotWork?
+  /// Of the state, in it so far.
+  var snapshotBytes = 0
   var installs: SimulatedInstalls?
   /// Those that are durable, as the process knows: of which entries.
   var snapshots: [LogIndex] = []

@@ -21,8 +21,8 @@ final class SimulatedSnapshots: SnapshotQueue {
 }
 
 extension World {
-  /// Of a piece: small states are in several, too.
-  private static let pieceBytes = 48
+  /// Of the next piece: small states are in several, too, and large ones not in thousands.
+  private static func pieceBytes(after written: Int) -> Int { max(48, written / 16) }
 
   func beginSnapshot(_ job: SnapshotJob, at place: Int) {
     let simulated = nodes[place]
@@ -30,6 +30,7 @@ extension World {
       .boundedQueues, simulated.snapshot == nil, "node \(place + 1) begins a snapshot while it writes another one")
     guard let directory = simulated.directory else { return }
     simulated.snapshot = SnapshotWork(job, in: SnapshotStore(directory))
+    simulated.snapshotBytes = 0
     planSnapshot(place)
   }
 
@@ -43,9 +44,10 @@ extension World {
     let simulated = nodes[place]
     guard let work = simulated.snapshot else { return }
     do throws(StorageError) {
-      switch try work.step(maximumBytes: Self.pieceBytes) {
+      switch try work.step(maximumBytes: Self.pieceBytes(after: simulated.snapshotBytes)) {
       // The node hears of no piece.
-      case .went:
+      case .went(let bytes):
+        simulated.snapshotBytes += bytes
         planSnapshot(place)
         return look(at: place)
       case .finished(let result):

@@ -160,19 +160,23 @@ enum FileUse: Hashable, Sendable {
   case other
 
   init(path: String) {
-    let name = path.split(separator: "/").last ?? ""
-    if name.hasPrefix("log-") {
+    // Asked for each name of the mark of the log: in bytes, and without copies for what is no snapshot.
+    let bytes = path.utf8
+    let name = bytes.lastIndex(of: UInt8(ascii: "/")).map { bytes[bytes.index(after: $0)...] } ?? bytes[...]
+    if name.starts(with: "log-".utf8) {
       self = .log
-    } else if SnapshotName(String(name)) != nil {
-      self = .snapshot
-    } else if name.hasPrefix(SnapshotName.prefix), name.hasSuffix(LogFiles.unfinished) {
-      self = .growingSnapshot
-    } else if name.hasPrefix(IdentityFile.name) {
+    } else if name.starts(with: IdentityFile.name.utf8) {
       self = .identity
-    } else if IncomingSnapshot.part(String(name)) != nil {
-      self = .comingSnapshot
+    } else if name.starts(with: SnapshotName.prefix.utf8) {
+      self = Self.ofSnapshot(String(Substring(name)))
     } else {
       self = .other
     }
+  }
+
+  private static func ofSnapshot(_ name: String) -> FileUse {
+    if SnapshotName(name) != nil { return .snapshot }
+    if name.hasSuffix(LogFiles.unfinished) { return .growingSnapshot }
+    return IncomingSnapshot.part(name) != nil ? .comingSnapshot : .other
   }
 }
