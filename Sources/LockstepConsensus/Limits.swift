@@ -18,8 +18,10 @@ package struct Limits: Hashable, Sendable {
   /// Entries that are kept in memory for followers to catch up without a read from the disk.
   package var cacheEntries = 131_072
   package var cacheBytes = 16 * 1024 * 1024
-  /// Over this many bytes that are not yet committed, or not yet on its own disk, the leader refuses proposals.
+  /// Over this many bytes that are not yet committed, the leader refuses proposals: all members must have room for them.
   package var uncommittedBytes = 128 * 1024 * 1024
+  /// So it does over this many that are not yet on its own disk, though the others may have committed them.
+  package var unstoredBytes = 128 * 1024 * 1024
   /// Linearizable reads that wait for a round.
   package var waitingReads = 65_536
   /// Messages that wait until the term or the vote that they speak of is stored; more are dropped, as a link may.
@@ -50,6 +52,7 @@ package struct Limits: Hashable, Sendable {
     if windowBytes < appendBytes { return "windowBytes is less than appendBytes" }
     if cacheEntries < 1 || cacheBytes < windowBytes { return "the cache is smaller than a follower's window" }
     if uncommittedBytes < appendBytes { return "uncommittedBytes is less than appendBytes" }
+    if unstoredBytes < appendBytes { return "unstoredBytes is less than appendBytes" }
     if unstoredMessages < 1 { return "unstoredMessages is \(unstoredMessages), must be at least 1" }
     if waitingReads < 1 { return "waitingReads is \(waitingReads), must be at least 1" }
     return nil

@@ -17,14 +17,16 @@ extension Replica {
       effects.append(.proposalRefused(refusal))
       return
     }
-    // Not committed, or not yet on this node's own disk, without which the followers may commit: both stay in memory.
-    let settled = min(commit, log.durable)
-    let waiting = log.bytes(LogSlice(first: max(settled.next, log.floor), last: log.last))
-    guard waiting <= limits.uncommittedBytes else {
+    // The followers may commit without this node's own disk. What waits for either stays in memory.
+    guard bytes(behind: commit) <= limits.uncommittedBytes, bytes(behind: log.durable) <= limits.unstoredBytes else {
       effects.append(.proposalRefused(.overloaded))
       return
     }
     appendOwn(content: .proposal, sizes: sizes, &effects)
+  }
+
+  private func bytes(behind index: LogIndex) -> Int {
+    log.bytes(LogSlice(first: max(index.next, log.floor), last: log.last))
   }
 
   /// "a leader never overwrites or deletes entries in its log; it only appends new entries" (Raft section 5.3).

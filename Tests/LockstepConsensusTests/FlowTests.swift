@@ -181,7 +181,7 @@ import Testing
   @Test("proposals are refused while too much is not on the leader's own disk, though the followers commit it")
   func overloadedDisk() {
     var limits = TestCluster.smallLimits
-    limits.uncommittedBytes = 1000
+    limits.unstoredBytes = 1000
     var leader = Solo.leader(of: 3, limits: limits)
     var isRefused = false
     for _ in 0..<20 where !isRefused {

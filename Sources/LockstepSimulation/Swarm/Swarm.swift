@@ -63,6 +63,7 @@ struct Swarm {
     options.limits.cacheBytes = max(options.limits.windowBytes, pick([20_000, 16 * 1024 * 1024]))
     options.limits.cacheEntries = pick([64, 131_072])
     options.limits.uncommittedBytes = max(options.limits.appendBytes, pick([5_000, 128 * 1024 * 1024]))
+    options.limits.unstoredBytes = options.limits.uncommittedBytes
     options.limits.preferredLeaderTicks = 40
     options.limits.transferPauseTicks = 60
     options.driver.applyBytes = pick([1, 2000, 4 * 1024 * 1024])

@@ -31,6 +31,7 @@ struct Fuzzer {
     limits.cacheEntries = 1 + generator.below(20)
     limits.appendBytes = 50 + generator.below(400)
     limits.uncommittedBytes = 500 + generator.below(5000)
+    limits.unstoredBytes = limits.uncommittedBytes
     limits.waitingReads = 1 + generator.below(30)
     let preferred = generator.below(3) == 0 ? 1 + generator.below(count) : nil
     cluster = TestCluster(count, limits: limits, preferredLeader: preferred, seed: seed)
