@@ -31,6 +31,8 @@ struct Program: AsyncParsableCommand {
       tellMachines(error.message, error.exitCode, Array(CommandLine.arguments.dropFirst()))
       Glibc.exit(error.exitCode)
     }
+    // The next line begins another thread.
+    if arguments.first == NodeSubcommand.configuration.commandName { ProcessMemory.prepare() }
     Glibc.exit(await run(arguments))
   }
 
