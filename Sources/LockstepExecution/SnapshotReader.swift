@@ -3,10 +3,10 @@
 public struct SnapshotReader {
   /// What the bytes should be, for the errors.
   private let what: String
-  private let pull: () throws(CallStatus) -> [UInt8]?
+  private let pull: () throws(CallStatus) -> ArraySlice<UInt8>?
   /// The piece that is being read.
-  private var piece: [UInt8] = []
-  /// Those before it are read; at most `piece.count`.
+  private var piece: ArraySlice<UInt8> = []
+  /// Where in it the next byte is; at most `piece.endIndex`.
   private var place = 0
   /// Bytes of all pieces before this one.
   private var before: UInt64 = 0
@@ -22,6 +22,11 @@ public struct SnapshotReader {
   ///   - version: of the machine, or of the service, that wrote the snapshot: for who reads it, and not checked.
   ///   - next: the next piece of any length, nil after the last. What it throws, reading throws.
   public init(_ what: String, version: UInt32, next: @escaping () throws(CallStatus) -> [UInt8]?) {
+    self.init(what, version: version, slices: { () throws(CallStatus) -> ArraySlice<UInt8>? in try next()?[...] })
+  }
+
+  /// The same for pieces of something larger, which are not copied.
+  package init(_ what: String, version: UInt32, slices next: @escaping () throws(CallStatus) -> ArraySlice<UInt8>?) {
     self.what = what
     self.version = version
     pull = next
@@ -37,18 +42,21 @@ public struct SnapshotReader {
 
   /// The error for bytes that make no sense: `dataLoss`, with what is read, up to which byte, and the reason.
   public func damage(_ reason: String) -> CallStatus {
-    CallStatus(.dataLoss, "\(what) is damaged at byte \(before + UInt64(place)): \(reason)")
+    CallStatus(.dataLoss, "\(what) is damaged at byte \(before + UInt64(place - piece.startIndex)): \(reason)")
   }
 
   /// Is a byte there to be read?
   private mutating func fill() throws(CallStatus) -> Bool {
-    while place == piece.count, !hasEnded {
+    while place == piece.endIndex, !hasEnded {
       before += UInt64(piece.count)
-      place = 0
-      piece = []
-      if let next = try pull() { piece = next } else { hasEnded = true }
+      (piece, place) = ([], 0)
+      guard let next = try pull() else {
+        hasEnded = true
+        break
+      }
+      (piece, place) = (next, next.startIndex)
     }
-    return place < piece.count
+    return place < piece.endIndex
   }
 
   /// Whether all bytes are read. May ask for the next piece, and throws what that throws.
@@ -77,6 +85,7 @@ public struct SnapshotReader {
 
   /// So many bytes.
   public mutating func bytes(_ count: UInt64) throws(CallStatus) -> [UInt8] {
+    if try fill(), count <= UInt64(piece.endIndex - place) { return Array(try some(atMost: count)) }
     // Grows with what has come, and not by what is announced.
     var bytes: [UInt8] = []
     while UInt64(bytes.count) < count { bytes += try some(atMost: count - UInt64(bytes.count)) }
@@ -85,36 +94,68 @@ public struct SnapshotReader {
 
   /// UTF-8 with its length before it.
   public mutating func text() throws(CallStatus) -> String {
-    let bytes = try bytes(varint())
-    guard let text = String(validating: bytes, as: UTF8.self) else { throw damage("a text is not UTF-8") }
+    var text: String?
+    try borrow(varint()) { bytes throws(CallStatus) in text = String(ofUTF8: bytes) }
+    guard let text else { throw damage("a text is not UTF-8") }
     return text
   }
 
   /// One byte or more, up to the end of the piece.
-  package mutating func some(atMost count: UInt64) throws(CallStatus) -> [UInt8] {
+  package mutating func some(atMost count: UInt64) throws(CallStatus) -> ArraySlice<UInt8> {
     guard try fill() else { throw damage("it ends, and \(count) bytes more are announced") }
     let start = place
-    place += Int(min(count, UInt64(piece.count - place)))
-    return Array(piece[start..<place])
+    place += Int(min(count, UInt64(piece.endIndex - place)))
+    return piece[start..<place]
   }
 
   /// Calls `body` with so many bytes, which are valid during the call: where they lie, when one piece has them all.
-  package mutating func borrow<Result>(
-    _ count: UInt64, _ body: (UnsafeRawBufferPointer) throws(CallStatus) -> Result
-  ) throws(CallStatus) -> Result {
-    if try fill(), count > UInt64(piece.count - place) { return try Self.borrow(bytes(count)[...], body) }
-    guard count == 0 || place < piece.count else { throw damage("it ends, and \(count) bytes more are announced") }
+  package mutating func borrow(
+    _ count: UInt64, _ body: (UnsafeRawBufferPointer) throws(CallStatus) -> Void
+  ) throws(CallStatus) {
+    if try fill(), count > UInt64(piece.endIndex - place) { return try Self.borrow(bytes(count)[...], body) }
+    guard count == 0 || place < piece.endIndex else { throw damage("it ends, and \(count) bytes more are announced") }
     let start = place
     place += Int(count)
-    return try Self.borrow(piece[start..<place], body)
+    try Self.borrow(piece[start..<place], body)
   }
 
   /// `withUnsafeBytes` for a body that throws a CallStatus.
-  private static func borrow<Result>(
-    _ bytes: ArraySlice<UInt8>, _ body: (UnsafeRawBufferPointer) throws(CallStatus) -> Result
-  ) throws(CallStatus) -> Result {
-    try bytes.withUnsafeBytes { bytes -> Swift.Result<Result, CallStatus> in
-      do throws(CallStatus) { return .success(try body(bytes)) } catch { return .failure(error) }
-    }.get()
+  private static func borrow(
+    _ bytes: ArraySlice<UInt8>, _ body: (UnsafeRawBufferPointer) throws(CallStatus) -> Void
+  ) throws(CallStatus) {
+    let failure = bytes.withUnsafeBytes { bytes -> CallStatus? in
+      do throws(CallStatus) { try body(bytes) } catch { return error }
+      return nil
+    }
+    if let failure { throw failure }
+  }
+}
+
+extension String {
+  /// The text of these bytes, or nil where they are not UTF-8. Decoding repairs such bytes, and is several times as quick as
+  /// the standard library's validation: what was repaired is other bytes.
+  package init?(ofUTF8 bytes: UnsafeRawBufferPointer) {
+    var text = String(decoding: bytes, as: UTF8.self)
+    guard text.withUTF8({ UnsafeRawBufferPointer($0).hasBytes(of: bytes) }) else { return nil }
+    self = text
+  }
+}
+
+extension UnsafeRawBufferPointer {
+  fileprivate func hasBytes(of other: UnsafeRawBufferPointer) -> Bool {
+    guard count == other.count else { return false }
+    var place = 0
+    while place <= count - 8 {
+      guard
+        loadUnaligned(fromByteOffset: place, as: UInt64.self)
+          == other.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+      else { return false }
+      place += 8
+    }
+    while place < count {
+      guard self[place] == other[place] else { return false }
+      place += 1
+    }
+    return true
   }
 }

@@ -78,6 +78,41 @@ struct TextMapTests {
     }
   }
 
+  @Test(
+    "restore: a map of any size is found in, changed and emptied like the one that was frozen",
+    arguments: [0, 1, 2, 63, 64, 65, 128, 64 * 64, 64 * 64 + 1, 64 * 65, 300_000])
+  func restoredGoesOn(count: Int) throws {
+    var map = TextMap<UInt64>()
+    for number in 0..<count { map[String(1_000_000 + 2 * number)] = UInt64(number) }
+    var restored = try TextMap<UInt64>(of: try map.freeze().bytes())
+    #expect(restored.count == count && restored.digest == map.digest && restored.entries == map.entries)
+    var random = Generator(seed: UInt64(count))
+    for step in 0..<2_000 {
+      let key = String(1_000_000 + random.below(2 * count + 3))
+      let value = step % 3 == 0 ? nil : UInt64(step)
+      #expect(restored[key] == map[key])
+      (restored[key], map[key]) = (value, value)
+    }
+    #expect(restored.digest == map.digest && restored.entries == map.entries)
+    for entry in map.entries { restored[String(decoding: entry.key, as: UTF8.self)] = nil }
+    #expect(restored.isEmpty && restored.entries.isEmpty)
+  }
+
+  @Test("text from bytes is these bytes, or none where they are no UTF-8")
+  func textOfBytes() {
+    let valid: [[UInt8]] = [
+      [], [0], Array("a".utf8), Array("\u{fffd}".utf8), Array("e\u{301}\u{1f600}\u{20ac}".utf8),
+      [UInt8](repeating: 65, count: 1000),
+    ]
+    let wrong: [[UInt8]] = [
+      [0xff], [0x80], [0xc3], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xf0, 0x80, 0x80, 0x80],
+      [65, 0xe2, 0x82], [0xe2, 0x82, 65], Array("\u{fffd}".utf8) + [0xff], [0xef, 0xbf], [0xf8, 0x88, 0x80, 0x80, 0x80],
+    ]
+    for bytes in valid { #expect(bytes.withUnsafeBytes { String(ofUTF8: $0) }.map { Array($0.utf8) } == bytes) }
+    for bytes in wrong { #expect(bytes.withUnsafeBytes { String(ofUTF8: $0) } == nil, "\(bytes)") }
+    #expect(String(ofUTF8: UnsafeRawBufferPointer(start: nil, count: 0)) == "")
+  }
+
   @Test("restore: whatever is damaged is refused")
   func damaged() throws {
     var map = TextMap<UInt64>()

@@ -167,9 +167,9 @@ public struct ServiceMachine: StateMachine {
             .failedPrecondition, "the snapshot is of version \(written), and this node runs \(hosts[place].version)")
         }
         let part = ServicePartSource(snapshot)
-        var reader = SnapshotReader("the state of the service", version: written) { () throws(CallStatus) -> [UInt8]? in
-          try part.next()
-        }
+        var reader = SnapshotReader(
+          "the state of the service", version: written,
+          slices: { () throws(CallStatus) -> ArraySlice<UInt8>? in try part.next() })
         machine.hosts[place] = try hosts[place].restored(from: &reader)
         try reader.end()
         snapshot = part.snapshot

@@ -82,7 +82,7 @@ final class ServicePartSource {
 
   init(_ snapshot: SnapshotReader) { self.snapshot = snapshot }
 
-  func next() throws(CallStatus) -> [UInt8]? {
+  func next() throws(CallStatus) -> ArraySlice<UInt8>? {
     guard !hasEnded else { return nil }
     if left == 0 { left = try snapshot.varint() }
     guard left > 0 else {

@@ -52,7 +52,7 @@ extension String: StoredValue {
 
   /// The text; throws `dataLoss` when the bytes are not UTF-8.
   public init(decoding bytes: RawSpan) throws(CallStatus) {
-    guard let text = bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else {
+    guard let text = bytes.withUnsafeBytes({ String(ofUTF8: $0) }) else {
       throw CallStatus(.dataLoss, "a stored text is not UTF-8")
     }
     self = text

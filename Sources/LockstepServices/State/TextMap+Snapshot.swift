@@ -44,15 +44,16 @@ extension TextMap {
 
   /// The map that was frozen; `dataLoss`, with the place, when the bytes are no map.
   public init(restoring snapshot: inout SnapshotReader) throws(CallStatus) {
-    self.init()
     let expected = try snapshot.varint()
-    var last: TextKey?
+    var (builder, last) = (Builder(), TextKey?.none)
     for _ in 0..<expected {
       let key = TextKey(try snapshot.text())
       if let last, !(last < key) { throw snapshot.damage("keys are out of order") }
       last = key
-      update(
-        key, try snapshot.borrow(snapshot.varint()) { bytes throws(CallStatus) in try Value(decoding: bytes.bytes) })
+      try snapshot.borrow(snapshot.varint()) { bytes throws(CallStatus) in
+        builder.append(key, try Value(decoding: bytes.bytes))
+      }
     }
+    self = builder.finish()
   }
 }

@@ -98,4 +98,32 @@ public struct TextMap<Value: StoredValue>: Sendable {
     value.hash(into: &hasher)
     return hasher.finish()
   }
+
+  /// Makes a map of keys that come in order, each greater than the one before it: a leaf at a time, and nothing is looked up.
+  struct Builder {
+    private var map = TextMap()
+    private var leaf = TextMapBranch<Value>.Leaf.make()
+
+    mutating func append(_ key: TextKey, _ value: Value) {
+      if leaf.isFull { attach() }
+      let hash = TextMap.hash(key, value)
+      leaf.append(TextMapSlot(key: key, value: value, hash: hash))
+      map.sum &+= hash
+      map.count += 1
+    }
+
+    private mutating func attach() {
+      if map.count <= leaf.count {
+        map.root = TextMapBranch(only: leaf)
+      } else if let split = TextMapBranch.append(leaf, to: &map.root) {
+        map.root = TextMapBranch(left: map.root, split)
+      }
+      leaf = TextMapBranch<Value>.Leaf.make()
+    }
+
+    consuming func finish() -> TextMap {
+      if leaf.count > 0 { attach() }
+      return map
+    }
+  }
 }

@@ -22,6 +22,9 @@ final class TextMapBranch<Value: StoredValue>: @unchecked Sendable {
   /// The root of an empty map.
   init() { leaves = [Leaf.make()] }
 
+  /// The root of a map that fits in one leaf.
+  init(only leaf: Leaf) { leaves = [leaf] }
+
   /// A new root above the two halves of the old one.
   init(left: TextMapBranch, _ split: Split) {
     keys = [split.key]
@@ -132,6 +135,24 @@ final class TextMapBranch<Value: StoredValue>: @unchecked Sendable {
       branches.insert(split.right, at: place + 1)
     }
     return (false, size > Self.capacity ? split(atEnd: place + 2 == size) : nil)
+  }
+
+  /// Adds a leaf, which is not empty, and whose keys are greater than all that are here.
+  static func append(_ leaf: Leaf, to branch: inout TextMapBranch) -> Split? {
+    own(&branch)
+    return branch.append(leaf)
+  }
+
+  private func append(_ leaf: Leaf) -> Split? {
+    if isLowest {
+      keys.append(leaf[0].key)
+      leaves.append(leaf)
+    } else {
+      guard let split = Self.append(leaf, to: &branches[branches.count - 1]) else { return nil }
+      keys.append(split.key)
+      branches.append(split.right)
+    }
+    return size > Self.capacity ? split(atEnd: true) : nil
   }
 
   /// Moves the right half to a new branch; only the last child where that is what was added.

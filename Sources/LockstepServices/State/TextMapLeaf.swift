@@ -145,6 +145,18 @@ final class TextMapLeaf<Value: StoredValue>: ManagedBuffer<TextMapLeafHeader, Te
     noteBytes(from: place)
   }
 
+  var isFull: Bool { count == Self.capacity }
+
+  /// Adds a slot whose key is greater; there is room for it.
+  func append(_ slot: Slot) {
+    withUnsafeMutablePointers { header, slots in
+      let place = header.pointee.count
+      (slots + place).initialize(to: slot)
+      withUnsafeMutableBytes(of: &header.pointee.bytes) { $0[place] = slot.key.byte }
+      header.pointee.count = place + 1
+    }
+  }
+
   /// Adds copies of all slots of a leaf whose keys are greater; there is room for them.
   func append(_ other: TextMapLeaf) { append(other, from: count) }
 
