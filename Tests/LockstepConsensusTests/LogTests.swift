@@ -179,7 +179,8 @@ import Testing
     let wrong: [(inout Limits) -> Void] = [
       { $0.heartbeatTicks = 0 }, { $0.electionTicks = 14 }, { $0.electionTicks = 1_000_001 }, { $0.appendBytes = 0 },
       { $0.windowMessages = 0 }, { $0.windowBytes = 1 }, { $0.cacheEntries = 0 }, { $0.cacheBytes = 1 },
-      { $0.uncommittedBytes = 1 }, { $0.unstoredBytes = 1 }, { $0.waitingReads = 0 }, { $0.diskTicks = 59 }, { $0.unstoredMessages = 0 },
+      { $0.uncommittedBytes = 1 }, { $0.unstoredBytes = 1 }, { $0.waitingReads = 0 }, { $0.diskTicks = 59 },
+      { $0.unstoredMessages = 0 },
     ]
     for change in wrong {
       var limits = Limits()
