@@ -9,7 +9,7 @@ extension NodeCommand {
   ///   static func main() async { await NodeCommand.run(services: [Bank.self]) }
   /// }
   /// ```
-  public nonisolated(nonsending) static func run(
+  public static func run(
     services: [any ReplicatedService.Type], arguments: [String] = Array(CommandLine.arguments.dropFirst())
   ) async -> Never {
     await run(machine: try ServiceMachine(services: services), arguments: arguments)

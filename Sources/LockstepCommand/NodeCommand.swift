@@ -8,7 +8,7 @@ import Logging
 public enum NodeCommand {
   /// Runs the state machine as one node with the flags of `arguments`, until a signal ends it or it cannot go on; then
   /// the process exits with one of the codes of `NodeExitCode`. `machine` is the state before the first command.
-  public nonisolated(nonsending) static func run(
+  public static func run(
     machine: @autoclosure () throws -> any StateMachine,
     arguments: [String] = Array(CommandLine.arguments.dropFirst())
   ) async -> Never {
@@ -16,16 +16,13 @@ public enum NodeCommand {
   }
 
   /// The same with a machine that has its own storage.
-  public nonisolated(nonsending) static func run(
+  public static func run(
     stored machine: any StoredMachine, arguments: [String] = Array(CommandLine.arguments.dropFirst())
   ) async -> Never {
     await run(arguments) { .stored(machine) }
   }
 
-  /// Begins on the caller's thread, the program's first, as `ProcessMemory.prepare` asks.
-  private nonisolated(nonsending) static func run(
-    _ arguments: [String], _ machine: () throws -> HostedMachine
-  ) async -> Never {
+  private static func run(_ arguments: [String], _ machine: () throws -> HostedMachine) async -> Never {
     ProcessMemory.prepare()
     let options: NodeOptions
     do {

@@ -9,7 +9,7 @@ final class SimulatedInode {
   private var pending: [PendingWrite] = []
   /// Those without bytes of their own.
   private var unsaved: [Int] = []
-  /// The file is the device's with the writes since: neither was damaged meanwhile.
+  /// What the file says is what the device has, with the writes since: nothing was lost or damaged on the way.
   private var isAsWritten = true
   /// Sectors whose last synced version never reached the device: after the next start the older one is read.
   private var stale: [Int] = []
@@ -90,13 +90,13 @@ final class SimulatedInode {
   private func nothingIsPending() {
     pending.removeAll(keepingCapacity: true)
     unsaved.removeAll(keepingCapacity: true)
-    isAsWritten = true
   }
 
   /// The device has what `survives`, and nothing is pending any more. A sector, and the size, has a version for each
   /// write that touched it, and the device gets one after the other: it is asked for each until one does not survive.
   func writeBack(_ survives: (Part) -> Bool) {
     guard !pending.isEmpty else { return }
+    isAsWritten = false
     var pieces: [(sector: Int, write: Int)] = []
     for (number, write) in pending.enumerated() {
       let sectors =
@@ -135,6 +135,7 @@ final class SimulatedInode {
     writeBack(survives)
     stale.removeAll()
     bytes = durable
+    isAsWritten = true
   }
 
   /// Syncs all but one sector, drawn by `choose`, of what was written last. False when there is none whose old version
@@ -147,6 +148,7 @@ final class SimulatedInode {
     sync()
     guard !old.isEmpty, old[...] != durable[first..<first + old.count] else { return false }
     Self.put(old[...], at: first, in: &durable)
+    isAsWritten = false
     stale.append(sector)
     return true
   }

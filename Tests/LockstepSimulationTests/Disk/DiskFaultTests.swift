@@ -55,6 +55,26 @@ struct DiskFaultTests {
     #expect(left == [[1, 1], [1, 2], [2, 1], [2, 2]])
   }
 
+  @Test("disk: what a failed first sync has lost of a new file no later sync makes durable")
+  func firstSyncFailed() throws {
+    var lengths: Set<Int> = []
+    for seed in 0..<100 as Range<UInt64> {
+      let (disk, _) = try SimulatedDisk.withFile(seed: seed)
+      let file = try disk.create("d/new")
+      try disk.syncDirectory("d")
+      try file.write(sectors(2, of: 2), at: 0)
+      disk.faults.syncFailed = 1
+      #expect(throws: DiskError.self) { try file.sync() }
+      disk.faults.syncFailed = 0
+      try file.sync()
+      try file.sync()
+      #expect(disk.contents(of: "d/new") == sectors(2, of: 2))
+      disk.powerCut(.losesAll)
+      lengths.insert(try #require(disk.contents(of: "d/new")).count)
+    }
+    #expect(lengths == [0, 1024])
+  }
+
   @Test("disk: what is written again after a failed sync is durable with the next")
   func writtenAgain() throws {
     let (disk, file) = try SimulatedDisk.withFile(sectors: 2)
