@@ -194,7 +194,8 @@ package final class BatchReplies: ReplyWriter {
       for node in evidence.missing where !missing.contains(node.rawValue) { missing.append(node.rawValue) }
       missing.sort()
       defer { reply.evidence?.missing = missing }
-      if evidence.isShort {
+      // Nor does one that was refused where it would have been carried out, which waited for no level.
+      if evidence.isShort || outcome.applied == .no {
         guard self.level == nil else { return }
       } else {
         if self.level == nil { reply.evidence = nil }
