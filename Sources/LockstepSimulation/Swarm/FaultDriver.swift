@@ -178,7 +178,7 @@ final class FaultDriver {
       let favorite = random.element(of: world.readers.compactMap(\.favorite))
       let to = favorite.flatMap { $0 == from ? nil : $0 } ?? (from == other ? one : other)
       // What fits on the link gets through within five seconds.
-      let rate = world.options.linkBytes * 1000 / random.within(300...5000)
+      let rate = world.options.linkBytes * 1000 / random.within(2000...5000)
       world.narrow(from + 1, to + 1, bytesPerSecond: UInt64(rate))
       world.plan(.widen([world.pair(from, to)]), in: 50_000_000 + upToSeconds(5))
       return true

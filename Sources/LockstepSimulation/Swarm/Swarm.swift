@@ -138,6 +138,8 @@ struct Swarm {
     }
     if isTight || isPressed && (contents != nil || random.oneIn(2)) {
       options.hasFavorites = isTight
+      // Of all events these fill links most.
+      if isTight, !disabled.contains(.linkNarrow) { events += Array(repeating: .linkNarrow, count: 4) }
       Self.press(&options, longest: contents?.upperBound ?? padding.upperBound, &random)
       for kind in Self.pressureKinds where (isTight || random.oneIn(2)) && !disabled.contains(kind) {
         events.append(kind)

@@ -42,7 +42,7 @@ final class SimulatedNode {
   var peerReplies: [(peer: NodeID, replies: FramedReplies)] = []
   var isDiskBusy = false
   var snapshot: SnapshotWork?
-  /// Of the state, in it so far.
+  /// Written, and read back, of it so far.
   var snapshotBytes = 0
   var installs: SimulatedInstalls?
   /// Those that are durable, as the process knows: of which entries.
