@@ -59,7 +59,7 @@ package enum ProposalRefusal: Hashable, Sendable {
   case notLeader(leader: NodeID?)
   /// The lead is being handed over: hold the proposal until it is decided.
   case transferring
-  /// Too much is waiting to be committed.
+  /// Too much is waiting to be committed, or for this node's own disk.
   case overloaded
   /// The disks of these members have no room for it, this node's or too many of the others'.
   case noRoom([NodeID], missing: UInt64)

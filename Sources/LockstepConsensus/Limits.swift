@@ -18,7 +18,8 @@ package struct Limits: Hashable, Sendable {
   /// Entries that are kept in memory for followers to catch up without a read from the disk.
   package var cacheEntries = 131_072
   package var cacheBytes = 16 * 1024 * 1024
-  /// Over this many bytes that are not yet committed, the leader refuses proposals: all members must have room for them.
+  /// Over this many bytes that are not yet committed, the leader refuses proposals: all members must have room for them. Its
+  /// driver proposes no more.
   package var uncommittedBytes = 128 * 1024 * 1024
   /// So it does over this many that are not yet on its own disk, though the others may have committed them.
   package var unstoredBytes = 128 * 1024 * 1024

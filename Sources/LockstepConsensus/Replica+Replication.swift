@@ -17,7 +17,7 @@ extension Replica {
       effects.append(.proposalRefused(refusal))
       return
     }
-    // The followers may commit without this node's own disk. What waits for either stays in memory.
+    // The followers may commit without this node's own disk.
     guard bytes(behind: commit) <= limits.uncommittedBytes, bytes(behind: log.durable) <= limits.unstoredBytes else {
       effects.append(.proposalRefused(.overloaded))
       return

@@ -116,7 +116,7 @@ package struct Replica: Sendable {
   package internal(set) var progress: [Progress] = []
   /// The leader's first entry of its own term: until it is committed, nothing is (Raft section 5.4.2), and reads wait
   /// (section 8).
-  var termStart: LogIndex = .zero
+  package internal(set) var termStart: LogIndex = .zero
   var heartbeatElapsed = 0
   package internal(set) var transferee: NodeID?
   var transferElapsed = 0

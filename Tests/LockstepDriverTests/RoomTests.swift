@@ -121,6 +121,67 @@ struct RoomTests {
     #expect(other.replies.last?.code == 0)
   }
 
+  /// See seed 987000000288 of the simulator.
+  @Test(
+    "no more is proposed unheard than the others keep room for: the rest waits, in its order, and is committed with them"
+  )
+  func unheard() throws {
+    let world = try World(3) {
+      $0.measureEvery = 50_000_000
+    } core: {
+      ($0.appendBytes, $0.uncommittedBytes) = (1_000, 2_000)
+    }
+    try world.elect(1)
+    let (before, sink) = (world[1].replica.log.last, FakeSink())
+    world.passes = { _, frame in frame.kind != .append }
+    for id in 1...UInt64(20) { try world[1].call(sink, id, [UInt8](repeating: UInt8(id), count: 300)) }
+    try world.settle()
+    let proposed = world[1].replica.log.last.distance(after: before)
+    #expect(proposed > 3 && proposed < 8 && sink.replies.isEmpty)
+    // What comes later does not overtake what waits.
+    try world[1].call(sink, 21)
+    try world.settle()
+    #expect(world[1].replica.log.last.distance(after: before) == proposed)
+    world.passes = { _, _ in true }
+    try world.run { sink.replies.count == 21 }
+    #expect(sink.replies.map(\.id) == Array(1...21) && sink.replies.allSatisfy { $0.code == 0 })
+    #expect(world[1].node.underWay.calls == 0)
+  }
+
+  @Test("one call that is larger than all that may be proposed unheard goes alone, and in its turn")
+  func largerThanAll() throws {
+    let world = try World(3) { _ in
+    } core: {
+      ($0.appendBytes, $0.uncommittedBytes) = (1_000, 2_000)
+    }
+    try world.elect(1)
+    let sink = FakeSink()
+    for (id, count) in [(1, 300), (2, 9_000), (3, 300), (4, 9_000)] {
+      try world[1].call(sink, UInt64(id), [UInt8](repeating: 1, count: count))
+    }
+    try world.run { sink.replies.count == 4 }
+    #expect(sink.replies.map(\.id) == [1, 2, 3, 4] && sink.replies.allSatisfy { $0.code == 0 })
+  }
+
+  @Test("what waits to be proposed is told when its time is over, and was not carried out")
+  func heldForAllOfItsTime() throws {
+    let world = try World(3) { _ in
+    } core: {
+      ($0.appendBytes, $0.uncommittedBytes) = (1_000, 2_000)
+    }
+    try world.elect(1)
+    let sink = FakeSink()
+    world.passes = { _, frame in frame.kind != .append }
+    for id in 1...UInt64(20) {
+      try world[1].call(sink, id, [UInt8](repeating: 1, count: 300)) { $0.timeoutMilliseconds = 100 }
+    }
+    try world.tick(15)
+    #expect(sink.replies.count == 20)
+    #expect(sink.replies.contains { $0.applied == .unknown } && sink.replies.contains { $0.applied == .no })
+    let last = sink.replies.first { $0.id == 20 }
+    #expect(last?.applied == .no && last?.message.contains("too much was not committed") == true)
+  }
+
   @Test("a follower refuses what it has no room for once, with the smaller piece behind it, until there is room")
   func refusedOnce() throws {
     let world = try world(3)

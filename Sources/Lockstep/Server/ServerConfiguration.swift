@@ -166,8 +166,9 @@ public struct ServerConfiguration: Sendable {
     fitted.segmentBytes = min(segmentBytes, max(1 << 20, limit / 16))
     fitted.retainedBytes = min(retainedBytes, limit / 8)
     // A leader that hears nothing of the others proposes so much, and those that were short of room meanwhile have to take it:
-    // otherwise it would never be committed, and no snapshot could make room.
-    fitted.roomForProposed = min(limits.uncommittedBytes, max(1 << 20, limit / 64))
+    // otherwise it would never be committed, and no snapshot could make room. One request has room in any case.
+    let request = min(maximumRequestBytes, limit / 8)
+    fitted.roomForProposed = min(limits.uncommittedBytes, max(1 << 20, limit / 64, request))
     fitted.limits.uncommittedBytes = fitted.roomForProposed
     // On a disk that is nearly full the rest is for the refusal to find.
     fitted.diskBytes = max(16 << 20, limit - limit / 64 - 3 * fitted.segmentBytes - fitted.roomForProposed)

@@ -174,7 +174,7 @@ final class Group {
   func entriesRead(_ purpose: DiskJob.Purpose, _ blocks: [EntryBlock]) {
     switch purpose {
     case .append: break
-    case .apply: lane.loaded(blocks, proposals, evidence: evidence)
+    case .apply: lane.loaded(blocks, proposals, evidence: { Evidence(of: replica) })
     case .follower(let peer):
       tail.loading(blocks, replica.log) { step(.loaded(peer, $0, bytes: $1)) }
     }
@@ -184,8 +184,9 @@ final class Group {
 
   /// What has come since the last turn becomes entries and read rounds, and goes out to the followers.
   func gather() {
-    if proposals.areHeld, replica.transferee == nil, leader != nil {
-      proposals.resume { takeCommand($0, $1, $2) }
+    if proposals.areHeld, !isLeading, leader != nil { proposals.resume { takeCommand($0, $1, $2) } }
+    if isLeading, replica.transferee == nil, proposals.areArrived || proposals.areHeld {
+      proposals.admit(replica.configuration.limits.uncommittedBytes, commit, replica.log, termStart: replica.termStart)
     }
     if proposals.areArrived {
       updateRoom(proposed: proposals.arrivedBytes)
@@ -211,7 +212,7 @@ final class Group {
   /// Applies and answers what can be. Returns true when there is more to do at once.
   func work() -> Bool {
     var isMore = false
-    switch lane.apply(tail, durable: replica.log.durable, proposals, evidence: evidence) {
+    switch lane.apply(tail, durable: replica.log.durable, proposals, evidence: { Evidence(of: replica) }) {
     case .rest: break
     case .more: isMore = true
     case .load(let first, let last):
@@ -251,8 +252,6 @@ final class Group {
     reads.expire(now, applied: lane.applied, leader: leader)
     if wide.areWaiting { wide.expire(now, replica, applied: lane.applied) }
   }
-
-  // MARK: The core
 
   @discardableResult
   private func step(_ event: LocalEvent) -> Bool { withEffects { replica.step(event, into: &$0) } }
@@ -324,8 +323,6 @@ final class Group {
     let work = DiskJob.Work.read(id, from: first, through: last, maximumBytes: maximumBytes, runs: replica.log.runs)
     context.submit(DiskJob(group: id, purpose: purpose, work: work))
   }
-
-  private func evidence() -> Evidence { Evidence(of: replica) }
 
   // MARK: Looked at from outside
 

@@ -4,8 +4,8 @@ import LockstepExecution
 import LockstepRequests
 import LockstepWire
 
-/// The commands of one group that clients wait for: arrived in this turn, held while the lead is handed over, or in the
-/// log and waiting to be applied.
+/// The commands of one group that clients wait for: arrived in this turn, held until they can be proposed, or in the log and
+/// waiting to be applied.
 final class Proposals {
   /// A command in the log.
   private struct Awaited {
@@ -23,7 +23,7 @@ final class Proposals {
   private let context: NodeContext
   /// To be proposed in this turn.
   private var arrived = CallBuffer()
-  /// Arrived while the lead was handed over.
+  /// Arrived before those, while the lead was handed over, or too much was not committed.
   private var held = CallBuffer()
   /// Ordered by index, then term: what applying comes to first stands first.
   private var awaited: Deque<Awaited> = []
@@ -87,7 +87,7 @@ final class Proposals {
       case .transferring: held.append(request, for: target, deadline: deadline)
       case .overloaded:
         giveBack(request)
-        let message = "too many commands wait to be committed, or for the leader's disk"
+        let message = "too many commands wait for the leader's disk"
         context.answers.refuse(target, CallStatus(.resourceExhausted, message), leader: leader)
       case .noRoom(let nodes, let missing):
         giveBack(request)
@@ -99,7 +99,34 @@ final class Proposals {
     }
   }
 
-  /// Commands that waited for the lead to be handed over go on.
+  /// What is not committed has to have room with all members, whoever was heard from: no more than `limit` bytes are. What has
+  /// room is to be proposed, in the order in which it came, and the rest is held. With less room than half of all nothing of
+  /// what is held goes on, as all of it is gone through for that; with more, one call does that is larger.
+  func admit(_ limit: Int, _ commit: LogIndex, _ log: borrowing Log, termStart: LogIndex) {
+    let behind = LogSlice(first: max(commit.next, log.floor), last: log.last)
+    // The sizes of entries that a start has found are not known: what would stand behind them waits until they are committed.
+    let isKnown = log.floor <= commit.next || commit >= termStart
+    let (room, least) = (isKnown ? limit - log.bytes(behind) : 0, limit / 2)
+    guard !held.isEmpty || arrivedBytes > room else { return }
+    let (former, new) = (held, arrived)
+    held = CallBuffer()
+    arrived.removeAll()
+    var left = former.isEmpty || room >= least ? room : 0
+    func sort(_ request: Request, _ target: ReplyTarget, _ deadline: UInt64) {
+      let bytes = request.payloads.count * (EntryBlock.overheadBytes + request.method.count) + request.payloads.bytes
+      if held.isEmpty, left >= bytes || arrived.isEmpty && left >= least {
+        left -= bytes
+        arrived.append(request, for: target, deadline: deadline)
+      } else {
+        context.deadlines.note(deadline)
+        held.append(request, for: target, deadline: deadline)
+      }
+    }
+    former.forEachRequest(of: group, sort)
+    new.forEachRequest(of: group, sort)
+  }
+
+  /// Commands that waited for the lead to be handed over go on, where another node has it.
   func resume(_ body: (Request, ReplyTarget, _ deadline: UInt64) -> Void) {
     let resumed = held
     held = CallBuffer()
@@ -253,7 +280,7 @@ final class Proposals {
         return
       }
       giveBack(request)
-      let message = "the lead was being handed over, and nobody led in time"
+      let message = "too much was not committed, or nobody led, for all of its time"
       context.answers.refuse(target, CallStatus(context.lateness, message), leader: leader)
     }
   }

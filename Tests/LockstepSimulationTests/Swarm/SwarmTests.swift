@@ -73,6 +73,11 @@ struct SwarmTests {
     #expect(Simulation(seed: 987_000_000_288).run().failure == nil)
   }
 
+  /// Seed 989600002222: of a batch one command was refused where it would have been carried out, as its session says, and all
+  /// others were said to have met no more than that one.
+  @Test("seeds: a batch is answered at the level of those that were carried out, and seed 989600002222 passes")
+  func levelOfABatch() { #expect(Simulation(seed: 989_600_002_222).run().failure == nil) }
+
   @Test("seeds: a fault that a hundred seeds draw and none has is told")
   func neverInjected() {
     var (total, report) = (SimulationTotal(), Simulation(seed: 1).run())
