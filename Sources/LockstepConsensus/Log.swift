@@ -149,6 +149,9 @@ package struct Log: Sendable {
     return sizes[slice.last.next.distance(after: floor)] - sizes[slice.first.distance(after: floor)]
   }
 
+  /// Of all entries behind `index` whose sizes are known.
+  package func bytes(behind index: LogIndex) -> Int { bytes(LogSlice(first: max(index.next, floor), last: last)) }
+
   /// As many entries from `first` on as fit into `bytes`, at least one.
   package func slice(from first: LogIndex, maximumBytes: Int) -> LogSlice {
     let start = first.distance(after: floor)

@@ -18,15 +18,12 @@ extension Replica {
       return
     }
     // The followers may commit without this node's own disk.
-    guard bytes(behind: commit) <= limits.uncommittedBytes, bytes(behind: log.durable) <= limits.unstoredBytes else {
+    guard log.bytes(behind: commit) <= limits.uncommittedBytes, log.bytes(behind: log.durable) <= limits.unstoredBytes
+    else {
       effects.append(.proposalRefused(.overloaded))
       return
     }
     appendOwn(content: .proposal, sizes: sizes, &effects)
-  }
-
-  private func bytes(behind index: LogIndex) -> Int {
-    log.bytes(LogSlice(first: max(index.next, log.floor), last: log.last))
   }
 
   /// "a leader never overwrites or deletes entries in its log; it only appends new entries" (Raft section 5.3).

@@ -121,18 +121,20 @@ struct RoomTests {
     #expect(other.replies.last?.code == 0)
   }
 
+  /// It proposes 2,000 bytes beyond what is committed.
+  private func leaderOfThree() throws -> (World, FakeSink) {
+    let world = try World(3, core: { ($0.appendBytes, $0.uncommittedBytes) = (1_000, 2_000) })
+    try world.elect(1)
+    return (world, FakeSink())
+  }
+
   /// See seed 987000000288 of the simulator.
   @Test(
     "no more is proposed unheard than the others keep room for: the rest waits, in its order, and is committed with them"
   )
   func unheard() throws {
-    let world = try World(3) {
-      $0.measureEvery = 50_000_000
-    } core: {
-      ($0.appendBytes, $0.uncommittedBytes) = (1_000, 2_000)
-    }
-    try world.elect(1)
-    let (before, sink) = (world[1].replica.log.last, FakeSink())
+    let (world, sink) = try leaderOfThree()
+    let before = world[1].replica.log.last
     world.passes = { _, frame in frame.kind != .append }
     for id in 1...UInt64(20) { try world[1].call(sink, id, [UInt8](repeating: UInt8(id), count: 300)) }
     try world.settle()
@@ -150,12 +152,7 @@ struct RoomTests {
 
   @Test("one call that is larger than all that may be proposed unheard goes alone, and in its turn")
   func largerThanAll() throws {
-    let world = try World(3) { _ in
-    } core: {
-      ($0.appendBytes, $0.uncommittedBytes) = (1_000, 2_000)
-    }
-    try world.elect(1)
-    let sink = FakeSink()
+    let (world, sink) = try leaderOfThree()
     for (id, count) in [(1, 300), (2, 9_000), (3, 300), (4, 9_000)] {
       try world[1].call(sink, UInt64(id), [UInt8](repeating: 1, count: count))
     }
@@ -165,12 +162,7 @@ struct RoomTests {
 
   @Test("what waits to be proposed is told when its time is over, and was not carried out")
   func heldForAllOfItsTime() throws {
-    let world = try World(3) { _ in
-    } core: {
-      ($0.appendBytes, $0.uncommittedBytes) = (1_000, 2_000)
-    }
-    try world.elect(1)
-    let sink = FakeSink()
+    let (world, sink) = try leaderOfThree()
     world.passes = { _, frame in frame.kind != .append }
     for id in 1...UInt64(20) {
       try world[1].call(sink, id, [UInt8](repeating: 1, count: 300)) { $0.timeoutMilliseconds = 100 }

@@ -199,9 +199,9 @@ final class Group {
 
   /// Before the log gets so much more, and when the disk has said what it has left.
   private func updateRoom(proposed bytes: Int = 0, isMeasured: Bool = false) {
-    let unstored = LogSlice(first: max(replica.log.durable.next, replica.log.floor), last: replica.log.last)
+    let unstored = replica.log.bytes(behind: replica.log.durable)
     let room = room.changed(
-      from: replica.room, waiting: replica.log.bytes(unstored), proposed: bytes, term: term, isMeasured: isMeasured)
+      from: replica.room, waiting: unstored, proposed: bytes, term: term, isMeasured: isMeasured)
     if let room { step(.roomChanged(room)) }
   }
 

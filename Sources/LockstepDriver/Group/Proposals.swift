@@ -103,10 +103,9 @@ final class Proposals {
   /// room is to be proposed, in the order in which it came, and the rest is held. With less room than half of all nothing of
   /// what is held goes on, as all of it is gone through for that; with more, one call does that is larger.
   func admit(_ limit: Int, _ commit: LogIndex, _ log: borrowing Log, termStart: LogIndex) {
-    let behind = LogSlice(first: max(commit.next, log.floor), last: log.last)
     // The sizes of entries that a start has found are not known: what would stand behind them waits until they are committed.
     let isKnown = log.floor <= commit.next || commit >= termStart
-    let (room, least) = (isKnown ? limit - log.bytes(behind) : 0, limit / 2)
+    let (room, least) = (isKnown ? limit - log.bytes(behind: commit) : 0, limit / 2)
     guard !held.isEmpty || arrivedBytes > room else { return }
     let (former, new) = (held, arrived)
     held = CallBuffer()
