@@ -175,8 +175,9 @@ struct SnapshotCrashSweepTests {
     let world = story.world
     var sweep = StartSweep(world, tears: 5)
     var swept: [String: Int] = [:]
-    /// There are many writes of pieces, and the log's own have a sweep of their own: of those one in some is enough here.
-    var writes = 0
+    // There are many writes of pieces, the log's own have a sweep of their own, and a node writes many snapshots for each one
+    // that it is sent: of those one in some is enough here, so that there is room for a number of installs.
+    var (frequent, own) = (0, 0)
     for place in world.nodes.indices {
       let disk = world.disk(of: place + 1)
       disk.dies = { [unowned world] operation, path in
@@ -184,11 +185,15 @@ struct SnapshotCrashSweepTests {
         let name = path.split(separator: "/").dropFirst().first.map(String.init) ?? path
         let kind = ["snapshot", "state", "log"].first { name.hasPrefix($0) } ?? "other"
         let isFrequent = operation == .write || kind == "other" || path.hasSuffix("/state.next")
+        let isArriving = path.contains(".arrived-") || path.hasSuffix(".part")
         if isFrequent || kind == "log" && (operation == .sync || operation == .create) {
-          writes += 1
-          guard writes.isMultiple(of: extent(quick: 61, full: 31)) else { return nil }
+          frequent += 1
+          guard frequent.isMultiple(of: extent(quick: 61, full: 211)) else { return nil }
+        } else if !isArriving {
+          own += 1
+          guard own.isMultiple(of: extent(quick: 1, full: 6)) else { return nil }
         }
-        swept["\(kind) \(operation)", default: 0] += 1
+        swept["\(isArriving ? "arriving snapshot" : kind) \(operation)", default: 0] += 1
         sweep.cut(place, "before \(operation) of \(path)")
         return nil
       }
@@ -198,14 +203,15 @@ struct SnapshotCrashSweepTests {
       // Away until the others' logs begin behind what it has: it is sent a snapshot.
       let away = round % 3 + 1
       story.world.isolate(away)
-      story.pass(1.5)
+      story.pass(4)
       story.world.healNetwork()
       story.pass(1)
       round += 1
     }
     for place in world.nodes.indices { world.disk(of: place + 1).dies = nil }
     print(
-      "crash sweep, snapshots: \(sweep.moments) moments, \(sweep.images) starts, \(swept.sorted { $0.key < $1.key })")
+      "crash sweep, snapshots: \(sweep.moments) moments, \(sweep.images) starts, \(round) rounds,",
+      "\(world.faults[.snapshotInstalled]) installs, \(swept.sorted { $0.key < $1.key })")
     #expect(sweep.failures.isEmpty, "\(sweep.failures.count) failures; the first: \(sweep.failures.first ?? "")")
     #expect(sweep.images >= wanted)
     let needed =
