@@ -19,7 +19,7 @@ final class SQLStatement {
   {
     self.connection = connection
     self.name = name
-    rules.begin()
+    rules.begin(sql)
     var sql = sql
     let (code, handle, rest) = sql.withUTF8 { bytes in
       bytes.withMemoryRebound(to: CChar.self) { text -> (CInt, OpaquePointer?, Int) in

@@ -56,6 +56,8 @@ final class WritingConnection {
       try db.execute(
         sql: """
           PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;
+          -- What one large transaction has made it is not kept for ever.
+          PRAGMA journal_size_limit = 16777216;
           """)
       Self.prepare(db, source)
       try Self.forbid(db)
@@ -78,10 +80,12 @@ final class WritingConnection {
     sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 0)
     sqlite3_set_authorizer(
       handle,
-      { rules, action, first, second, _, _ in
+      { rules, action, first, second, database, within in
         guard let rules else { return SQLITE_DENY }
         return Unmanaged<StatementRules>.fromOpaque(rules).takeUnretainedValue()
-          .judge(action, first.map { String(cString: $0) }, second.map { String(cString: $0) })
+          .judge(
+            action, first.map { String(cString: $0) }, second.map { String(cString: $0) },
+            database: database.map { String(cString: $0) }, isHidden: within != nil)
       }, Unmanaged.passUnretained(rules).toOpaque())
     sqlite3_progress_handler(
       handle, CInt(Self.stepsAtOnce),

@@ -19,13 +19,43 @@ final class StatementRules {
   /// Why the statement that was prepared last was refused, if it was.
   private(set) var refusal: String?
 
-  func begin() { refusal = nil }
+  /// SQLite looks up itself what it drops.
+  private var isDrop = false
 
-  /// SQLite's answer to the question what an action is: go on, or the statement is refused.
-  func judge(_ action: CInt, _ first: String?, _ second: String?) -> CInt {
-    guard use != .own, let reason = reason(action, first ?? "", second ?? "") else { return SQLITE_OK }
+  func begin(_ sql: String) {
+    refusal = nil
+    isDrop = use == .execute && (SQLTokens(sql).first { !$0.isSymbol(";") }?.isWord("drop") ?? false)
+  }
+
+  /// SQLite's answer to the question what an action is: go on, or the statement is refused. `isHidden`: it is not of the
+  /// statement's own text, but of a trigger or a view.
+  func judge(_ action: CInt, _ first: String?, _ second: String?, database: String?, isHidden: Bool) -> CInt {
+    guard use != .own else { return SQLITE_OK }
+    let (first, second) = (first ?? "", second ?? "")
+    let reason =
+      temporary(action, first, database)
+      ?? (!isDrop || isHidden ? page(action, first, second) : nil) ?? reason(action, first, second)
+    guard let reason else { return SQLITE_OK }
     refusal = refusal ?? reason
     return SQLITE_DENY
+  }
+
+  /// Also where it is the schema that says so, and not the word TEMP: whatever is made, SQLite notes in the schema's table.
+  private func temporary(_ action: CInt, _ first: String, _ database: String?) -> String? {
+    let isMade = [SQLITE_CREATE_TABLE, SQLITE_CREATE_VIEW, SQLITE_CREATE_INDEX, SQLITE_CREATE_TRIGGER].contains(action)
+    let isNoted =
+      action == SQLITE_INSERT && ["sqlite_temp_master", "sqlite_temp_schema"].contains(first.lowercased())
+    guard isNoted || isMade && database?.lowercased() == "temp" else { return nil }
+    return "TEMP is refused: what is made in the schema temp would be gone on a replica that was started again"
+  }
+
+  /// Where a table begins in the file differs between replicas.
+  private func page(_ action: CInt, _ first: String, _ second: String) -> String? {
+    guard use == .execute, action == SQLITE_READ, second.lowercased() == "rootpage",
+      ["sqlite_master", "sqlite_schema"].contains(first.lowercased())
+    else { return nil }
+    return
+      "the column rootpage of \(first) is refused: it tells of this replica's file alone; name the columns that are meant"
   }
 
   /// Tables of the machine's own begin with it.
