@@ -160,6 +160,19 @@ struct SnapshotFetchTests {
     #expect(sources.result != nil)
   }
 
+  @Test("a rate of less than a piece a tick is kept: what a piece is larger, the next ones wait for")
+  func slow() {
+    let sources = begin { $1.bytesPerTick = 10 }
+    for tick in 1...20 {
+      sources.run(ticks: 1)
+      let asked = sources.asked.map(\.length)
+      // The last one may have begun with the least allowance.
+      #expect(asked.dropLast().reduce(0, +) < 10 * (tick + 1))
+    }
+    sources.run(ticks: 400)
+    #expect(sources.result != nil)
+  }
+
   @Test("the connection breaks: the next source goes on where it was", arguments: [1, 5, 14])
   func resumed(pieces: Int) {
     let sources = begin()

@@ -30,7 +30,7 @@ final class SnapshotReceiver {
     self.tickMilliseconds = tickMilliseconds
     self.notice = notice
     var options = SnapshotFetch.Options()
-    options.bytesPerTick = max(options.pieceBytes, bytesPerSecond / 1000 * tickMilliseconds)
+    options.bytesPerTick = max(1, bytesPerSecond / 1000 * tickMilliseconds)
     options.patienceTicks = max(1, 10_000 / tickMilliseconds)
     options.pauseTicks = max(1, 500 / tickMilliseconds)
     self.options = options
