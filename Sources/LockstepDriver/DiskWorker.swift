@@ -44,7 +44,7 @@ package final class DiskWorker {
       log: log.room + (next.more == 0 || room >= 0 ? next.bytes : 0) + (room >= next.bytes ? room : 0),
       longest: log.longestRecord,
       // Of what becomes free the log is promised one half, once there is any.
-      missing: max(0, room >= 0 ? 2 * short : short), disk: disk.budget.space)
+      missing: max(0, room >= 0 ? 2 * short : short), overdrawn: disk.budget.overdrawn, disk: disk.budget.space)
   }
 
   private func carryOut(_ job: DiskJob) -> DiskResult {

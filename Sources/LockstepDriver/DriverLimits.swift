@@ -90,8 +90,8 @@ package struct DriverLimits: Sendable {
     // At the end of this segment, and of the next.
     let left = space.log - waiting - arriving - 2 * longest
     let enough = reservedLogBytes + roomForProposed + (before.isAmple ? 0 : roomForProposed / 4)
-    guard left < enough else { return .ample }
-    let missing = UInt64(max(space.missing, enough - left))
+    guard left < enough || space.overdrawn > 0 else { return .ample }
+    let missing = UInt64(max(space.missing, enough - left, space.overdrawn))
     let least = reservedLogBytes + (before.takesEntries ? 0 : roomForProposed / 8)
     return left < least ? .none(missing: missing) : .short(missing: missing)
   }

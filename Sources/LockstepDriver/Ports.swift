@@ -92,12 +92,15 @@ package struct LogSpace: Sendable, Equatable {
   package let longest: Int
   /// To be freed before another segment can be made; 0: it can, or is there.
   package let missing: Int
+  /// More than the node may take is taken: then nothing is added, whatever the segments that are there have room for.
+  package let overdrawn: Int
   package let disk: DiskSpace
 
-  package init(log: Int, longest: Int, missing: Int, disk: DiskSpace) {
+  package init(log: Int, longest: Int, missing: Int, overdrawn: Int = 0, disk: DiskSpace) {
     self.log = log
     self.longest = longest
     self.missing = missing
+    self.overdrawn = overdrawn
     self.disk = disk
   }
 }

@@ -17,8 +17,8 @@ struct RoomTests {
     }
   }
 
-  private func room(_ bytes: Int, missing: Int = 0) -> LogSpace {
-    LogSpace(log: bytes, longest: 0, missing: missing, disk: Self.disk)
+  private func room(_ bytes: Int, missing: Int = 0, overdrawn: Int = 0) -> LogSpace {
+    LogSpace(log: bytes, longest: 0, missing: missing, overdrawn: overdrawn, disk: Self.disk)
   }
 
   @Test("what is short is said before what was proposed is lost, and counts as back when there is somewhat more")
@@ -39,6 +39,28 @@ struct RoomTests {
     #expect(level(11_000, before: .short(missing: 1)) == .ample)
     #expect(level(1_999, before: .none(missing: 1)) == .none(missing: 9_001))
     #expect(level(2_000, before: .none(missing: 1)) == .short(missing: 9_000))
+  }
+
+  @Test("a directory that has outgrown its budget takes no command, whatever its log has room for, and votes as ever")
+  func overdrawn() throws {
+    let world = try world(1)
+    world[1].disk.space = room(100_000)
+    try world.elect(1)
+    let sink = FakeSink()
+    world[1].disk.space = room(100_000, overdrawn: 7_777)
+    try world.tick(10)
+    try world[1].call(sink, 1)
+    try world[1].call(sink, 2, method: "t/Read")
+    try world.tick(2)
+    #expect(sink.reply(1)?.code == UInt32(CallStatus.Code.resourceExhausted.rawValue))
+    #expect(sink.reply(1)?.applied == .no && sink.reply(2)?.code == 0)
+    #expect(world[1].node.status().disk?.missing == 7_777)
+    #expect(world[1].node.inspect(.first)?.isLeader == true)
+    world[1].disk.space = room(100_000)
+    try world.tick(10)
+    try world[1].call(sink, 3)
+    try world.tick(2)
+    #expect(sink.reply(3)?.code == 0)
   }
 
   @Test("log gathers behind a snapshot up to its size or the usual, and on a small disk no more than fits with three")

@@ -110,6 +110,18 @@ struct BudgetTests {
     #expect(used(disk) == 102)
   }
 
+  @Test("what grows by itself may outgrow the budget: by how much is said, and nothing else is added")
+  func overdrawn() throws {
+    let budget = DiskBudget(bytes: 1_000_000)
+    budget.begin(counted: 400_000, others: 600_000, available: 1 << 30, lastSnapshot: 0)
+    #expect(budget.overdrawn == 0)
+    budget.refresh(others: 700_000, available: 1 << 30)
+    #expect(budget.overdrawn == 100_000 && budget.grow(by: 1, as: .log) != nil)
+    let unbounded = DiskBudget(bytes: nil)
+    unbounded.begin(counted: 1 << 40, others: 1 << 40, available: 0, lastSnapshot: 0)
+    #expect(unbounded.overdrawn == 0)
+  }
+
   @Test("without a budget nothing is refused that the disk takes, and segments get nine tenths of it")
   func unbounded() throws {
     let (memory, disk) = try make(nil)

@@ -62,6 +62,9 @@ package final class DiskBudget: Sendable {
     }
   }
 
+  /// More than the budget is used: by what grows by itself, or since before there was this budget.
+  package var overdrawn: Int { state.withLock { max(0, $0.used - (bytes ?? .max)) } }
+
   /// What segments may still be prepared in; negative: so much of the reserve is used.
   package var roomForLog: Int { state.withLock { roomForLog($0) } }
 
