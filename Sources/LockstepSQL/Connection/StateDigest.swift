@@ -13,6 +13,8 @@ final class StateDigest {
   var value: UInt64 = 0
   /// A row got the highest number that there is: for the one after it SQLite would draw a number by chance.
   private(set) var hasHighestRow = false
+  /// Of the rows that this call has written, those of its triggers and the later replaced ones among them.
+  private(set) var writtenBytes = 0
   private let connection: OpaquePointer
   /// The last table's name and its hash: mostly one table is changed over and over.
   private var table: [CChar] = []
@@ -31,7 +33,7 @@ final class StateDigest {
 
   func stop() { _ = sqlite3_preupdate_hook(connection, nil, nil) }
 
-  func begin() { hasHighestRow = false }
+  func begin() { (hasHighestRow, writtenBytes) = (false, 0) }
 
   func changeSchema(_ sql: String) {
     var hasher = StableHasher()
@@ -43,9 +45,12 @@ final class StateDigest {
     note(name)
     // The machine's own rows are what it says of itself, and differ between replicas.
     guard tableHash != 0 else { return }
-    if operation != SQLITE_INSERT { value &-= hash(old, sqlite3_preupdate_old) }
+    if operation != SQLITE_INSERT { value &-= hash(old, sqlite3_preupdate_old).digest }
     guard operation != SQLITE_DELETE else { return }
-    value &+= hash(new, sqlite3_preupdate_new)
+    let row = hash(new, sqlite3_preupdate_new)
+    value &+= row.digest
+    writtenBytes += row.bytes
+    if writtenBytes > WritingConnection.maximumWrittenBytes { sqlite3_interrupt(connection) }
     if new == .max { hasHighestRow = true }
   }
 
@@ -63,7 +68,8 @@ final class StateDigest {
 
   private func hash(
     _ rowid: Int64, _ column: (OpaquePointer?, CInt, UnsafeMutablePointer<OpaquePointer?>?) -> CInt
-  ) -> UInt64 {
+  ) -> (digest: UInt64, bytes: Int) {
+    var bytesOfRow = 8
     var hasher = StableHasher()
     hasher.combine(tableHash)
     hasher.combine(UInt64(bitPattern: rowid))
@@ -79,11 +85,12 @@ final class StateDigest {
       case SQLITE_FLOAT: hasher.combine(sqlite3_value_double(found).bitPattern)
       case SQLITE_TEXT, SQLITE_BLOB:
         let count = Int(sqlite3_value_bytes(found))
+        bytesOfRow += count
         let bytes = UnsafeRawBufferPointer(start: count > 0 ? sqlite3_value_blob(found) : nil, count: count)
         hasher.combine(bytes: RawSpan(_unsafeBytes: bytes))
       default: break
       }
     }
-    return hasher.finish()
+    return (hasher.finish(), bytesOfRow)
   }
 }

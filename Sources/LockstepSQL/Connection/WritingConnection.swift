@@ -9,6 +9,8 @@ final class WritingConnection {
   /// Of one call, in steps of SQLite's virtual machine, about a second or two: the same number on every replica, so that
   /// all of them refuse the same.
   static let maximumSteps = 200_000_000
+  /// And of rows that it writes: what a call has written stands in the -wal until it is done, and in memory in part. In bytes.
+  static let maximumWrittenBytes = 64 << 20
   private static let stepsAtOnce = 1000
   /// Of one text or blob, and so of what a statement can ask to have made.
   private static let maximumValueBytes = 16 * 1024 * 1024

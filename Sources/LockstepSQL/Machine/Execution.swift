@@ -98,6 +98,8 @@ struct Execution {
     connection.rules.use = .execute
     defer { connection.rules.use = .own }
     try connection.counting { () throws(SQLFault) in try rows.fill(from: statement, areWanted: areWanted) }
+    // Whenever this is found out, it is the same on all replicas: the count only grows.
+    guard connection.digest.writtenBytes <= WritingConnection.maximumWrittenBytes else { throw .interrupted }
     guard !connection.digest.hasHighestRow else {
       throw .refused(
         CallStatus(

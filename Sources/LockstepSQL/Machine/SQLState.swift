@@ -169,7 +169,7 @@ final class SQLState: StoredState {
 
   private static let endless = CallStatus(
     .resourceExhausted,
-    "the call takes more than \(WritingConnection.maximumSteps) steps of SQLite, for which all replicas would stand still; divide it"
+    "the call takes more than \(WritingConnection.maximumSteps) steps of SQLite, or writes more than \(WritingConnection.maximumWrittenBytes) bytes of rows, for which all replicas would stand still; divide it"
   )
 
   func commit(_ mark: StoredMark, _ sessions: [SessionRecord]) throws(StoredMachineFailure) {
