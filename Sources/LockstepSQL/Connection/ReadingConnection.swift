@@ -22,15 +22,7 @@ final class ReadingConnection {
       }
     } catch { throw SQLFault(opening: error) }
     sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 0)
-    sqlite3_set_authorizer(
-      handle,
-      { rules, action, first, second, database, within in
-        guard let rules else { return SQLITE_DENY }
-        return Unmanaged<StatementRules>.fromOpaque(rules).takeUnretainedValue()
-          .judge(
-            action, first.map { String(cString: $0) }, second.map { String(cString: $0) },
-            database: database.map { String(cString: $0) }, isHidden: within != nil)
-      }, Unmanaged.passUnretained(rules).toOpaque())
+    rules.judge(handle)
   }
 
   func run(_ sql: String) throws(SQLFault) {

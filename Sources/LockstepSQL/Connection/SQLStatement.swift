@@ -19,7 +19,8 @@ final class SQLStatement {
   {
     self.connection = connection
     self.name = name
-    rules.begin(sql)
+    let first = SQLTokens(sql).first { !$0.isSymbol(";") }
+    rules.begin(first)
     var sql = sql
     let (code, handle, rest) = sql.withUTF8 { bytes in
       bytes.withMemoryRebound(to: CChar.self) { text -> (CInt, OpaquePointer?, Int) in
@@ -38,7 +39,7 @@ final class SQLStatement {
     columnCount = Int(sqlite3_column_count(handle))
     parameterCount = Int(sqlite3_bind_parameter_count(handle))
     isReading = sqlite3_stmt_readonly(handle) != 0
-    changesSchema = SQLTokens(sql).first { !$0.isSymbol(";") }.map { Self.schemaWords.contains($0.text) } ?? false
+    changesSchema = first.map { Self.schemaWords.contains($0.text) } ?? false
     let others = SQLTokens(String(decoding: Array(sql.utf8.dropFirst(rest)), as: UTF8.self)).first { !$0.isSymbol(";") }
     guard others == nil else {
       throw .refused(CallStatus(.invalidArgument, "\(name) is followed by another one: each has a place of its own"))

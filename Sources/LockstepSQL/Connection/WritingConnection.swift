@@ -80,15 +80,7 @@ final class WritingConnection {
     sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, CInt(Self.maximumValueBytes))
     sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, 1024 * 1024)
     sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 0)
-    sqlite3_set_authorizer(
-      handle,
-      { rules, action, first, second, database, within in
-        guard let rules else { return SQLITE_DENY }
-        return Unmanaged<StatementRules>.fromOpaque(rules).takeUnretainedValue()
-          .judge(
-            action, first.map { String(cString: $0) }, second.map { String(cString: $0) },
-            database: database.map { String(cString: $0) }, isHidden: within != nil)
-      }, Unmanaged.passUnretained(rules).toOpaque())
+    rules.judge(handle)
     sqlite3_progress_handler(
       handle, CInt(Self.stepsAtOnce),
       { work in

@@ -22,14 +22,28 @@ final class StatementRules {
   /// SQLite looks up itself what it drops.
   private var isDrop = false
 
-  func begin(_ sql: String) {
+  /// Asked of all that is prepared on this connection, as long as both are there.
+  func judge(_ connection: OpaquePointer) {
+    sqlite3_set_authorizer(
+      connection,
+      { rules, action, first, second, database, within in
+        guard let rules else { return SQLITE_DENY }
+        return Unmanaged<StatementRules>.fromOpaque(rules).takeUnretainedValue()
+          .judge(
+            action, first.map { String(cString: $0) }, second.map { String(cString: $0) },
+            database: database.map { String(cString: $0) }, isHidden: within != nil)
+      }, Unmanaged.passUnretained(self).toOpaque())
+  }
+
+  /// A statement is prepared whose first word is this.
+  func begin(_ first: SQLToken?) {
     refusal = nil
-    isDrop = use == .execute && (SQLTokens(sql).first { !$0.isSymbol(";") }?.isWord("drop") ?? false)
+    isDrop = first?.isWord("drop") ?? false
   }
 
   /// SQLite's answer to the question what an action is: go on, or the statement is refused. `isHidden`: it is not of the
   /// statement's own text, but of a trigger or a view.
-  func judge(_ action: CInt, _ first: String?, _ second: String?, database: String?, isHidden: Bool) -> CInt {
+  private func judge(_ action: CInt, _ first: String?, _ second: String?, database: String?, isHidden: Bool) -> CInt {
     guard use != .own else { return SQLITE_OK }
     let (first, second) = (first ?? "", second ?? "")
     let reason =

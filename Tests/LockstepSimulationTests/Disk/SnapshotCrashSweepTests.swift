@@ -216,6 +216,7 @@ struct SnapshotCrashSweepTests {
     #expect(sweep.images >= wanted)
     let needed =
       ["snapshot write", "snapshot sync", "snapshot rename", "log rename"] + (keepsState ? ["state rename"] : [])
+      + extent(quick: [], full: ["arriving snapshot sync", "arriving snapshot rename"])
     for kind in needed { #expect(swept[kind, default: 0] > 0, "\(kind) did not occur") }
     #expect(world.faults[.logCompacted] > 0)
     // A short sweep may end before one has arrived.
