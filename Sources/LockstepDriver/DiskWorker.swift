@@ -40,8 +40,9 @@ package final class DiskWorker {
     let next = log.nextSegment
     let room = disk.budget.promiseLog(besides: next.more)
     let short = (next.more > 0 ? 0 : next.bytes) - room
+    let isNextToBeHad = next.more == 0 || room >= 0 || disk.budget.isInherited
     return LogSpace(
-      log: log.room + (next.more == 0 || room >= 0 ? next.bytes : 0) + (room >= next.bytes ? room : 0),
+      log: log.room + (isNextToBeHad ? next.bytes : 0) + (room >= next.bytes ? room : 0),
       longest: log.longestRecord,
       // Of what becomes free the log is promised one half, once there is any.
       missing: max(0, room >= 0 ? 2 * short : short), overdrawn: disk.budget.overdrawn, disk: disk.budget.space)
@@ -98,6 +99,8 @@ package final class DiskWorker {
   /// Called when nothing has come for a moment: marks what is synced as such, and makes some room ahead. Returns whether
   /// there is more of this to do.
   package func rest() throws(StorageError) -> Bool {
+    // One of before there was this budget.
+    if disk?.budget.isInherited ?? false { try log.leaveLargeSegment() }
     try log.seal()
     try log.markSynced()
     hasRested = true

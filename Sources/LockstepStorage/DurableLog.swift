@@ -128,11 +128,23 @@ package final class DurableLog {
 
   /// Whether the oldest segment holds nothing that is behind the base of its group.
   package var hasSurplus: Bool {
+    beginnings.count > 1 && failure == nil && isNothingNeeded(before: beginnings[1])
+  }
+
+  private func isNothingNeeded(before segment: SegmentBeginning) -> Bool {
     // Without a base the log begins with its first segment, whatever is in it.
-    guard beginnings.count > 1, failure == nil, book.ledgers.contains(where: { $0.tail.base != nil }) else {
-      return false
-    }
-    return beginnings[1].last.allSatisfy { group, index in book[group].map { index <= $0.base.id.index } ?? true }
+    book.ledgers.contains { $0.tail.base != nil }
+      && segment.last.allSatisfy { group, index in book[group].map { index <= $0.base.id.index } ?? true }
+  }
+
+  /// Where this segment is larger than segments are made now, and nothing in it is needed, the next one begins: this one
+  /// can be dropped then.
+  package func leaveLargeSegment() throws(StorageError) {
+    if let failure { throw .stopped("\(failure)") }
+    let coming = SegmentBeginning(next.number, book.states)
+    guard extent > options.segmentBytes, isNothingNeeded(before: coming) else { return }
+    try stopping { () throws(StorageError) in try rotate(for: 0) }
+    isSealed = false
   }
 
   /// Gives up the oldest segment, of which nothing is needed: it becomes the next one, if that has not been begun, or is

@@ -122,6 +122,24 @@ struct BudgetTests {
     #expect(unbounded.overdrawn == 0)
   }
 
+  @Test("a start with less than is there: as much again may be added, until it has come down")
+  func inherited() throws {
+    let budget = DiskBudget(bytes: 1_000_000)
+    budget.begin(counted: 5_000_000, others: 0, available: 1 << 30, lastSnapshot: 0)
+    #expect(budget.isInherited && budget.overdrawn == 4_000_000 && budget.roomForLog < 0)
+    #expect(budget.grow(by: 980_000, as: .growingSnapshot) == nil)
+    #expect(budget.grow(by: 10_000, as: .log) != nil)
+    budget.snapshotIsWhole(bytes: 980_000, as: .growingSnapshot)
+    budget.shrink(by: 4_900_000, as: .log)
+    #expect(budget.isInherited)
+    budget.shrink(by: 100_000, as: .log)
+    // From here on as if it had never been.
+    #expect(!budget.isInherited && budget.overdrawn == 0)
+    #expect(budget.grow(by: 100_000, as: .log) != nil)
+    budget.refresh(others: 600_000, available: 1 << 30)
+    #expect(!budget.isInherited && budget.overdrawn == 580_000)
+  }
+
   @Test("without a budget nothing is refused that the disk takes, and segments get nine tenths of it")
   func unbounded() throws {
     let (memory, disk) = try make(nil)

@@ -91,6 +91,31 @@ struct LogBaseTests {
     #expect(try node.recover() == node.acknowledged, "after another base, \(note)")
   }
 
+  @Test("a segment that is larger than they are made now is left, and dropped, once nothing in it is needed")
+  func largeSegment() throws {
+    let node = Fixture(segment: 65_536, first: 65_536)
+    try node.open()
+    for _ in 0..<5 { try node.append(2, term: 1) }
+    try node.close()
+    node.disk.restart()
+    node.options.segmentBytes = 1024
+    try node.open()
+    try node.log?.leaveLargeSegment()
+    try node.appendBase(9)
+    try node.log?.leaveLargeSegment()
+    #expect(node.log?.hasSurplus == false && node.logFiles.count == 1)
+    try node.appendBase(10)
+    try node.log?.leaveLargeSegment()
+    #expect(node.log?.hasSurplus == true)
+    try node.log?.dropOldestSegment()
+    // Once is enough.
+    try node.log?.leaveLargeSegment()
+    #expect(node.disk.paths.contains(path(2)) && !node.disk.paths.contains(path(1)))
+    try node.close()
+    node.disk.restart()
+    try goOn(node, 10, "behind a large segment")
+  }
+
   @Test("a missing segment in the middle is named, whatever the base")
   func middleGone() throws {
     let node = try log(base: 20)

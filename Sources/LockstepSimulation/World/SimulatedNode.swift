@@ -31,6 +31,8 @@ final class SimulatedNode {
   var node: Node?
   var worker: DiskWorker?
   var directory: NodeDirectory?
+  /// What it is started with, where that is not as with the others.
+  var diskBudget: Int?
   /// Of its disk, when it began; and what it counts itself.
   var bytesAtStart = 0
   var budget: DiskBudget?

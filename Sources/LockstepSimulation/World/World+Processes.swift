@@ -21,7 +21,7 @@ extension World {
     simulated.diskFaultsBefore = simulated.diskFaults
     do throws(StorageError) {
       let disk = try BudgetedDisk(
-        simulated.disk, directory: "data", budget: DiskBudget(bytes: options.diskBudget))
+        simulated.disk, directory: "data", budget: DiskBudget(bytes: simulated.diskBudget ?? options.diskBudget))
       simulated.bytesAtStart = simulated.disk.bytesInUse
       simulated.budget = disk.budget
       let directory = try NodeDirectory.open(
@@ -106,6 +106,7 @@ extension World {
   /// Of nodes that do not have the same, every other one has the lower, and each has them every other time.
   private func limits(ofStart number: Int, at place: Int) -> (Limits, DriverLimits) {
     var (limits, driver) = (options.limits, options.driver)
+    if let budget = nodes[place].diskBudget { driver.diskBytes = budget - budget / 64 - 3 * options.log.segmentBytes }
     guard options.limitsDiffer, (place + number).isMultiple(of: 2) else { return (limits, driver) }
     func lower(_ value: inout Int, toAtLeast least: Int) {
       value = min(value, least + processRandom.below(max(1, value - least)))

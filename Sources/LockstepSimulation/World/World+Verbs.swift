@@ -99,6 +99,9 @@ extension World {
   /// By all that is committed, it votes with the disk that it has.
   package func votes(_ id: Int) -> Bool { books.givesVotes(id - 1) }
 
+  /// From its next start on.
+  package func give(_ id: Int, diskBudget: Int) { nodes[id - 1].diskBudget = diskBudget }
+
   package func restart(_ id: Int) { plan(.start(node: id - 1), in: 1_000) }
 
   package func pause(_ id: Int, for nanoseconds: UInt64? = nil) {

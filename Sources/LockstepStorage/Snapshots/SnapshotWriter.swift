@@ -51,7 +51,10 @@ package final class SnapshotWriter {
       try onDisk { () throws(DiskError) in try disk.remove(name) }
     }
     file = try onDisk { () throws(DiskError) in try disk.create(name) }
-    try add(.snapshot, header.encoded())
+    do throws(StorageError) { try add(.snapshot, header.encoded()) } catch {
+      abandon()
+      throw error
+    }
   }
 
   /// Of state, so far.

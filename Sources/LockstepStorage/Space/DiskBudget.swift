@@ -13,7 +13,8 @@ import Synchronization
 //
 // Files of the node are counted as they grow, before they do, so that the limit holds at each moment. What a machine with
 // its own storage keeps in its directory grows by itself, and is looked at now and then (`refresh`), as is what strangers
-// have left of the file system. Without a budget nothing is refused here; the log gets nine tenths of what the file system
+// have left of the file system. A node that starts with more than its budget, as it was given less than before, could neither
+// end an election nor ever come down to it: until it has, its files may take once more as much. Without a budget nothing is refused here; the log gets nine tenths of what the file system
 // has for this node, its own files and what is free together.
 
 /// How much of the disk the files in one node's directory may take, and do.
@@ -34,6 +35,8 @@ package final class DiskBudget: Sendable {
     var growingSnapshot = 0
     /// Promised to the log, beyond the reserve: no snapshot grows into it.
     var keptForLog = 0
+    /// How far files may grow all the same, where more than the budget is used since before this process had it.
+    var ceiling: Int?
     var used: Int { counted + others }
   }
 
@@ -65,6 +68,9 @@ package final class DiskBudget: Sendable {
   /// More than the budget is used: by what grows by itself, or since before there was this budget.
   package var overdrawn: Int { state.withLock { max(0, $0.used - (bytes ?? .max)) } }
 
+  /// More than the budget is used since before there was this budget, and files may grow until there is less.
+  package var isInherited: Bool { state.withLock { $0.ceiling != nil } }
+
   /// What segments may still be prepared in; negative: so much of the reserve is used.
   package var roomForLog: Int { state.withLock { roomForLog($0) } }
 
@@ -89,6 +95,8 @@ package final class DiskBudget: Sendable {
       $0.others = others
       $0.available = available
       $0.lastSnapshot = lastSnapshot
+      let used = $0.used
+      $0.ceiling = bytes.flatMap { used > $0 ? used + $0 : nil }
     }
   }
 
@@ -96,7 +104,12 @@ package final class DiskBudget: Sendable {
     state.withLock {
       $0.others = others
       $0.available = available
+      endInheritance(&$0)
     }
+  }
+
+  private func endInheritance(_ state: inout State) {
+    if state.used <= bytes ?? .max { state.ceiling = nil }
   }
 
   /// Takes note that a file is about to grow, or says how many bytes are missing for that.
@@ -104,7 +117,8 @@ package final class DiskBudget: Sendable {
     state.withLock { state in
       if let bytes, use != .identity {
         let isSnapshot = use == .growingSnapshot || use == .comingSnapshot
-        let room = bytes - (use == .other ? 0 : slack) - state.used - (isSnapshot ? state.keptForLog : 0)
+        let limit = state.ceiling ?? bytes
+        let room = limit - (use == .other ? 0 : slack) - state.used - (isSnapshot ? state.keptForLog : 0)
         guard added <= room else { return added - room }
       }
       state.counted += added
@@ -115,14 +129,15 @@ package final class DiskBudget: Sendable {
   }
 
   /// A file has gone, is about to be shorter, or has not grown as it was to.
-  func shrink(by bytes: Int, as use: FileUse) {
+  func shrink(by removed: Int, as use: FileUse) {
     state.withLock { state in
-      state.counted -= bytes
-      state.available += bytes
+      state.counted -= removed
+      state.available += removed
+      endInheritance(&state)
       guard use == .growingSnapshot else { return }
       // It may have been too large for what was expected: more is, from now on.
-      state.lastSnapshot = max(state.lastSnapshot, bytes)
-      state.growingSnapshot = max(0, state.growingSnapshot - bytes)
+      state.lastSnapshot = max(state.lastSnapshot, removed)
+      state.growingSnapshot = max(0, state.growingSnapshot - removed)
     }
   }
 

@@ -49,6 +49,16 @@ struct SnapshotFileTests {
     return false
   }
 
+  @Test("one for whose head there is no room leaves nothing behind")
+  func noRoom() throws {
+    let bench = SnapshotBench()
+    bench.disk.space = 0
+    #expect(throws: StorageError.self) {
+      try SnapshotWriter(disk: bench.disk, directory: SnapshotBench.directory, header: SnapshotBench.header(17))
+    }
+    #expect(bench.disk.paths == [])
+  }
+
   @Test("what was written is read again, and the file says what it is of")
   func roundTrip() throws {
     let bench = SnapshotBench()
