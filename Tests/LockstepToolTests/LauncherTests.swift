@@ -195,6 +195,15 @@ struct LaunchPlanTests {
     #expect(replaced.arguments(of: 1) == plan().arguments(of: 1))
   }
 
+  @Test("not so many disks are replaced at once that no majority is left", arguments: [1, 2, 3, 4, 5])
+  func replacedDisks(nodes: Int) {
+    #expect(UpCommand.problem(replacing: [], of: nodes) == nil)
+    for replaced in 1...nodes {
+      let problem = UpCommand.problem(replacing: [1] + Array(1...replaced), of: nodes)
+      #expect((problem == nil) == (nodes - replaced > nodes / 2), "\(replaced) of \(nodes)")
+    }
+  }
+
   @Test("a user's program gets the flags alone")
   func users() {
     #expect(

@@ -60,6 +60,13 @@ struct StatusProblemTests {
     #expect(hasLags)
     let waiting = said(answer(2, "follower", leader: 0, applied: 0)) { $0.groups[0].isAwaitingAdmission = true }
     #expect(problem(answer(1, "candidate", leader: 0), waiting).text.hasPrefix("node 2 at h:2 waits with a replaced"))
+    let both = StatusReport([
+      answer(1, "candidate", leader: 0), waiting,
+      said(answer(3, "follower")) { $0.groups[0].isAwaitingAdmission = true },
+    ])
+    #expect(
+      both.problems.last?.hasPrefix("2 of 3 voters have lost their disks, and no leader can be elected") == true,
+      "\(both.problems)")
     let leader = said(answer(1, "leader", voters: [1, 3])) { $0.groups[0].learners = [2] }
     let learner = StatusReport([leader, answer(3, "follower"), waiting])
     #expect(learner.problems == [])

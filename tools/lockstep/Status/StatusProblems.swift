@@ -51,6 +51,13 @@ struct StatusProblems: Sendable {
         "\(known.name) waits with a replaced disk: it becomes a learner when a leader is there that a majority of the "
           + "other voters follows")
     }
+    let waiting = nodes.filter(\.group.isAwaitingAdmission)
+    let voters = nodes.map(\.group.voters.count).max() ?? 0
+    guard !waiting.isEmpty, voters - waiting.count < voters / 2 + 1 else { return }
+    list.append(
+      "\(waiting.count) of \(voters) voters have lost their disks, and no leader can be elected without a majority of them: "
+        + "stop one of \(Self.list(waiting.map { "node \($0.node.node)" })) and put back the directory that it had before"
+    )
   }
 
   private mutating func contradiction(_ text: String) {

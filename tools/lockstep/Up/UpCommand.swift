@@ -142,6 +142,7 @@ struct UpCommand: AsyncParsableCommand {
     if let node = replaceDisk.first(where: { !(1...nodes).contains($0) }) {
       throw .usage("--replace-disk \(node) is none of the nodes 1 to \(nodes)")
     }
+    if let problem = Self.problem(replacing: replaceDisk, of: nodes) { throw .usage(problem) }
     // What its nodes would refuse, each in its log, is said here, before there are any.
     if let problem = nodeOption.lazy.compactMap({ $0.problem(nodes: nodes) }).first { throw .usage(problem) }
     let plan = plan(nodes, program: "", directory: ".", cluster: "")
@@ -154,6 +155,14 @@ struct UpCommand: AsyncParsableCommand {
     } catch let failure as NodeOptions.ValidationFailure {
       throw .usage(failure.message)
     } catch { throw .usage(NodeOptions.message(for: error)) }
+  }
+
+  static func problem(replacing disks: [Int], of nodes: Int) -> String? {
+    let replaced = Set(disks).count
+    guard replaced > 0, nodes - replaced < nodes / 2 + 1 else { return nil }
+    return
+      "--replace-disk for \(replaced) of \(nodes) nodes: without the disks of a majority no leader can be elected, and "
+      + "what was committed may be lost; put back a directory that a node had before"
   }
 
   private func plan(_ nodes: Int, program: String, directory: String, cluster: String) -> LaunchPlan {
