@@ -14,11 +14,28 @@ public struct TestMachine<State: ReplicatedService> {
   private var executor: Executor
   /// What the next commands know as their time, in nanoseconds since 1970; a command's is never less than the one's before.
   public var time: UInt64 = 0
+  /// The session that the next commands are in, by the number that `openSession` gave it; nil: none.
+  public var session: UInt64?
+  /// The last that was used in any session: each command in one is a new call.
+  private var sequence: UInt64 = 0
 
   /// The service before its first command. Throws when its methods are not those of its schema.
   public init(_: State.Type = State.self) throws(ServiceTableError) {
     first = try ServiceMachine(services: [State.self])
     executor = Executor(group: .first, machine: first)
+  }
+
+  /// The service as a node with this program finds it that had an earlier one: restored from what that has written down,
+  /// with the same digest. Throws a `CallStatus` when it cannot be read or is another state then.
+  ///
+  /// - Parameter earlier: the service before, whose type may be a copy of it, kept among the tests, with the same schema
+  ///   name.
+  public init<Earlier: ReplicatedService>(
+    _: State.Type = State.self, upgrading earlier: TestMachine<Earlier>
+  ) throws {
+    try self.init(State.self)
+    executor = try Self.restored(first, from: earlier.executor.freeze())
+    (time, session, sequence) = (earlier.time, earlier.session, earlier.sequence)
   }
 
   /// The state as it is.
@@ -38,12 +55,14 @@ public struct TestMachine<State: ReplicatedService> {
     _ command: Command<State, Request, Reply>, _ request: Request
   ) throws(CallStatus) -> Reply {
     var outcome: Replies.Reply?
-    let (id, timestamp) = (EntryID(term: Term(1), index: executor.applied.advanced(by: 1)), time)
+    let (id, timestamp) = (EntryID(term: Term(1), index: executor.applied.next), time)
+    if session != nil { sequence += 1 }
+    let (session, sequence) = (session ?? 0, session == nil ? 0 : sequence)
     try withCall(command.fullName, request) { call throws(CallStatus) in
       // What no node would take in is not carried out.
       try executor.machine.validate(call)
       let entry = Executor.Entry(
-        id: id, kind: .command, timestamp: timestamp, session: 0, sequence: 0, call: call)
+        id: id, kind: .command, timestamp: timestamp, session: session, sequence: sequence, call: call)
       executor.apply([entry], repliesAreWanted: true) { _, reply in outcome = reply }
     }
     switch outcome {
@@ -51,6 +70,20 @@ public struct TestMachine<State: ReplicatedService> {
     case .failure(let status): throw status
     case nil: preconditionFailure("a command was not answered")
     }
+  }
+
+  /// Opens a session as a client does, with an entry of its own, and has the next commands in it. Its number is the index
+  /// of that entry.
+  @discardableResult
+  public mutating func openSession() -> UInt64 {
+    let id = EntryID(term: Term(1), index: executor.applied.next)
+    let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+    let entry = Executor.Entry(
+      id: id, kind: .session, timestamp: time, session: 0, sequence: 0,
+      call: MethodCall(method: nothing, request: nothing), sessionCall: .open(patienceMilliseconds: 0))
+    executor.apply([entry]) { _, _ in }
+    session = id.index.rawValue
+    return id.index.rawValue
   }
 
   /// Answers a query. Throws what it was answered with, when that is no reply.
@@ -66,16 +99,19 @@ public struct TestMachine<State: ReplicatedService> {
   /// The same service after its state was written down and read again, as when a node starts from a snapshot. Throws when
   /// what comes back is another state, or cannot be read.
   public func restored() throws(CallStatus) -> TestMachine {
-    let frozen = executor.freeze()
+    var copy = self
+    copy.executor = try Self.restored(first, from: executor.freeze())
+    return copy
+  }
+
+  private static func restored(_ first: ServiceMachine, from frozen: FrozenState) throws(CallStatus) -> Executor {
     var content = frozen.content
     var reader = SnapshotReader("the snapshot", version: frozen.machineVersion) { () throws(CallStatus) -> [UInt8]? in
       // In pieces, so that one that ends anywhere is read, too.
       try content.next(maximumBytes: 1000)
     }
-    var copy = self
-    copy.executor = try Executor(
+    return try Executor(
       group: frozen.group, first: first, last: frozen.last, time: frozen.time, digest: frozen.digest, from: &reader)
-    return copy
   }
 
   private func withCall(

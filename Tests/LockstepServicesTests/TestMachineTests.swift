@@ -50,6 +50,79 @@ struct TestMachineTests {
     let status = #expect(throws: CallStatus.self) { try machine.call(Forgetful.set, .with { $0.value = "error" }) }
     #expect(status?.code == .unknown && status?.message.contains("secret") == false)
   }
+
+  @Test("in a session that is opened: commands know it, each is a call of its own; in none that was never opened")
+  func session() throws {
+    var machine = try TestMachine(Forgetful.self)
+    #expect(try machine.call(Forgetful.set, .with { $0.value = "session" }).value == "none")
+    let session = machine.openSession()
+    for _ in 1...2 {
+      #expect(try machine.call(Forgetful.set, .with { $0.value = "session" }).value == "\(session)")
+    }
+    machine.session = 77
+    #expect(throws: CallStatus.self) { try machine.call(Forgetful.set, .with { $0.value = "session" }) }
+    machine.session = nil
+    #expect(try machine.call(Forgetful.set, .with { $0.value = "session" }).value == "none")
+  }
+
+  @Test(
+    "what an earlier version has written down is read by the new one, which goes on from there; never the other way")
+  func upgraded() throws {
+    var earlier = try TestMachine(Notes.self)
+    earlier.openSession()
+    _ = try earlier.call(Notes.set, .with { $0.value = "old" })
+    var machine = try TestMachine(CountedNotes.self, upgrading: earlier)
+    #expect(machine.digest == earlier.digest)
+    #expect(try machine.call(CountedNotes.set, .with { $0.value = "new" }).value == "2 notes, 1 counted")
+    #expect(try machine.restored().digest == machine.digest)
+    let status = #expect(throws: CallStatus.self) { try TestMachine(Notes.self, upgrading: machine) }
+    #expect(status?.code == .failedPrecondition)
+  }
+}
+
+private struct Notes: ReplicatedService {
+  static let schema = schemaWithSet("test.Forgetful")
+  static let set = Command<Notes, Google_Protobuf_StringValue, Google_Protobuf_StringValue>("Set") {
+    notes, request, _ in
+    notes.all[request.value] = 1
+    return request
+  }
+  static let methods = Methods<Notes> { set }
+  private var all = TextMap<Int64>()
+
+  init() {}
+  init(restoring snapshot: inout SnapshotReader) throws(CallStatus) { all = try TextMap(restoring: &snapshot) }
+  func freeze() -> any Snapshot { all.freeze() }
+  var digest: UInt64 { all.digest }
+}
+
+/// `Notes` in their second version, which counts those that are set.
+private struct CountedNotes: ReplicatedService {
+  static let schema = schemaWithSet("test.Forgetful")
+  static let set = Command<CountedNotes, Google_Protobuf_StringValue, Google_Protobuf_StringValue>("Set") {
+    notes, request, _ in
+    notes.all[request.value] = 1
+    notes.counts[request.value] = (notes.counts[request.value] ?? 0) + 1
+    return .with { $0.value = "\(notes.all.count) notes, \(notes.counts.count) counted" }
+  }
+  static let methods = Methods<CountedNotes> { set }
+  static var version: UInt32 { 2 }
+  private var all = TextMap<Int64>()
+  private var counts = TextMap<Int64>()
+
+  init() {}
+  init(restoring snapshot: inout SnapshotReader) throws(CallStatus) {
+    all = try TextMap(restoring: &snapshot)
+    if snapshot.version >= 2 { counts = try TextMap(restoring: &snapshot) }
+  }
+  func freeze() -> any Snapshot { JoinedSnapshot(all.freeze(), counts.freeze()) }
+  var digest: UInt64 {
+    if counts.isEmpty { return all.digest }
+    var hasher = StableHasher()
+    hasher.combine(all.digest)
+    hasher.combine(counts.digest)
+    return hasher.finish()
+  }
 }
 
 /// Has a state that its snapshot lacks.
@@ -69,7 +142,8 @@ private struct Forgetful: ReplicatedService {
   {
     if request.value == "error" { throw Failure() }
     text = request.value
-    return .with { $0.value = request.value == "time" ? "\(context.time)" : request.value }
+    let knows = ["time": "\(context.time)", "session": context.session.map { "\($0)" } ?? "none"]
+    return .with { $0.value = knows[request.value] ?? request.value }
   }
 
   init() {}

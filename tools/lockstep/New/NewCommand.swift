@@ -15,7 +15,10 @@ struct NewCommand: ParsableCommand {
       Example: lockstep new orders && cd orders && swift test && ./run
       """)
 
-  @Argument(help: "Its name: letters, digits and underscores, beginning with a letter.")
+  @Argument(
+    help:
+      "Its name: letters, digits and underscores, beginning with a letter; no word of Swift or protobuf, nor the name of a type that the package uses."
+  )
   var name: String
 
   @Option(
