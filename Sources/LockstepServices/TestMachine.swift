@@ -26,10 +26,8 @@ public struct TestMachine<State: ReplicatedService> {
   }
 
   /// The service as a node with this program finds it that had an earlier one: restored from what that has written down,
-  /// with the same digest. Throws a `CallStatus` when it cannot be read or is another state then.
-  ///
-  /// - Parameter earlier: the service before, whose type may be a copy of it, kept among the tests, with the same schema
-  ///   name.
+  /// with the same digest. Throws a `CallStatus` when it cannot be read or is another state then. The service before may be
+  /// a copy of it, a type of its own that is kept among the tests, with the same schema name.
   public init<Earlier: ReplicatedService>(
     _: State.Type = State.self, upgrading earlier: TestMachine<Earlier>
   ) throws {
