@@ -47,6 +47,25 @@ extension Books {
     book.configured.append(index)
   }
 
+  /// A leader makes a learner a voter that has come in place of another disk: "each round replicates all the log entries
+  /// present in the leader's log at the start of the round" (thesis section 4.2.1), and the first one has an entry of its own
+  /// behind the configuration in which it is a learner.
+  func checkCaughtUp(_ place: Int, _ members: Members, _ state: GroupInspection) {
+    let (book, index) = (nodes[place], state.configuration)
+    guard state.isLeader, let former = book.members, let learning = book.configuration, learning < index,
+      book.log[index]?.term == state.hardState.term
+    else { return }
+    for learner in former.learners where members.isVoter(learner) && members.disk(of: learner) != nil {
+      let other = Int(learner.rawValue) - 1
+      guard !unreliable[other] else { continue }
+      let (disk, first) = (disk(of: other, meantBy: members), book.log[learning.next])
+      let has = disk.map { $0.last > learning && ($0[learning.next] ?? first) == first }
+      check(
+        .admittedBeforeItVotes, has ?? false,
+        "\(Self.name(place)) makes \(Self.name(other)) a voter, whose disk ends with entry \(disk?.last ?? .zero)")
+    }
+  }
+
   /// Its vote leaves it.
   func checkAdmitted(_ place: Int) {
     let (node, number) = (nodes[place], NodeID(UInt64(place + 1)))

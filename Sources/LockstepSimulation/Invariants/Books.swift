@@ -156,6 +156,7 @@ final class Books {
     }
     lookAtLeader(place, state)
     if isReconfigured, let members = node.members(of: group) {
+      checkCaughtUp(place, members, state)
       book.configured(members, by: state.configuration)
       leastQuorum = min(leastQuorum, members.voters.count / 2 + 1)
     }

@@ -19,7 +19,8 @@ public enum Invariant: String, Sendable, CaseIterable {
   case storedBeforeSent
   /// One vote in a term, across restarts.
   case oneVote
-  /// A disk that came in place of another votes only where a configuration in its log names it as a voter's.
+  /// A disk that came in place of another votes only where a configuration in its log names it as a voter's, and becomes a
+  /// voter's when it has what was there as it became a learner's.
   case admittedBeforeItVotes
   /// A leader changes the configuration only when the one before it is committed, and an entry of its own term.
   case oneChangeAtATime
