@@ -204,7 +204,7 @@ package enum NodeEvent: Sendable {
   case snapshotsTrimmed(GroupID, EntryID)
   /// A file that is not needed cannot be removed.
   case snapshotLeft(GroupID, String)
-  /// The log goes on without it, and the next one is tried when its time comes.
+  /// The log goes on without it, and the next one is tried when its time comes, or there is more room.
   case snapshotFailed(GroupID, LogIndex, String)
   /// The leader has no longer what this node needs: a snapshot that reaches so far is fetched.
   case installBegins(GroupID, atLeast: LogIndex, leader: NodeID)

@@ -159,6 +159,32 @@ struct SnapshotLaneTests {
     #expect(alone.node.snapshots.jobs.count == 2)
   }
 
+  @Test("after one that had no room the next is tried as soon as a stranger's file is gone")
+  func roomIsBack() throws {
+    let alone = try Alone { $0.measureEvery = 50_000_000 }
+    func look(used: Int, others: Int) {
+      alone.node.disk.space = LogSpace(
+        log: 1 << 30, longest: 0, missing: 0,
+        disk: DiskSpace(used: used, limit: 200 << 20, available: 200 << 20 - used, others: others))
+      alone.settle(30)
+    }
+    try alone.lead()
+    look(used: 150 << 20, others: 60 << 20)
+    try alone.put(bytes: 10)
+    alone.ask()
+    let header = try #require(alone.node.snapshots.jobs.last).header
+    alone.node.node.snapshotFinished(SnapshotResult(header, .failed(CallStatus(.resourceExhausted, "no space"))))
+    look(used: 100 << 20, others: 60 << 20)
+    look(used: 100 << 20, others: 60 << 20 - 1000)
+    #expect(alone.node.snapshots.jobs.count == 1)
+    look(used: 40 << 20, others: 0)
+    #expect(alone.node.snapshots.jobs.count == 2)
+    try alone.finish()
+    look(used: 140 << 20, others: 60 << 20)
+    look(used: 40 << 20, others: 0)
+    #expect(alone.node.snapshots.jobs.count == 2, "that one has had room")
+  }
+
   @Test(
     "the log begins behind the one before the last, unless that does not hold: then behind the one before it, for good")
   func unsound() throws {

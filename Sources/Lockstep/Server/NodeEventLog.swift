@@ -72,7 +72,7 @@ extension RepeatingLog {
     case .snapshotFailed(let group, let index, let reason):
       log(
         .error, "snapshots of group \(group)", reason,
-        "no snapshot up to entry \(index): \(reason); the log is kept, and the next snapshot is tried when its time comes"
+        "no snapshot up to entry \(index): \(reason); the log is kept, and the next snapshot is tried when its time comes, or there is more room"
       )
     }
   }

@@ -26,6 +26,10 @@ final class SnapshotLane {
   /// After one that failed.
   private var retryDue: UInt64 = 0
   private static let retryAfter: UInt64 = 30_000_000_000
+  /// What the disk had for this node's own files then, those that were there included: with more of it, as a stranger's file
+  /// is gone, the next one is tried at once.
+  private var roomAtFailure: Int?
+  private static let moreRoom = 1 << 20
   /// After one that was written: one for want of room alone may follow then, as it reads and writes all of the state.
   private var pausedUntil: UInt64 = 0
   /// Until the first one.
@@ -81,6 +85,7 @@ final class SnapshotLane {
   /// Returns whether there is something to do: a snapshot to take, or a log to begin further on.
   func tick(_ lane: ApplyLane, log index: LogIndex, storedByAll: LogIndex, isRoomShort: Bool) -> Bool {
     shortSince = isRoomShort ? shortSince ?? context.now : nil
+    retryIfRoomIsBack()
     trimIfDue(log: index)
     if isTimeForOne(lane) || base(behind: index, storedByAll: storedByAll, lane) != nil { isDue = true }
     return isDue
@@ -96,6 +101,14 @@ final class SnapshotLane {
     let isOfUse = shortSince != nil && (bytes >= allowance / 8 || isLastResort)
     return !requests.isEmpty || bytes >= allowance || isOfUse && context.now >= retryDue || context.now >= due
   }
+
+  private func retryIfRoomIsBack() {
+    guard let before = roomAtFailure, let room, room >= before + Self.moreRoom else { return }
+    roomAtFailure = nil
+    (due, retryDue) = (context.now, context.now)
+  }
+
+  private var room: Int? { context.space.map { $0.disk.limit - $0.disk.others } }
 
   private var isShortForLong: Bool { shortSince.map { context.now &- $0 >= Self.patience } ?? false }
 
@@ -167,6 +180,7 @@ final class SnapshotLane {
     kept.removeAll { snapshot in result.unsound.contains { $0.index == snapshot.last.index } }
     switch result.outcome {
     case .written(let snapshot):
+      roomAtFailure = nil
       // One that was overtaken by another node's is of no use.
       if snapshot.last.index > last?.last.index ?? .zero { keep(snapshot) }
       allowance = context.limits.snapshotAllowance(last: snapshot.fileBytes)
@@ -181,6 +195,7 @@ final class SnapshotLane {
     case .failed(let status):
       retryDue = context.now &+ Self.retryAfter
       due = min(due ?? .max, retryDue)
+      roomAtFailure = room
       context.observe(.snapshotFailed(group, result.last.index, status.message))
       for answer in answers { answer(.failure(status)) }
     }

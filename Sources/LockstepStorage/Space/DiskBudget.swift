@@ -61,7 +61,8 @@ package final class DiskBudget: Sendable {
   package var space: DiskSpace {
     state.withLock { state in
       let limit = bytes == nil ? limitForLog(state) : limit(state)
-      return DiskSpace(used: state.used, limit: limit, available: max(0, state.available))
+      return DiskSpace(
+        used: state.used, limit: limit, available: max(0, state.available), others: state.others)
     }
   }
 
@@ -156,10 +157,13 @@ package struct DiskSpace: Sendable, Equatable {
   package let limit: Int
   /// What the file system has left.
   package let available: Int
+  /// What of `used` the node has not written itself, or its machine has: it grows and goes by itself.
+  package let others: Int
   /// More than any disk has, and little enough for sums of it.
   package static let unlimited = 1 << 60
 
-  package init(used: Int, limit: Int, available: Int) {
+  package init(used: Int, limit: Int, available: Int, others: Int = 0) {
+    self.others = others
     self.used = used
     self.limit = limit
     self.available = available
