@@ -727,7 +727,7 @@ void   lockstep__wire__v1__snapshot_part__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__snapshot_part__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_hello__field_descriptors[13] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_hello__field_descriptors[15] =
 {
   {
     "minimum_version",
@@ -885,6 +885,30 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_hello__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "peace_milliseconds",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__PeerHello, peace_milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "lease_milliseconds",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__PeerHello, lease_milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__peer_hello__field_indices_by_name[] = {
   2,   /* field[2] = cluster */
@@ -893,10 +917,12 @@ static const unsigned lockstep__wire__v1__peer_hello__field_indices_by_name[] = 
   7,   /* field[7] = fingerprint */
   11,   /* field[11] = for_snapshots */
   5,   /* field[5] = incarnation */
+  14,   /* field[14] = lease_milliseconds */
   1,   /* field[1] = maximum_version */
   9,   /* field[9] = members */
   0,   /* field[0] = minimum_version */
   3,   /* field[3] = node */
+  13,   /* field[13] = peace_milliseconds */
   10,   /* field[10] = standings */
   8,   /* field[8] = start */
   6,   /* field[6] = target */
@@ -905,7 +931,7 @@ static const ProtobufCIntRange lockstep__wire__v1__peer_hello__number_ranges[2 +
 {
   { 1, 0 },
   { 20, 12 },
-  { 0, 13 }
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__peer_hello__descriptor =
 {
@@ -915,14 +941,14 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__peer_hello__descriptor =
   "Lockstep__Wire__V1__PeerHello",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__PeerHello),
-  13,
+  15,
   lockstep__wire__v1__peer_hello__field_descriptors,
   lockstep__wire__v1__peer_hello__field_indices_by_name,
   2,  lockstep__wire__v1__peer_hello__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__peer_hello__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_welcome__field_descriptors[10] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_welcome__field_descriptors[12] =
 {
   {
     "version",
@@ -1044,6 +1070,30 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__peer_welcome__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "peace_milliseconds",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__PeerWelcome, peace_milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "lease_milliseconds",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__PeerWelcome, lease_milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__peer_welcome__field_indices_by_name[] = {
   1,   /* field[1] = cluster */
@@ -1051,8 +1101,10 @@ static const unsigned lockstep__wire__v1__peer_welcome__field_indices_by_name[] 
   9,   /* field[9] = disk_replaced */
   5,   /* field[5] = fingerprint */
   4,   /* field[4] = incarnation */
+  11,   /* field[11] = lease_milliseconds */
   7,   /* field[7] = members */
   2,   /* field[2] = node */
+  10,   /* field[10] = peace_milliseconds */
   8,   /* field[8] = standings */
   6,   /* field[6] = start */
   0,   /* field[0] = version */
@@ -1061,7 +1113,7 @@ static const ProtobufCIntRange lockstep__wire__v1__peer_welcome__number_ranges[2
 {
   { 1, 0 },
   { 20, 9 },
-  { 0, 10 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__peer_welcome__descriptor =
 {
@@ -1071,7 +1123,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__peer_welcome__descriptor =
   "Lockstep__Wire__V1__PeerWelcome",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__PeerWelcome),
-  10,
+  12,
   lockstep__wire__v1__peer_welcome__field_descriptors,
   lockstep__wire__v1__peer_welcome__field_indices_by_name,
   2,  lockstep__wire__v1__peer_welcome__number_ranges,

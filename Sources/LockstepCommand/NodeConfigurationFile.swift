@@ -7,7 +7,7 @@ enum NodeConfigurationFile {
     [
       "id", "dir", "listen", "peer-listen", "members", "leader", "cluster", "maximum-request-bytes", "segment-bytes",
       "snapshot-log-bytes", "snapshot-age", "retain", "snapshot-rate", "disk-budget",
-      "minimum-ack", "log-level",
+      "minimum-ack", "lease-drift", "log-level",
     ] + switches
   /// Their value is true or false.
   private static let switches = ["no-forward"]

@@ -88,6 +88,14 @@ public struct NodeOptions: ParsableArguments {
   @Flag(help: "Refuse commands while another node leads, instead of passing them on to it.")
   public var noForward = false
 
+  /// The most by which the rates of two nodes' clocks differ, in per cent: `1%`. With it the leader answers reads at level
+  /// `lease` without asking the others. Nil, the default: no leases. The same on all nodes.
+  @Option(
+    help: ArgumentHelp(
+      "Serve reads at level 'lease', which ask no other node: no two nodes' clocks differ in rate by more than this, such as 1%. The same on all nodes.",
+      valueName: "percent"))
+  public var leaseDrift: String?
+
   /// The least level that is logged to standard error: `trace`, `debug`, `info` (the default), `notice`, `warning`,
   /// `error` or `critical`.
   @Option(help: "trace, debug, info, notice, warning, error or critical; to stderr.")
@@ -153,6 +161,12 @@ public struct NodeOptions: ParsableArguments {
     }
     configuration.minimumAcknowledgement = level
     configuration.refusesToForward = noForward
+    configuration.leaseDrift = try leaseDrift.map { text throws(ValidationFailure) in
+      guard let percent = Double(text.hasSuffix("%") ? String(text.dropLast()) : text) else {
+        throw ValidationFailure("--lease-drift '\(text)' is no part of a hundred; write it like 1% or 0.1%")
+      }
+      return percent
+    }
     configuration.isDirectoryMoved = movedDirectory
     configuration.replacesDisk = replaceDisk
     if let problem = configuration.problem { throw ValidationFailure(problem) }

@@ -1,3 +1,12 @@
+/// What a node does for reads on a lease.
+package enum Leases: Hashable, Sendable {
+  case none
+  /// It leaves a leader in peace, also after a start, so that others can count on that.
+  case allowed
+  /// And counts on it when it leads itself: it has itself confirmed with each heartbeat.
+  case served
+}
+
 /// Every size, window, count and time-out of the core, with what must hold between them.
 package struct Limits: Hashable, Sendable {
   /// Without a sign of the leader for this long, up to twice as long by chance, a follower campaigns (Raft section
@@ -23,6 +32,8 @@ package struct Limits: Hashable, Sendable {
   package var uncommittedBytes = 128 * 1024 * 1024
   /// So it does over this many that are not yet on its own disk, though the others may have committed them.
   package var unstoredBytes = 128 * 1024 * 1024
+  /// What is done for reads on a lease: see Replica+Lease.
+  package var leases = Leases.none
   /// Linearizable reads that wait for a round.
   package var waitingReads = 65_536
   /// Messages that wait until the term or the vote that they speak of is stored; more are dropped, as a link may.

@@ -9,6 +9,12 @@ package struct ReadRounds: Sendable {
   /// The latest round that was begun; counted within the leader's term.
   package var current: UInt64 = 0
   package var isUnderWay = false
+  /// The latest round that a majority has answered.
+  package var confirmed: UInt64 = 0
+  /// No round up to this one begins a lease: see Replica+Lease.
+  package var withoutLease: UInt64 = 0
+  /// A heartbeat is due, which begins a round though nobody reads.
+  package var isLeaseDue = false
   /// The index that the reads of the round under way may be answered from.
   package var index: LogIndex = .zero
   package var waiting: [Origin] = []

@@ -79,7 +79,7 @@ extension Replica {
       effects.append(.protocolViolation(peer, .impossibleTerms))
       return
     }
-    if isLeaderRecent, !request.isTransfer { return }
+    if isLeaderRecent || peaceTicks > 0, !request.isTransfer { return }
     // "Raft determines which of two logs is more up-to-date by comparing the index and term of the last entries in the
     // logs" (section 5.4.1).
     let isUpToDate = request.last >= log.lastID

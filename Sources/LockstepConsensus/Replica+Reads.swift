@@ -92,8 +92,10 @@ extension Replica {
   /// The leader saves its current commit index in a local variable readIndex. 3. ... it issues a new round of
   /// heartbeats and waits for their acknowledgments from a majority of the cluster" (section 6.4).
   mutating func beginReadRound(_ effects: inout [Effect]) {
-    guard !reads.isUnderWay, !reads.waiting.isEmpty, commit >= termStart else { return }
+    guard !reads.isUnderWay, !reads.waiting.isEmpty || reads.isLeaseDue else { return }
+    guard commit >= termStart else { return }
     reads.isUnderWay = true
+    reads.isLeaseDue = false
     reads.current += 1
     reads.index = commit
     swap(&reads.confirming, &reads.waiting)
@@ -108,6 +110,7 @@ extension Replica {
     }
     guard isConfirmed else { return }
     reads.isUnderWay = false
+    reads.confirmed = reads.current
     for origin in reads.confirming {
       switch origin {
       case .local(let id): effects.append(.readReady(id, reads.index))

@@ -35,6 +35,7 @@ extension Replica {
     effects.append(.append(first: EntryID(term: term, index: first), count: sizes.count, content: content))
     guard case .configuration(let members) = content else { return }
     configurations.append((first, members))
+    endLease()
     noteReplacedDisks()
     effects.append(.configured(members))
   }
@@ -43,6 +44,7 @@ extension Replica {
     heartbeatElapsed += 1
     if heartbeatElapsed >= limits.heartbeatTicks {
       heartbeatElapsed = 0
+      reads.isLeaseDue = limits.leases == .served
       for follower in progress.indices {
         progress[follower].isMessageDue = true
         progress[follower].isProbeSent = false

@@ -41,6 +41,7 @@ extension Replica {
   mutating func finishTransfer(_ follower: Int, _ effects: inout [Effect]) {
     guard progress[follower].node == transferee, progress[follower].match == log.last, !isTimeoutNowSent else { return }
     isTimeoutNowSent = true
+    renounceLease()
     send(.timeoutNow(term: term), to: progress[follower].node, &effects)
   }
 

@@ -75,6 +75,8 @@ package struct Replica: Sendable {
   /// When `elapsed` reaches this, campaign: chosen anew each time from one to two election time-outs.
   var timeout = 0
   var heardLeader = false
+  /// Ticks since the start that this node still leaves a leader in peace that it may have heard before: see Replica+Lease.
+  var peaceTicks = 0
 
   // Storage: what is to be written, and what waits for it.
   var nextWrite = WriteID(1)
@@ -125,7 +127,7 @@ package struct Replica: Sendable {
   var preferredCaughtUp = 0
   /// The lead was offered to another because this node's disk is slow: once until it no longer is.
   var isLeadOffered = false
-  var reads = ReadRounds()
+  package internal(set) var reads = ReadRounds()
   /// Clients wait until every voter has applied all up to here; zero: nobody does.
   package internal(set) var appliedAwaited: LogIndex = .zero
   /// The learner that is to vote again, and how far it has got.
@@ -157,6 +159,7 @@ package struct Replica: Sendable {
     // A commit index is a hint on the disk: never beyond the log that came with it, nor before what it is based on.
     self.hardState.commit = max(log.base.index, min(hardState.commit, log.last))
     resetTimeout()
+    keepPeaceAfterStart()
     checkInvariants()
   }
 
@@ -212,11 +215,12 @@ package struct Replica: Sendable {
   private mutating func tick(_ effects: inout [Effect]) {
     tickDisk(&effects)
     elapsed += 1
+    peaceTicks = max(0, peaceTicks - 1)
     switch role {
     case .leader: tickLeader(&effects)
     case .follower, .preCandidate, .candidate:
       retryForwardedReads(&effects)
-      guard elapsed >= timeout else { return }
+      guard elapsed >= timeout, peaceTicks == 0 else { return }
       if members.isVoter(id), !isAwaitingAdmission, !disk.isSlow, !isStopping {
         startPreVote(&effects)
       } else {

@@ -59,6 +59,10 @@ package struct DriverLimits: Sendable {
   /// How often the disk is asked for what it has left; 0: never. In nanoseconds.
   package var measureEvery: UInt64 = 0
 
+  /// A leader that a majority has heard may answer reads for so long without asking; 0: never. In nanoseconds, of a clock that
+  /// runs more slowly than the others' by the drift that is allowed for: see Lease.
+  package var leaseTime: UInt64 = 0
+
   /// So many queries may be under way at a machine that answers later.
   package var queriesAtOnce = 16
 

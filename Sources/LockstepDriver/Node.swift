@@ -248,7 +248,7 @@ package final class Node {
   }
 
   private func end(_ position: Int) {
-    groups[position].happened(.turnEnded)
+    groups[position].endTurn()
     if groups[position].areWritesDue { appends.insert(position) }
   }
 

@@ -20,6 +20,8 @@ final class NodeContext {
   /// Monotonic, and since 1970; both in nanoseconds, as of the last turn or tick. The first never goes back.
   private(set) var now: UInt64 = 0
   private(set) var wall: UInt64 = 0
+  /// So often the monotonic clock said less than before: what was measured by it before then is worth nothing.
+  private(set) var setBacks: UInt64 = 0
   /// Called for a job that was done at once.
   private var finished: (DiskResult) -> Void = { _ in }
   /// Set once: nothing is sent, stored or answered after that.
@@ -53,6 +55,7 @@ final class NodeContext {
   }
 
   func advance(now: UInt64, wall: UInt64) {
+    if now < self.now { setBacks += 1 }
     self.now = max(self.now, now)
     self.wall = wall
   }

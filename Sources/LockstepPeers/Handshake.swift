@@ -143,6 +143,11 @@ package struct Handshake: Sendable {
     if !identity.members.contains(other.node) { return .noMember(other.node, members: identity.members) }
     if other.disk.count != 16 { return .malformed(other.node, "a disk id of \(other.disk.count) bytes") }
     if other.start == 0 || other.incarnation == 0 { return .malformed(other.node, "a start without an id") }
+    let both = [(other, identity), (identity, other)]
+    for (one, another) in both where one.peaceMilliseconds < another.leaseMilliseconds {
+      return .shortPeace(
+        one.node, milliseconds: one.peaceMilliseconds, counting: another.node, lease: another.leaseMilliseconds)
+    }
     return memory.refusal(of: other)
   }
 }

@@ -12,6 +12,8 @@ package enum PeerRefusal: Error, Sendable, Equatable {
   case otherMembers(NodeID, theirs: [NodeID], here: NodeID, ours: [NodeID])
   case noMember(NodeID, members: [NodeID])
   case malformed(NodeID, String)
+  /// One of the two counts on being left in peace for longer than the other one does that.
+  case shortPeace(NodeID, milliseconds: UInt64, counting: NodeID, lease: UInt64)
   /// Another disk under the old number: what the old one has promised is lost.
   case otherDisk(NodeID)
   /// The disk that it had before another one was put in its place.
@@ -46,6 +48,8 @@ extension PeerRefusal: CustomStringConvertible {
       "node \(node) was started with the members \(list(theirs)), node \(here) with the members \(list(ours)): start all nodes with the same members"
     case .noMember(let node, let members): "node \(node) is no member, these are: \(list(members))"
     case .malformed(let node, let what): "node \(node) says nonsense: \(what)"
+    case .shortPeace(let node, let milliseconds, let other, let lease):
+      "node \(node) leaves a leader in peace for \(milliseconds) ms, and node \(other) answers reads on leases that count on \(lease) ms: start all nodes with the same tick, or without --lease-drift"
     case .otherDisk(let node):
       "node \(node) comes with another disk than it had: what its old disk has promised is lost, so it must not take part under its old number; start it with the directory it had, or, if that is lost for good, with --replace-disk on an empty directory"
     case .formerDisk(let node):
@@ -78,7 +82,7 @@ extension PeerRefusal {
       .otherStart(let node, _), .lostEntries(let node, _, _), .lostTerm(let node, _, _):
       node
     case .versions, .unexpected, .otherTarget, .otherNode, .otherCluster, .ownNumber, .otherMembers, .noMember,
-      .malformed:
+      .malformed, .shortPeace:
       nil
     }
   }

@@ -18,6 +18,8 @@ public struct SimulationReport: Sendable {
   public var acknowledged = 0
   /// Queries that were answered with a reply.
   public var readsAnswered = 0
+  /// Of these, on a lease, without a word to another node.
+  public var leaseReads = 0
   /// How often a node was seen to begin to lead in a term.
   public var elections = 0
   /// Events that happened, such as ticks, bytes that arrive, and work of a disk.
@@ -77,6 +79,7 @@ package struct Simulation {
     report.batches = world.batches
     report.acknowledged = world.acknowledged
     report.readsAnswered = world.readsAnswered
+    report.leaseReads = world.leaseReads
     report.elections = world.elections
     report.events = world.events
     report.checks = world.checks

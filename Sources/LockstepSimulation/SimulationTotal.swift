@@ -16,6 +16,8 @@ public struct SimulationTotal: Sendable {
   public var acknowledged = 0
   /// Queries that were answered with a reply, in all seeds.
   public var reads = 0
+  /// Of these, on a lease, without a word to another node.
+  public var leaseReads = 0
   /// How often a node was seen to begin to lead in a term, in all seeds.
   public var elections = 0
   /// Events that happened, in all seeds.
@@ -42,6 +44,7 @@ public struct SimulationTotal: Sendable {
     batches += report.batches
     acknowledged += report.acknowledged
     reads += report.readsAnswered
+    leaseReads += report.leaseReads
     elections += report.elections
     events += report.events
     checks += report.checks

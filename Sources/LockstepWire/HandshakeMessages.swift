@@ -29,12 +29,19 @@ package struct PeerIdentity: Sendable, Equatable {
   package var standings: [Standing]
   /// Its disk was put in place of another one that it had.
   package var isDiskReplaced: Bool
+  /// So long it neither campaigns nor votes after it has heard a leader; 0: it does not say.
+  package var peaceMilliseconds: UInt64
+  /// So long it counts on the others to leave it in peace, as it answers reads on leases; 0: it does not.
+  package var leaseMilliseconds: UInt64
 
   package init(
     cluster: [UInt8], node: NodeID, disk: [UInt8], incarnation: UInt64, fingerprint: String, start: UInt64 = 0,
-    members: [NodeID] = [], standings: [Standing] = [], isDiskReplaced: Bool = false
+    members: [NodeID] = [], standings: [Standing] = [], isDiskReplaced: Bool = false, peaceMilliseconds: UInt64 = 0,
+    leaseMilliseconds: UInt64 = 0
   ) {
     self.isDiskReplaced = isDiskReplaced
+    self.peaceMilliseconds = peaceMilliseconds
+    self.leaseMilliseconds = leaseMilliseconds
     self.cluster = cluster
     self.node = node
     self.disk = disk
@@ -75,6 +82,8 @@ extension Codec {
     message.start = hello.identity.start
     message.for_snapshots = hello.isForSnapshots ? 1 : 0
     message.disk_replaced = hello.identity.isDiskReplaced ? 1 : 0
+    message.peace_milliseconds = hello.identity.peaceMilliseconds
+    message.lease_milliseconds = hello.identity.leaseMilliseconds
     message.n_members = hello.identity.members.count
     message.members = memory.array(hello.identity.members.map(\.rawValue))
     withParts(of: hello.identity) { cluster, disk, fingerprint, standings in
@@ -102,7 +111,8 @@ extension Codec {
           incarnation: message.incarnation, fingerprint: text(message.fingerprint), start: message.start,
           members: nodes(message.members, message.n_members),
           standings: elements(message.standings, message.n_standings).map(Standing.init),
-          isDiskReplaced: message.disk_replaced != 0),
+          isDiskReplaced: message.disk_replaced != 0, peaceMilliseconds: message.peace_milliseconds,
+          leaseMilliseconds: message.lease_milliseconds),
         target: NodeID(message.target), isForSnapshots: message.for_snapshots != 0)
     }
   }
@@ -116,6 +126,8 @@ extension Codec {
     message.incarnation = identity.incarnation
     message.start = identity.start
     message.disk_replaced = identity.isDiskReplaced ? 1 : 0
+    message.peace_milliseconds = identity.peaceMilliseconds
+    message.lease_milliseconds = identity.leaseMilliseconds
     message.n_members = identity.members.count
     message.members = memory.array(identity.members.map(\.rawValue))
     withParts(of: identity) { cluster, disk, fingerprint, standings in
@@ -142,7 +154,8 @@ extension Codec {
           incarnation: message.incarnation, fingerprint: text(message.fingerprint), start: message.start,
           members: nodes(message.members, message.n_members),
           standings: elements(message.standings, message.n_standings).map(Standing.init),
-          isDiskReplaced: message.disk_replaced != 0)
+          isDiskReplaced: message.disk_replaced != 0, peaceMilliseconds: message.peace_milliseconds,
+          leaseMilliseconds: message.lease_milliseconds)
       )
     }
   }

@@ -36,7 +36,7 @@ struct HandshakeTests {
     #expect(again.isDialerEstablished && again.isAcceptedEstablished)
   }
 
-  @Test("what must be equal is compared, and the refusal says what to do, to both ends", arguments: 0..<7)
+  @Test("what must be equal is compared, and the refusal says what to do, to both ends", arguments: 0..<9)
   func refusals(number: Int) {
     let cases: [(Pair, PeerRefusal, String)] = [
       (
@@ -59,6 +59,14 @@ struct HandshakeTests {
         Pair(node(1, members: []), node(2)),
         .otherMembers(NodeID(1), theirs: [], here: NodeID(2), ours: [1, 2, 3].map { NodeID($0) }), "same members"
       ),
+      (
+        Pair(node(1, peace: 100), node(2, peace: 300, lease: 300)),
+        .shortPeace(NodeID(1), milliseconds: 100, counting: NodeID(2), lease: 300), "the same tick"
+      ),
+      (
+        Pair(node(1, peace: 300, lease: 300), node(2)),
+        .shortPeace(NodeID(2), milliseconds: 0, counting: NodeID(1), lease: 300), "for 0 ms"
+      ),
     ]
     var pair = cases[number].0
     let (_, refusal, text) = cases[number]
@@ -67,6 +75,15 @@ struct HandshakeTests {
     #expect(pair.dialerEnding == .refusedByOther(refusal.description))
     #expect(refusal.description.contains(text))
     #expect(pair.dialerMemory.peers.isEmpty && pair.acceptedMemory.peers.isEmpty)
+  }
+
+  @Test("who keeps the peace for long enough is let in, whether or not it counts on that itself")
+  func peace() {
+    for other in [node(2, peace: 300), node(2, peace: 300, lease: 300), node(2, peace: 400, lease: 200)] {
+      var pair = Pair(node(1, peace: 300, lease: 300), other)
+      pair.run()
+      #expect(pair.isDialerEstablished && pair.isAcceptedEstablished)
+    }
   }
 
   @Test("another release's protocol is refused with both ranges")

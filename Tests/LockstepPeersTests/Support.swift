@@ -5,7 +5,8 @@ import LockstepWire
 /// A node as it introduces itself, of a cluster of three.
 func node(
   _ number: UInt64, incarnation: UInt64 = 1, start: UInt64? = nil, disk: UInt8? = nil, cluster: UInt8 = 7,
-  members: [UInt64] = [1, 2, 3], term: UInt64 = 0, last: UInt64 = 0, isDiskReplaced: Bool = false
+  members: [UInt64] = [1, 2, 3], term: UInt64 = 0, last: UInt64 = 0, isDiskReplaced: Bool = false,
+  peace: UInt64 = 0, lease: UInt64 = 0
 ) -> PeerIdentity {
   PeerIdentity(
     cluster: [UInt8](repeating: cluster, count: 16), node: NodeID(number),
@@ -13,7 +14,7 @@ func node(
     start: start ?? number * 100 + incarnation, members: members.map { NodeID($0) },
     standings: [
       Standing(group: .first, term: Term(term), last: EntryID(term: Term(term), index: LogIndex(last)))
-    ], isDiskReplaced: isDiskReplaced)
+    ], isDiskReplaced: isDiskReplaced, peaceMilliseconds: peace, leaseMilliseconds: lease)
 }
 
 /// Two ends of one connection, and what each remembers: words go to the other end at once.

@@ -79,7 +79,7 @@ extension Servers {
         }
         #expect(unreachable.status.code == .failedPrecondition && unreachable.applied == .no)
         let lease = try await failure { _ = try await client.get("k", .lease) }
-        #expect(lease.status.code == .unimplemented && lease.applied == .no)
+        #expect(lease.status.code == .failedPrecondition && lease.applied == .no)
         let unknown = try await failure { _ = try await client.call("no.Such/Method", []) }
         #expect(unknown.status.code == .unimplemented && unknown.status.message.contains("no.Such/Method"))
         let garbled = try await failure { _ = try await client.call("lockstep.kv.v1.KeyValue/Put", [0xff, 0xff]) }

@@ -130,7 +130,7 @@ struct Sample: Sendable, CustomTestStringConvertible {
     standings: [
       Standing(group: .first, term: Term(4), last: EntryID(term: Term(3), index: LogIndex(500))),
       Standing(group: GroupID(.max), term: .zero, last: .zero),
-    ])
+    ], peaceMilliseconds: 280, leaseMilliseconds: 1 << 40)
   static let acknowledged = [2, 3].map {
     Acknowledged(
       node: NodeID($0), group: .first, term: Term(7), index: LogIndex(1 << 40),

@@ -75,10 +75,18 @@ struct  Lockstep__Wire__V1__PeerHello
    * its disk was put in place of another one that it had, with that word of its operator
    */
   protobuf_c_boolean disk_replaced;
+  /*
+   * so long it neither campaigns nor votes after it has heard a leader; 0: it does not say
+   */
+  uint64_t peace_milliseconds;
+  /*
+   * and so long it counts on the others to leave it in peace; 0: it does not
+   */
+  uint64_t lease_milliseconds;
 };
 #define LOCKSTEP__WIRE__V1__PEER_HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__peer_hello__descriptor) \
-    , 0, 0, {0,NULL}, 0, {0,NULL}, 0, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0,NULL, 0, 0 }
+    , 0, 0, {0,NULL}, 0, {0,NULL}, 0, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0,NULL, 0, 0, 0, 0 }
 
 
 /*
@@ -99,10 +107,12 @@ struct  Lockstep__Wire__V1__PeerWelcome
   size_t n_standings;
   Lockstep__Wire__V1__Standing **standings;
   protobuf_c_boolean disk_replaced;
+  uint64_t peace_milliseconds;
+  uint64_t lease_milliseconds;
 };
 #define LOCKSTEP__WIRE__V1__PEER_WELCOME__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__peer_welcome__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0,NULL, 0 }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0,NULL, 0, 0, 0 }
 
 
 /*

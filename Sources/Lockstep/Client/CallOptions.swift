@@ -49,8 +49,8 @@ public struct CallOptions: Sendable {
   /// `applied: .yes`, which names who is missing, if the leader still leads. With `.leader` there is no reply yet:
   /// `Reply.payload` is empty.
   public var acknowledgement: Acknowledgement
-  /// How fresh the state must be that answers a query; commands ignore it. Nodes of this version do not serve `.lease`, and
-  /// refuse it with `unimplemented`.
+  /// How fresh the state must be that answers a query; commands ignore it. Nodes without
+  /// ``ServerConfiguration/leaseDrift`` refuse `.lease` with `failedPrecondition`.
   public var consistency: Consistency
   /// What a query at `.session` must have seen; nil: all that this client has been answered.
   public var token: ReadToken?

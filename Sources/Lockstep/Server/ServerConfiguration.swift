@@ -54,6 +54,10 @@ public struct ServerConfiguration: Sendable {
   public var minimumAcknowledgement = Acknowledgement.leader
   /// While another node leads, commands are refused, with its number, instead of being passed on to it.
   public var refusesToForward = false
+  /// The most by which the rates of two nodes' clocks differ, in per cent: with that a leader answers reads at level `lease`
+  /// for as long as the others leave it in peace, without asking any of them. Nil: no node may do so. The same on all nodes;
+  /// a clock that drifts by more makes such reads stale.
+  public var leaseDrift: Double?
   /// One unit of the core's time, in milliseconds.
   public var tickMilliseconds: Int
   /// The directory is a copy of the node's latest one, and replaces it; without this word a copy is refused, as it may be
@@ -67,7 +71,19 @@ public struct ServerConfiguration: Sendable {
   private var roomForProposed = DriverLimits().roomForProposed
   private var diskBytes: Int?
 
-  package var limits = Limits()
+  package var limits: Limits {
+    get {
+      var limits = ownLimits
+      limits.leases = leaseDrift == nil ? .allowed : .served
+      return limits
+    }
+    set { ownLimits = newValue }
+  }
+  private var ownLimits = Limits()
+
+  /// The least time for which this node leaves a leader in peace that it has heard, by its own clock. In milliseconds.
+  package var peaceMilliseconds: Int { Replica.peacefulTicks(limits) * tickMilliseconds }
+
   package var driver: DriverLimits {
     var limits = DriverLimits()
     limits.requestBytes = maximumRequestBytes
@@ -78,6 +94,7 @@ public struct ServerConfiguration: Sendable {
     limits.refusesToForward = refusesToForward
     limits.roomForProposed = roomForProposed
     limits.diskBytes = diskBytes
+    if let leaseDrift { limits.leaseTime = UInt64(Double(peaceMilliseconds) * 1_000_000 * (1 - leaseDrift / 100)) }
     let (seconds, attoseconds) = snapshotAge.components
     limits.snapshotAge = UInt64(clamping: seconds) * 1_000_000_000 + UInt64(clamping: attoseconds / 1_000_000_000)
     return limits
@@ -140,6 +157,9 @@ public struct ServerConfiguration: Sendable {
     }
     if case .voters(let count) = minimumAcknowledgement, !(1...members.count).contains(count) {
       return "--minimum-ack \(count): there are \(members.count) members"
+    }
+    if let leaseDrift, !(leaseDrift > 0 && leaseDrift <= 50) {
+      return "--lease-drift \(leaseDrift): the clocks differ by more than 0 and at most 50 per cent"
     }
     if retainedBytes < 0 { return "--retain \(retainedBytes) is less than nothing" }
     if snapshotBytesPerSecond < 1024 * 1024 {

@@ -63,7 +63,8 @@ struct StoredState {
         fingerprint: LockstepVersion.fingerprint(serving: machine.names), start: directory.start,
         members: addresses.nodes,
         standings: groups.map { Standing(group: $0.group, term: $0.hardState.term, last: $0.last) },
-        isDiskReplaced: directory.isDiskReplaced)
+        isDiskReplaced: directory.isDiskReplaced, peaceMilliseconds: UInt64(configuration.peaceMilliseconds),
+        leaseMilliseconds: configuration.leaseDrift == nil ? 0 : UInt64(configuration.peaceMilliseconds))
       return StoredState(
         identity: identity, addresses: addresses,
         memory: PeerMemory(peers: directory.peers, acknowledged: try directory.acknowledged()),

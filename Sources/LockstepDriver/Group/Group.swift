@@ -9,14 +9,15 @@ import LockstepWire
 final class Group {
   let id: GroupID
   private let context: NodeContext
-  private var replica: Replica
-  private let tail: LogTail
-  private let proposals: Proposals
-  private let wide: WideLevels
-  private let reads: ReadQueue
-  private let lane: ApplyLane
-  private let snapshots: SnapshotLane
-  private let installs: InstallLane
+  private(set) var replica: Replica
+  let tail: LogTail
+  let proposals: Proposals
+  let wide: WideLevels
+  let reads: ReadQueue
+  private var lease: Lease
+  let lane: ApplyLane
+  let snapshots: SnapshotLane
+  let installs: InstallLane
   private var room: RoomWatch
   let stages: GroupStages
   private var sender: MessageSender
@@ -48,6 +49,7 @@ final class Group {
     wide = WideLevels(context: context)
     proposals = Proposals(group: id, context: context, wide: wide)
     reads = ReadQueue(context: context, firstID: Node.firstID(seed: configuration.seed))
+    lease = Lease(limits: configuration.limits, length: configuration.driver.leaseTime)
     stages = GroupStages(recorder: context.stages)
     admission = Admission(
       context: context, group: id, incarnation: Codec.incarnation(cluster: configuration.cluster))
@@ -58,10 +60,11 @@ final class Group {
 
   // What the replica's own computed properties say, from what it stores: those are asked of a copy of all of it.
   private var term: Term { replica.hardState.term }
-  private var commit: LogIndex { replica.hardState.commit }
+  var commit: LogIndex { replica.hardState.commit }
   var members: Members { replica.configurations[replica.configurations.count - 1].members }
   /// By its case, as comparing it would be a call.
   var isLeading: Bool { if case .leader = replica.role { true } else { false } }
+  private var leading: Term? { isLeading ? term : nil }
   var areWritesDue: Bool { tail.areWritesDue }
   var leader: NodeID? {
     switch replica.role {
@@ -106,6 +109,7 @@ final class Group {
 
   /// Returns whether something follows from it that belongs to a turn.
   func tick() -> Bool {
+    lease.isTicked()
     let hasHappened = step(.tick)
     sender.tick(transferee: replica.transferee)
     installs.cancelIfReached(commit)
@@ -193,8 +197,17 @@ final class Group {
       step(.proposed(sizes: proposals.sizes))
       proposals.clearArrived()
     }
+    if reads.areLeased {
+      let isHeld = lease.isHeld(replica.reads, of: leading, context)
+      reads.settleLeased(at: isHeld ? commit : nil, applied: lane.applied)
+    }
     if reads.isRequestDue { step(.readRequested(reads.request())) }
+    endTurn()
+  }
+
+  func endTurn() {
     step(.turnEnded)
+    lease.follow(replica.reads, of: leading, context)
   }
 
   /// Before the log gets so much more, and when the disk has said what it has left.
@@ -322,29 +335,5 @@ final class Group {
   private func read(_ purpose: DiskJob.Purpose, from first: LogIndex, through last: LogIndex, maximumBytes: Int) {
     let work = DiskJob.Work.read(id, from: first, through: last, maximumBytes: maximumBytes, runs: replica.log.runs)
     context.submit(DiskJob(group: id, purpose: purpose, work: work))
-  }
-
-  // MARK: Looked at from outside
-
-  /// Without a copy of the replica, which a computed property would be asked of after every event.
-  var inspection: GroupInspection {
-    GroupInspection(of: replica, leader: leader, lastChain: tail.lastChain, applied: lane.applied)
-  }
-
-  var core: Replica { replica }
-  var log: LogTail { tail }
-  var progress: ApplyLane { lane }
-  var snapshot: SnapshotLane { snapshots }
-  var install: InstallLane { installs }
-  var waitingCalls: (commands: Proposals, wide: WideLevels, queries: ReadQueue) { (proposals, wide, reads) }
-
-  /// The invariants of all parts, at the end of a turn. `isTurnDue`: another one follows at once.
-  func check(isTurnDue: Bool) {
-    tail.check(replica.log)
-    lane.check(commit: commit, last: replica.log.last)
-    snapshots.check(applied: lane.applied, durable: replica.log.durable)
-    proposals.check(applied: lane.applied)
-    reads.check(applied: lane.applied, isTurnDue: isTurnDue)
-    wide.check(isLeading: isLeading, applied: lane.applied)
   }
 }

@@ -10,6 +10,8 @@ final class ReadQueue {
   private var nextID: UInt64
   /// Linearizable, and no index asked for yet.
   private var arrived: [WaitingRead] = []
+  /// To be answered on a lease, if there is one in the turn in which they are looked at.
+  private var leased: [WaitingRead] = []
   private struct Round {
     let id: ReadID
     let asked: UInt64
@@ -47,7 +49,8 @@ final class ReadQueue {
   func arrive(_ request: Request, for target: ReplyTarget, deadline: UInt64) {
     let read = WaitingRead(request, target, deadline: deadline, arrivedAt: context.now)
     switch request.options.consistency {
-    case .linearizable, .lease: return arrived.append(read)
+    case .linearizable: return arrived.append(read)
+    case .lease: return leased.append(read)
     case .bounded: return freshness.satisfies(bound(read), context.now) ? wait(read) : arrived.append(read)
     case .at(let asked): read.index = asked
     case .session:
@@ -68,6 +71,21 @@ final class ReadQueue {
 
   // MARK: Which index
 
+  var areLeased: Bool { !leased.isEmpty }
+
+  /// `commit`: up to which this node has all that is committed, at this moment, as it holds a lease. Nil: it has to ask.
+  func settleLeased(at commit: LogIndex?, applied: LogIndex) {
+    if let commit {
+      freshness.confirmed(at: commit, asked: context.now)
+      freshness.applied(applied)
+      answer(leased, at: commit, applied: applied)
+    } else {
+      for read in leased { read.consistency = .linearizable }
+      arrived.append(contentsOf: leased)
+    }
+    leased.removeAll(keepingCapacity: true)
+  }
+
   /// All that have arrived share one request for an index.
   func request() -> ReadID {
     let id = ReadID(nextID)
@@ -83,8 +101,12 @@ final class ReadQueue {
     guard let round = take(id) else { return }
     freshness.confirmed(at: index, asked: round.asked)
     freshness.applied(applied)
-    guard index > applied else { return ready.append(contentsOf: round.reads) }
-    for read in round.reads {
+    answer(round.reads, at: index, applied: applied)
+  }
+
+  private func answer(_ reads: [WaitingRead], at index: LogIndex, applied: LogIndex) {
+    guard index > applied else { return ready.append(contentsOf: reads) }
+    for read in reads {
       read.index = index
       wait(read)
     }
@@ -262,6 +284,7 @@ final class ReadQueue {
   func expire(_ now: UInt64, applied: LogIndex, leader: NodeID?) {
     let notConfirmed = { (_: WaitingRead) in "no majority of the voters confirmed the leader in time" }
     expire(&arrived, now, leader, notConfirmed)
+    expire(&leased, now, leader, notConfirmed)
     for position in confirming.indices { expire(&confirming[position].reads, now, leader, notConfirmed) }
     confirming.removeAll { $0.reads.isEmpty && !$0.isForAge }
     let notApplied = { (read: WaitingRead) in
@@ -303,6 +326,7 @@ final class ReadQueue {
       for read in reads { bytes += read.byteCount }
     }
     count(arrived)
+    count(leased)
     for round in confirming { count(round.reads) }
     count(waiting)
     count(ready)
@@ -312,7 +336,7 @@ final class ReadQueue {
   }
 
   func check(applied: LogIndex, isTurnDue: Bool) {
-    precondition(!isRequestDue || isTurnDue, "reads wait for an index, and nobody asks for one")
+    precondition(!isRequestDue && !areLeased || isTurnDue, "reads wait for an index, and nobody asks for one")
     precondition(confirming.allSatisfy { $0.reads.isEmpty == $0.isForAge }, "a read round for nobody")
     precondition(waiting.allSatisfy { $0.index >= leastWaiting && $0.index > applied }, "a read that could be answered")
   }

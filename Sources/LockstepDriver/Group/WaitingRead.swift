@@ -6,7 +6,8 @@ import LockstepRequests
 /// goes from list to list without being copied.
 final class WaitingRead {
   let target: ReplyTarget
-  let consistency: Consistency
+  /// What it is answered at: a read on a lease that there is not is made linearizable as all others are.
+  var consistency: Consistency
   let deadline: UInt64
   /// By the node's clock.
   let arrivedAt: UInt64

@@ -190,6 +190,8 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case clockFrozen
   /// A node's monotonic clock goes ahead by up to 20 seconds.
   case clockJumpForward
+  /// A node's monotonic clock goes back by up to 2 seconds.
+  case clockJumpBack
   // Clients
   /// A client does not learn what became of an operation, and goes on with another one.
   case clientRetried

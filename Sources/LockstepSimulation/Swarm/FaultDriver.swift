@@ -306,6 +306,7 @@ final class FaultDriver {
     case .clockDrift: node.clock.setRate(UInt64(random.within(900...1100)), now: world.now)
     case .clockFrozen:
       if node.clock.isFrozen { node.clock.thaw(now: world.now) } else { node.clock.freeze(now: world.now) }
+    case .clockJumpBack: node.clock.setBack(upToSeconds(2), now: world.now)
     case .clockJumpForward: node.clock.jump(upToSeconds(20), now: world.now)
     default: return false
     }

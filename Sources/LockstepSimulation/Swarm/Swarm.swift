@@ -198,6 +198,10 @@ struct Swarm {
     let nodes = options.nodes
     if random.oneIn(8) { options.driver.minimumAcknowledgement = pick([.voters(min(2, nodes)), .all, .applied]) }
     options.driver.refusesToForward = random.oneIn(8)
+    // Clocks of which one runs at nine tenths and another one at eleven of the true rate differ by less.
+    options.limits.leases = pick([.none, .allowed])
+    if random.oneIn(3) { options.serveLeases(drift: 20) }
+    if random.oneIn(4), !disabled.contains(.clockJumpBack) { events.append(.clockJumpBack) }
     self.crashes = crashes
     self.events = events
     self.padding = padding

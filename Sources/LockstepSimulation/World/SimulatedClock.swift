@@ -27,6 +27,12 @@ struct SimulatedClock {
     base = now
   }
 
+  mutating func setBack(_ nanoseconds: UInt64, now: UInt64) {
+    offset = monotonic(now)
+    offset -= min(offset, nanoseconds)
+    base = now
+  }
+
   mutating func freeze(now: UInt64) { frozenAt = monotonic(now) }
 
   /// The clock goes on from where it stood.

@@ -156,12 +156,13 @@ extension World {
     header.timeoutMilliseconds = timeout ?? drawnTimeout()
     if planned.isQuery {
       let bound = Duration.milliseconds(clientRandom.below(2) * clientRandom.below(3_000))
-      let levels: [Consistency] = [
+      let usual: [Consistency] = [
         .linearizable, .linearizable, .linearizable, .any, .at(0), .session, .bounded(bound),
       ]
+      let levels = options.driver.leaseTime > 0 ? usual + [.lease, .lease, .lease] : usual
       let level = read ?? levels[clientRandom.below(levels.count)]
       header.read = level.number
-      planned.isLinearizable = level == .linearizable
+      planned.isLinearizable = level == .linearizable || level == .lease
       if case .at = level {
         let known = Int(clamping: acknowledgedIndex.rawValue)
         header.readIndex = UInt64(max(0, known - 2 + clientRandom.below(4)))

@@ -13,7 +13,9 @@ extension World {
     if planned.isQuery {
       guard reply.code == 0 else { return .refused }
       readsAnswered += 1
-      if reply.read == Consistency.linearizable.number {
+      let isOnLease = reply.read == Consistency.lease.number
+      if isOnLease { leaseReads += 1 }
+      if isOnLease || reply.read == Consistency.linearizable.number {
         books.check(
           .freshReads, index >= open.floor,
           "call \(planned.number) reads entry \(index), and entry \(open.floor) was known when it began")
@@ -30,7 +32,10 @@ extension World {
           "call \(planned.number) has seen entry \(seen.index) and reads entry \(index)")
       }
       judgeAge(reply, planned, open)
-      if reply.read != open.header.read {
+      // "falls back to the round": the reply says what it was answered at.
+      let isFallenBack =
+        open.header.read == Consistency.lease.number && reply.read == Consistency.linearizable.number
+      if reply.read != open.header.read, !isFallenBack {
         books.fail(
           .honestAnswer, "call \(planned.number) asks for read level \(open.header.read) and gets \(reply.read)")
       }

@@ -44,11 +44,13 @@ extension World {
       let groups = completed.map { [$0] } ?? []
       simulated.directory = directory
       simulated.worker = DiskWorker(log: log, disk: disk)
+      let peace = UInt64(Replica.peacefulTicks(options.limits)) * options.tick / 1_000_000
       simulated.identity = PeerIdentity(
         cluster: directory.cluster, node: directory.node, disk: directory.diskID, incarnation: directory.incarnation,
         fingerprint: "simulated", start: directory.start, members: members.map(\.node),
         standings: groups.map { Standing(group: $0.group, term: $0.hardState.term, last: $0.last) },
-        isDiskReplaced: directory.isDiskReplaced)
+        isDiskReplaced: directory.isDiskReplaced, peaceMilliseconds: options.limits.leases == .none ? 0 : peace,
+        leaseMilliseconds: options.limits.leases == .served ? peace : 0)
       simulated.memory = PeerMemory(peers: directory.peers, acknowledged: try directory.acknowledged())
       let recovery = StateRecovery(store: store, log: log, limits: options.sessionLimits) { [unowned self] in
         faults.count(.snapshotDamaged)

@@ -18,6 +18,8 @@ package final class World {
   package internal(set) var events = 0
   package internal(set) var acknowledged = 0
   package internal(set) var readsAnswered = 0
+  /// Of these, on a lease.
+  package internal(set) var leaseReads = 0
   /// A running hash over everything that happens: equal runs have equal traces.
   package internal(set) var trace: UInt64 = 0xcbf2_9ce4_8422_2325
   /// Tells the story in words, if somebody listens.
@@ -49,8 +51,8 @@ package final class World {
   }
   /// What `acknowledgedIndex` was from when on.
   private(set) var known: [(time: UInt64, index: LogIndex)] = []
-  /// No clock ran too slowly so far, or stood still.
-  var areClocksGood: Bool { faults[.clockDrift] + faults[.clockFrozen] == 0 }
+  /// No clock ran too slowly so far, stood still, or was set back.
+  var areClocksGood: Bool { faults[.clockDrift] + faults[.clockFrozen] + faults[.clockJumpBack] == 0 }
   var callNumber: UInt64 = 0
   /// Recent frames by pair of nodes, to be sent again where they do not belong.
   var oldFrames: [[[UInt8]]]

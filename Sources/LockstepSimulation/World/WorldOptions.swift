@@ -63,4 +63,10 @@ package struct WorldOptions: Sendable {
   }
 
   package var electionTimeout: UInt64 { UInt64(limits.electionTicks) * tick }
+
+  /// Reads at level `lease`, where the rates of two clocks differ by so many per cent at most.
+  package mutating func serveLeases(drift: UInt64) {
+    limits.leases = .served
+    driver.leaseTime = UInt64(Replica.peacefulTicks(limits)) * tick * (100 - drift) / 100
+  }
 }

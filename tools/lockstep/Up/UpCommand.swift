@@ -75,6 +75,9 @@ struct UpCommand: AsyncParsableCommand {
   @Flag(help: "Handed on to the nodes.")
   var noForward = false
 
+  @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "percent"))
+  var leaseDrift: String?
+
   @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "level"))
   var logLevel: String?
 
@@ -176,7 +179,7 @@ struct UpCommand: AsyncParsableCommand {
         snapshotRate.map { "--snapshot-rate=\($0)" },
         maximumRequestBytes.map { "--maximum-request-bytes=\($0)" }, segmentBytes.map { "--segment-bytes=\($0)" },
         minimumAck.map { "--minimum-ack=\($0)" }, noForward ? "--no-forward" : nil,
-        logLevel.map { "--log-level=\($0)" },
+        leaseDrift.map { "--lease-drift=\($0)" }, logLevel.map { "--log-level=\($0)" },
       ].compactMap { $0 }, ownFlags: nodeOption)
   }
 
