@@ -74,11 +74,11 @@ struct BudgetTests {
     memory[Self.directory + "/state-1/database"] = [UInt8](repeating: 0, count: 50)
     memory.space = 1_000_750
     let (_, disk) = try make(nil, on: memory)
-    #expect(disk.budget.space == DiskSpace(used: 750, limit: 1_000_750 / 10 * 9, available: 1_000_000))
+    #expect(disk.budget.space == DiskSpace(used: 750, limit: 1_000_750 / 10 * 9, available: 1_000_000, others: 50))
     memory[Self.directory + "/state-1/database"] = [UInt8](repeating: 0, count: 90)
     memory.space = 500_790
     try disk.refresh()
-    #expect(disk.budget.space == DiskSpace(used: 790, limit: 500_790 / 10 * 9, available: 500_000))
+    #expect(disk.budget.space == DiskSpace(used: 790, limit: 500_790 / 10 * 9, available: 500_000, others: 90))
     let log = try disk.open(Self.directory + "/log-0000000001", for: .readingAndWriting)
     try write(100, at: 700, to: log)
     #expect(used(disk) == 890)
