@@ -16,8 +16,8 @@ extension Replica {
     peaceTicks = limits.electionTicks
   }
 
-  /// Of the round that is under way, too.
-  mutating func endLease() { reads.withoutLease = reads.current }
+  /// Of the round that is under way, too. What was renounced stays so.
+  mutating func endLease() { reads.withoutLease = max(reads.withoutLease, reads.current) }
 
   /// For all of this term.
   mutating func renounceLease() { reads.withoutLease = .max }

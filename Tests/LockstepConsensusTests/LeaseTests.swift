@@ -83,6 +83,22 @@ import Testing
     #expect(leader.replica.reads.withoutLease > 0)
   }
 
+  @Test("a configuration after a transfer that was given up brings no lease back: the word of the transfer may still come")
+  func configurationAfterTransfer() {
+    var leader = Self.leader()
+    round(&leader, answeredBy: [2, 3])
+    leader.step(.transferRequested(NodeID(2)))
+    leader.tick()
+    leader.tick(Self.limits.electionTicks)
+    #expect(leader.role == .leader && leader.replica.transferee == nil)
+    leader.step(.diskReplaced(MemberDisk(node: NodeID(3), disk: [UInt8](repeating: 9, count: 16))))
+    for _ in 0..<4 * Self.limits.electionTicks where leader.replica.configurations.count == 1 {
+      leader.tick()
+      leader.receive(.accepted(1, leader.last, round: leader.replica.reads.current), from: 2)
+    }
+    #expect(leader.replica.configurations.count == 2 && leader.replica.reads.withoutLease == .max)
+  }
+
   @Test("after its start a node leaves a leader in peace that it may have heard: no vote, no candidacy")
   func start() {
     var node = Solo(term: 3, log: [3], limits: Self.limits)
