@@ -118,7 +118,7 @@ package final class Node {
       for (position, write) in appends.finished() { touch(position) { $0.stored(write) } }
       if case .append(let writes) = result.job.work {
         for write in writes {
-          if let base = write.base { group(write.group)?.install.baseIsStored(base.id.index) }
+          if let base = write.base { group(write.group)?.installs.baseIsStored(base.id.index) }
         }
       }
       for position in groups.indices where groups[position].areWritesDue { appends.insert(position) }
@@ -137,13 +137,13 @@ package final class Node {
   /// What became of a snapshot.
   package func snapshotFinished(_ result: SnapshotResult) {
     guard !context.hasFailed, let position = position(of: result.group) else { return }
-    touch(position) { $0.snapshot.finished(result) }
+    touch(position) { $0.snapshots.finished(result) }
   }
 
   /// The snapshot up to this entry is not what was written.
   package func snapshotIsUnsound(of id: GroupID, _ index: LogIndex, _ reason: String) {
     guard !context.hasFailed, let position = position(of: id) else { return }
-    touch(position) { $0.snapshot.isUnsound(index, reason) }
+    touch(position) { $0.snapshots.isUnsound(index, reason) }
   }
 
   /// An operator asks for a snapshot now. `answer` is called when it is durable, or cannot be.
@@ -154,7 +154,7 @@ package final class Node {
     guard !context.hasFailed, !context.stop.isUnderWay else {
       return answer(.failure(isBeingStopped))
     }
-    touch(position) { $0.snapshot.request(answer) }
+    touch(position) { $0.snapshots.request(answer) }
   }
 
   private var isBeingStopped: CallStatus {
@@ -207,7 +207,7 @@ package final class Node {
     // Whoever still waits is told so.
     touchAll {
       $0.expire(.max)
-      $0.snapshot.refuse(isBeingStopped)
+      $0.snapshots.refuse(isBeingStopped)
     }
     context.forwarder.expire(.max, as: context.lateness)
     context.answers.flush()

@@ -31,7 +31,7 @@ extension Node {
     status.disk = space.map { space in
       var report = DiskSpaceReport(
         used: UInt64(space.disk.used), limit: UInt64(space.disk.limit), available: UInt64(space.disk.available))
-      report.missing = all.map(\.core.room.missing).max() ?? 0
+      report.missing = all.map(\.replica.room.missing).max() ?? 0
       return report
     }
     return status
@@ -46,11 +46,11 @@ extension Node {
   package func members(of id: GroupID) -> Members? { group(id)?.members }
 
   /// The chain hash of an entry, if it is in memory.
-  package func chain(of id: GroupID, at index: LogIndex) -> UInt64? { group(id)?.log.chain(at: index) }
+  package func chain(of id: GroupID, at index: LogIndex) -> UInt64? { group(id)?.tail.chain(at: index) }
 
   /// The block with this entry, if it is in memory.
   package func block(of id: GroupID, containing index: LogIndex) -> EntryBlock? {
-    group(id)?.log.block(containing: index)
+    group(id)?.tail.block(containing: index)
   }
 
   package func digest(of id: GroupID) -> UInt64? { group(id)?.digest }

@@ -83,7 +83,7 @@ import Testing
     #expect(leader.replica.reads.withoutLease > 0)
   }
 
-  @Test("a configuration after a transfer that was given up brings no lease back: the word of the transfer may still come")
+  @Test("a configuration after a transfer that was given up brings no lease back")
   func configurationAfterTransfer() {
     var leader = Self.leader()
     round(&leader, answeredBy: [2, 3])

@@ -75,8 +75,8 @@ struct InstallLaneTests {
     try hear(node, previous: EntryID(term: Term(3), index: LogIndex(20)), needs: true)
     settle(node)
     node.node.installFinished(result(25))
-    #expect(node.replica.log.base.index == LogIndex(25) && node.group.progress.applied == LogIndex(25))
-    #expect(node.group.log.lastChain == chain && node.installs.settled.isEmpty)
+    #expect(node.replica.log.base.index == LogIndex(25) && node.group.lane.applied == LogIndex(25))
+    #expect(node.group.tail.lastChain == chain && node.installs.settled.isEmpty)
     _ = node.node.turn(now: 2, wall: 2)
     let bases = node.disk.jobs.flatMap { job -> [LogBase] in
       if case .append(let writes) = job.work { writes.compactMap(\.base) } else { [] }
@@ -95,7 +95,7 @@ struct InstallLaneTests {
     let node = try follower()
     try hear(node, previous: EntryID(term: Term(3), index: LogIndex(2)), needs: true)
     settle(node)
-    var block = EntryBlock(first: LogIndex(1), previousChain: node.group.log.lastChain)
+    var block = EntryBlock(first: LogIndex(1), previousChain: node.group.tail.lastChain)
     for _ in 0..<3 { block.append(term: Term(4), kind: .noOperation, timestamp: 1) }
     try node.receive(
       .append(
@@ -104,11 +104,11 @@ struct InstallLaneTests {
       from: NodeID(2), entries: block, previousChain: block.previousChain)
     settle(node)
     node.node.tick(now: 3, wall: 3)
-    #expect(node.installs.cancelled == 1 && node.group.install.atLeast == nil)
+    #expect(node.installs.cancelled == 1 && node.group.installs.atLeast == nil)
     // It comes in this very moment: nobody waits for it.
     node.node.installFinished(result(2))
     settle(node)
-    #expect(node.replica.log.base == .zero && node.group.progress.applied == LogIndex(3))
+    #expect(node.replica.log.base == .zero && node.group.lane.applied == LogIndex(3))
     #expect(node.installs.settled.last?.index == LogIndex(2) && node.installs.settled.last?.isOfUse == false)
   }
 
@@ -137,7 +137,7 @@ struct InstallLaneTests {
   func busy() throws {
     let former = BusyApplier()
     let node = try follower(former)
-    var block = EntryBlock(first: LogIndex(1), previousChain: node.group.log.lastChain)
+    var block = EntryBlock(first: LogIndex(1), previousChain: node.group.tail.lastChain)
     for _ in 0..<3 { block.append(term: Term(4), kind: .noOperation, timestamp: 1) }
     try node.receive(
       .append(
@@ -149,11 +149,11 @@ struct InstallLaneTests {
     try hear(node, previous: EntryID(term: Term(4), index: LogIndex(20)), needs: true)
     node.node.takeSnapshot(of: .first) { _ in }
     settle(node)
-    #expect(node.group.progress.isHeld)
+    #expect(node.group.lane.isHeld)
     node.node.installFinished(result(25, term: 4))
     settle(node)
-    #expect(node.group.progress.applied == LogIndex(25))
-    #expect(!node.group.progress.isHeld && node.node.failure == nil)
+    #expect(node.group.lane.applied == LogIndex(25))
+    #expect(!node.group.lane.isHeld && node.node.failure == nil)
   }
 
   @Test("commands of a former time as leader, overtaken by it, are answered: what became of them is not known")

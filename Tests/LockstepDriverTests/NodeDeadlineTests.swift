@@ -101,7 +101,7 @@ struct NodeDeadlineTests {
     world[1].node.transferLeadership(of: .first, to: NodeID(2))
     try world[1].call(sink, 1) { $0.timeoutMilliseconds = 50 }
     try world.settle()
-    #expect(world[1].group.waitingCalls.commands.areHeld && world[1].node.underWay.calls == 1)
+    #expect(world[1].group.proposals.areHeld && world[1].node.underWay.calls == 1)
     try world.tick(6)
     #expect(sink.reply(1)?.code == late && sink.reply(1)?.applied == .no)
     #expect(world[1].node.underWay.calls == 0 && world[1].node.underWay.bytes == 0)

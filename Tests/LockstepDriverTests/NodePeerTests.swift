@@ -140,12 +140,12 @@ struct NodePeerTests {
     try world.elect(1)
     let node = world[2]
     func leaderKnows() -> Bool { world[1].replica.progress.first { $0.node == NodeID(2) }?.isReplaying ?? false }
-    node.group.progress.replay(through: LogIndex(1000))
+    node.group.lane.replay(through: LogIndex(1000))
     try world.tick(4)
     #expect(leaderKnows())
     try node.receive(.timeoutNow(term: node.replica.term), from: NodeID(1))
     #expect(node.replica.role == .follower(leader: NodeID(1)))
-    node.group.progress.replay(through: LogIndex(1))
+    node.group.lane.replay(through: LogIndex(1))
     try world.tick(4)
     #expect(!leaderKnows())
     try node.receive(.timeoutNow(term: node.replica.term), from: NodeID(1))
@@ -161,12 +161,12 @@ struct NodePeerTests {
     try world.settle()
     let node = world[1]
     // As after a restart.
-    node.group.progress.replay(through: node.replica.log.last)
+    node.group.lane.replay(through: node.replica.log.last)
     try world.elect(2)
     world.isolate(1, false)
     try world.tick(10)
     #expect(node.replica.role == .follower(leader: NodeID(2)) && node.replica.log.last < LogIndex(6))
-    #expect(node.group.progress.isCaughtUp)
+    #expect(node.group.lane.isCaughtUp)
   }
 
   @Test("forwarded: the link is lost: a command is unknown; the late answer is not passed on")
@@ -333,7 +333,7 @@ struct NodePeerTests {
     try world[2].call(sink, 6)
     try world.settle()
     let stamps = try (1...world[2].replica.log.last.rawValue).map { index in
-      try #require(world[2].group.log.block(containing: LogIndex(index))?.header(at: LogIndex(index))?.timestamp)
+      try #require(world[2].group.tail.block(containing: LogIndex(index))?.header(at: LogIndex(index))?.timestamp)
     }
     #expect(stamps == stamps.sorted())
     #expect(world[2].tape.times == world[2].tape.times.sorted())

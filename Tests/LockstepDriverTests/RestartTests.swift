@@ -123,7 +123,7 @@ struct RestartTests {
         settle(node, &clock, wall: earlier, ticks: 3)
         #expect(node.tape.lines.count == 300 && node.tape.digest == digest)
         let last = node.replica.log.last
-        let stamp = try #require(node.group.log.block(containing: last)?.header(at: last)?.timestamp)
+        let stamp = try #require(node.group.tail.block(containing: last)?.header(at: last)?.timestamp)
         #expect(stamp >= wall, "the first entry after the start has no earlier time stamp than the last before")
         try node.call(sink, 1, method: "t/Read")
         settle(node, &clock, wall: earlier)
@@ -180,7 +180,7 @@ struct RestartTests {
       let sink = FakeSink()
       try add(400, to: node, sink, then: step)
       #expect(node.tape.lines.isEmpty && node.replica.log.durable == node.replica.log.last)
-      #expect(node.group.log.bytes < 20_000)
+      #expect(node.group.tail.bytes < 20_000)
       settle(node, &clock, wall: 5, ticks: 2)
       #expect(node.tape.lines.count == 500 && sink.replies.count == 400)
     }
@@ -195,7 +195,7 @@ struct RestartTests {
       let sink = FakeSink()
       try add(400, to: node, sink) { settle(node, &clock, wall: 5) }
       #expect(sink.replies.count == 400 && node.tape.lines.count == 400)
-      #expect(node.group.log.bytes < 20_000)
+      #expect(node.group.tail.bytes < 20_000)
     }
   }
 }

@@ -76,7 +76,7 @@ struct SnapshotLaneTests {
     #expect(alone.node.snapshots.jobs.isEmpty)
     try alone.put(bytes: 1000)
     #expect(alone.node.snapshots.jobs.count == 1)
-    let applied = alone.node.group.progress.applied
+    let applied = alone.node.group.lane.applied
     let header = alone.node.snapshots.jobs[0].header
     #expect(header.last.id.index == applied && header.last.chain == alone.node.node.chain(of: .first, at: applied))
     #expect(header.digest == alone.node.node.digest(of: .first))
@@ -102,7 +102,7 @@ struct SnapshotLaneTests {
       try leader.call(sink, id, Array(repeating: 4, count: 600))
       try world.tick(2)
     }
-    #expect(leader.group.progress.applied > leader.replica.log.durable && leader.snapshots.jobs.isEmpty)
+    #expect(leader.group.lane.applied > leader.replica.log.durable && leader.snapshots.jobs.isEmpty)
     world.heldDisks = []
     try world.tick(2)
     #expect(leader.snapshots.jobs.count == 1)

@@ -13,7 +13,7 @@ struct StoredLaneTests {
     let applier = BusyApplier()
     let node = try TestNode(configuration(1, of: 3), applier: applier)
     for peer in [2, 3] as [UInt64] { node.node.linkChanged(NodeID(peer), isUp: true) }
-    var block = EntryBlock(first: LogIndex(1), previousChain: node.group.log.lastChain)
+    var block = EntryBlock(first: LogIndex(1), previousChain: node.group.tail.lastChain)
     for _ in 0..<3 { block.append(term: Term(4), kind: .noOperation, timestamp: 1) }
     try node.receive(
       .append(
@@ -37,7 +37,7 @@ extension StoredLaneTests {
     for peer in [2, 3] as [UInt64] { node.node.linkChanged(NodeID(peer), isUp: true) }
     for index in 1...3 as ClosedRange<UInt64> {
       let previous = index > 1 ? EntryID(term: Term(4), index: LogIndex(index - 1)) : .zero
-      var block = EntryBlock(first: LogIndex(index), previousChain: node.group.log.lastChain)
+      var block = EntryBlock(first: LogIndex(index), previousChain: node.group.tail.lastChain)
       block.append(term: Term(4), kind: .noOperation, timestamp: 1)
       try node.receive(
         .append(

@@ -263,7 +263,7 @@ final class TestNode {
   }
 
   var group: Group { node.group(.first)! }
-  var replica: Replica { group.core }
+  var replica: Replica { group.replica }
   var tape: Tape { group.machine as? Tape ?? Tape() }
   var isLeader: Bool { replica.role == .leader }
 

@@ -42,35 +42,51 @@ package struct LeaderKnowledge: Sendable {
   package let matches: [(node: NodeID, index: LogIndex)]
 }
 
+// What others may look at of a group; nobody changes anything by it.
 extension Group {
+  /// Without a copy of the replica, which a computed property would be asked of after every event.
+  var inspection: GroupInspection {
+    GroupInspection(of: replica, leader: leader, lastChain: tail.lastChain, applied: lane.applied)
+  }
+
+  /// The invariants of all parts, at the end of a turn. `isTurnDue`: another one follows at once.
+  func check(isTurnDue: Bool) {
+    tail.check(replica.log)
+    lane.check(commit: commit, last: replica.log.last)
+    snapshots.check(applied: lane.applied, durable: replica.log.durable)
+    proposals.check(applied: lane.applied)
+    reads.check(applied: lane.applied, isTurnDue: isTurnDue)
+    wide.check(isLeading: isLeading, applied: lane.applied)
+  }
+
   /// Nil when this node does not lead. Costs little: unlike the report, it does not ask the machine for its digest.
   var knowledge: LeaderKnowledge? {
-    let replica = core
+    let replica = replica
     guard replica.role.kind == .leader else { return nil }
     return LeaderKnowledge(
       group: id, term: replica.term, commit: replica.commit, matches: replica.progress.map { ($0.node, $0.match) })
   }
 
-  var machine: (any StateMachine)? { progress.machine }
-  var digest: UInt64 { progress.digest }
-  var schemas: [Schema] { progress.schemas }
+  var machine: (any StateMachine)? { lane.machine }
+  var digest: UInt64 { lane.digest }
+  var schemas: [Schema] { lane.schemas }
 
   /// What the calls of this group count for in the ledger.
   var permits: (calls: Int, bytes: Int) {
-    let parts = [waitingCalls.commands.permits, waitingCalls.wide.permits, waitingCalls.queries.permits]
+    let parts = [proposals.permits, wide.permits, reads.permits]
     return parts.reduce((0, 0)) { ($0.0 + $1.calls, $0.1 + $1.bytes) }
   }
 
   /// The lead is about to go to another node.
-  var isHandingOver: Bool { core.isHandingOver }
+  var isHandingOver: Bool { replica.isHandingOver }
 
   /// Of entries that are not in the log any more.
   func isObsolete(_ work: DiskJob.Work) -> Bool {
-    if case .read(_, let first, _, _, _) = work { first <= core.log.base.index } else { false }
+    if case .read(_, let first, _, _, _) = work { first <= replica.log.base.index } else { false }
   }
 
   func status() -> GroupReport {
-    let replica = core
+    let replica = replica
     var status = GroupReport()
     status.group = id.rawValue
     status.role = replica.role.kind
@@ -80,10 +96,10 @@ extension Group {
     status.lastIndex = replica.log.last.rawValue
     status.durableIndex = replica.log.durable.rawValue
     status.commitIndex = replica.commit.rawValue
-    status.appliedIndex = progress.applied.rawValue
+    status.appliedIndex = lane.applied.rawValue
     status.lastTimestamp = timestamp(at: replica.log.last)
     status.durableTimestamp = timestamp(at: replica.log.durable)
-    status.appliedTimestamp = progress.time
+    status.appliedTimestamp = lane.time
     status.digest = digest
     status.voters = replica.members.voters.map(\.rawValue)
     status.learners = replica.members.learners.map(\.rawValue)
@@ -93,17 +109,17 @@ extension Group {
       PeerReport(
         node: $0.node.rawValue, matchIndex: $0.match.rawValue, state: $0.state, isConnected: $0.isLinkUp)
     }
-    status.snapshot = snapshot.last.map {
+    status.snapshot = snapshots.last.map {
       SnapshotReport(index: $0.last.index.rawValue, term: $0.last.term.rawValue, bytes: UInt64($0.fileBytes))
     }
-    status.snapshotUnderWay = snapshot.underWay?.rawValue ?? 0
-    status.install = install.progress.map(InstallReport.init)
+    status.snapshotUnderWay = snapshots.underWay?.rawValue ?? 0
+    status.install = installs.progress.map(InstallReport.init)
     return status
   }
 
   private func timestamp(at index: LogIndex) -> UInt64 {
-    if index == progress.applied { return progress.time }
-    return log.timestamp(at: index) ?? 0
+    if index == lane.applied { return lane.time }
+    return tail.timestamp(at: index) ?? 0
   }
 }
 

@@ -14,8 +14,8 @@ import Synchronization
 // Files of the node are counted as they grow, before they do, so that the limit holds at each moment. What a machine with
 // its own storage keeps in its directory grows by itself, and is looked at now and then (`refresh`), as is what strangers
 // have left of the file system. A node that starts with more than its budget, as it was given less than before, could neither
-// end an election nor ever come down to it: until it has, its files may take once more as much. Without a budget nothing is refused here; the log gets nine tenths of what the file system
-// has for this node, its own files and what is free together.
+// end an election nor ever come down to it: until it has, its files may take once more as much. Without a budget nothing is
+// refused here; the log gets nine tenths of what the file system has for this node, its own files and what is free together.
 
 /// How much of the disk the files in one node's directory may take, and do.
 package final class DiskBudget: Sendable {
