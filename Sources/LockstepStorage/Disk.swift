@@ -37,6 +37,8 @@ package protocol DiskFile: AnyObject {
   func birth() throws(DiskError) -> UInt64?
   /// Fills the buffer from `offset` on; less only at the end of the file. Returns how many bytes were read.
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int
+  /// This part will be read soon. A hint: the disk may begin with it now, and nothing that is wrong is said here.
+  func prefetch(_ range: Range<Int>)
   /// Writes all of the bytes or throws; after a throw any part of them may have been written. Bytes in whole blocks, in
   /// memory and in the file, may go to the disk without a copy.
   func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError)
@@ -50,6 +52,8 @@ package protocol DiskFile: AnyObject {
 }
 
 extension DiskFile {
+  package func prefetch(_ range: Range<Int>) {}
+
   /// Writes zeros.
   package func zero(_ range: Range<Int>) throws(DiskError) {
     guard !range.isEmpty else { return }

@@ -1,11 +1,16 @@
-/// A file read through a window that moves forward: large reads, whatever the size of the records.
+/// A file read through a window that moves forward: large reads, whatever the size of the records. Where it has moved on
+/// once, the disk is told what comes next.
 final class FileWindow {
+  private static let ahead = 4 << 20
+
   let size: Int
   private let file: any DiskFile
   private var buffer: RecordBuffer
   private let step: Int
   private var start = 0
   private var count = 0
+  /// The disk has been told up to here.
+  private var announced = 0
 
   init(_ file: any DiskFile, step: Int = 1 << 20) throws(StorageError) {
     self.file = file
@@ -21,6 +26,7 @@ final class FileWindow {
     if offset < start || offset + wanted > start + count {
       let length = min(max(wanted, step), size - offset)
       buffer.reserve(length)
+      announce(behind: offset + length, hasMovedOn: offset > start && offset <= start + count)
       (start, count) = (offset, 0)
       let base = buffer.base
       count = try onDisk { () throws(DiskError) in
@@ -29,6 +35,15 @@ final class FileWindow {
       guard count >= wanted else { return nil }
     }
     return UnsafeRawBufferPointer(start: buffer.base + (offset - start), count: wanted)
+  }
+
+  private func announce(behind end: Int, hasMovedOn: Bool) {
+    guard hasMovedOn else { return announced = end }
+    let first = max(end, announced)
+    // In steps of half of it: not a call for each window.
+    guard first < size, first - end <= Self.ahead / 2 else { return }
+    announced = min(size, end + Self.ahead)
+    file.prefetch(first..<announced)
   }
 
   /// The next call reads again: the file has been written to.

@@ -199,6 +199,10 @@ private final class PosixFile: DiskFile {
     return done
   }
 
+  func prefetch(_ range: Range<Int>) {
+    _ = posix_fadvise(file, off_t(range.lowerBound), off_t(range.count), POSIX_FADV_WILLNEED)
+  }
+
   func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError) {
     var done = 0
     while done < bytes.count {

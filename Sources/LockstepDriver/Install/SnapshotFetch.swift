@@ -9,7 +9,7 @@ package final class SnapshotFetch {
   package struct Options: Sendable {
     /// Of a piece, and how many are asked for, on the way or being written at once: what a fetch has in memory.
     package var pieceBytes = 256 * 1024
-    package var window = 8
+    package var window = 32
     /// So much comes in a tick at most, so that what else the network and the disk do goes on.
     package var bytesPerTick = 4 << 20
     /// Without a sign of life a source is given up after so long, and when none is left all are asked again after so long.

@@ -76,23 +76,18 @@ package final class OutgoingSnapshots {
     guard read.offset >= 0, read.offset < one.bytes, read.length > 0 else {
       return .refused("\(name) has \(one.bytes) bytes, and byte \(read.offset) is asked for")
     }
-    var data = [UInt8](repeating: 0, count: min(read.length, Self.maximumBytes, one.bytes - read.offset))
+    let wanted = min(read.length, Self.maximumBytes, one.bytes - read.offset)
     // Who goes on far behind what was checked here would wait too long; it checks all of it in the end, and begins again.
     if read.offset <= one.checked.verifiedBytes + Self.checkedAtOnce {
-      while one.checked.verifiedBytes < read.offset + data.count, try one.checked.next() != nil {}
+      try one.checked.verify(through: read.offset + wanted)
     }
-    let count = try onDisk { () throws(DiskError) in
-      var failure: DiskError?
-      let count = data.withUnsafeMutableBytes { buffer in
-        do throws(DiskError) { return try one.file.read(into: buffer, at: read.offset) } catch {
-          failure = error
-          return 0
-        }
-      }
-      if let failure { throw failure }
-      return count
+    var failure: DiskError?
+    let data = [UInt8](unsafeUninitializedCapacity: wanted) { buffer, count in
+      let target = UnsafeMutableRawBufferPointer(buffer)
+      do throws(DiskError) { count = try one.file.read(into: target, at: read.offset) } catch { failure = error }
     }
-    guard count == data.count else { return .refused("\(name) has become shorter than \(one.bytes) bytes") }
+    if let failure { throw StorageError(failure) }
+    guard data.count == wanted else { return .refused("\(name) has become shorter than \(one.bytes) bytes") }
     return .found(SnapshotPart.Found(index: name.index, fileBytes: one.bytes, offset: read.offset, data: data))
   }
 

@@ -81,7 +81,10 @@ package final class SnapshotFile {
   package var stored: StoredSnapshot { StoredSnapshot(header: header, fileBytes: fileBytes) }
 
   /// The next piece of the state, which is checked; nil when that was all, and the file ends as it should.
-  package func next() throws(StorageError) -> [UInt8]? {
+  package func next() throws(StorageError) -> [UInt8]? { try advance().map { [UInt8]($0) } }
+
+  /// The same, as it stands in the window until the next call.
+  private func advance() throws(StorageError) -> UnsafeRawBufferPointer? {
     guard !isAtEnd else { return nil }
     guard let bytes = try window.bytes(at: offset, count: RecordHeader.size),
       let record = RecordHeader(parsing: bytes, at: offset, salt: salt)
@@ -100,7 +103,7 @@ package final class SnapshotFile {
       sequence = record.sequence
       link = record.checksum(salt: salt)
       offset += record.length
-      return [UInt8](body)
+      return body
     case .snapshotEnd:
       try end(record, body)
       return nil
@@ -126,8 +129,13 @@ package final class SnapshotFile {
 
   /// Reads all of it. Throws what does not hold first.
   package func verify() throws(StorageError) -> SnapshotTrailer {
-    while try next() != nil {}
+    while try advance() != nil {}
     return read
+  }
+
+  /// Reads on until this part of the file, at least, holds.
+  func verify(through end: Int) throws(StorageError) {
+    while verifiedBytes < end, try advance() != nil {}
   }
 
   private func damaged(_ reason: String) -> StorageError { .damaged(file: path, offset: offset, reason: reason) }

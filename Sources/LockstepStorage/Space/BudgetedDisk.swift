@@ -143,6 +143,8 @@ private final class BudgetedFile: DiskFile {
     try file.read(into: buffer, at: offset)
   }
 
+  func prefetch(_ range: Range<Int>) { file.prefetch(range) }
+
   func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError) {
     if offset + bytes.count <= counted { return try file.write(bytes, at: offset) }
     try growing(to: offset + bytes.count, "write") { () throws(DiskError) in try file.write(bytes, at: offset) }
