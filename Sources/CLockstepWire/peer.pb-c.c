@@ -1245,7 +1245,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__standing__descriptor =
   (ProtobufCMessageInit) lockstep__wire__v1__standing__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor lockstep__wire__v1__refusal__field_descriptors[1] =
+static const ProtobufCFieldDescriptor lockstep__wire__v1__refusal__field_descriptors[2] =
 {
   {
     "reason",
@@ -1259,14 +1259,27 @@ static const ProtobufCFieldDescriptor lockstep__wire__v1__refusal__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "is_for_disk",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__Refusal, is_for_disk),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned lockstep__wire__v1__refusal__field_indices_by_name[] = {
+  1,   /* field[1] = is_for_disk */
   0,   /* field[0] = reason */
 };
 static const ProtobufCIntRange lockstep__wire__v1__refusal__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor lockstep__wire__v1__refusal__descriptor =
 {
@@ -1276,7 +1289,7 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__refusal__descriptor =
   "Lockstep__Wire__V1__Refusal",
   "lockstep.wire.v1",
   sizeof(Lockstep__Wire__V1__Refusal),
-  1,
+  2,
   lockstep__wire__v1__refusal__field_descriptors,
   lockstep__wire__v1__refusal__field_indices_by_name,
   1,  lockstep__wire__v1__refusal__number_ranges,

@@ -30,6 +30,8 @@ package enum LocalEvent: Sendable {
   case linkRestored(NodeID)
   /// This member has shown itself with a disk that was put in place of the one that it had.
   case diskReplaced(MemberDisk)
+  /// This member remembers more of this node's disk than there is; or takes it for what it was.
+  case diskRefused(NodeID, Bool)
   /// An operator asks this leader to hand over.
   case transferRequested(NodeID)
   /// This node is about to be stopped: it hands the lead over if it has it, and does not take it again.

@@ -84,7 +84,7 @@ extension Replica {
     // logs" (section 5.4.1).
     let isUpToDate = request.last >= log.lastID
     // A vote that cannot be stored is not given, nor held out; nor one that the disk before this one may have given.
-    let canVote = !disk.isSlow && !isBoundByItsFormerDisk
+    let canVote = !disk.isSlow && !isBoundByItsFormerDisk && refusing.isEmpty
     if request.isPreVote {
       let isGranted = request.term > term && isUpToDate && canVote
       let reply = VoteReply(term: isGranted ? request.term : term, isGranted: isGranted, isPreVote: true)

@@ -50,6 +50,18 @@ extension Replica {
     return named != configuration.disk || !members.isVoter(id)
   }
 
+  /// "Each server persists currentTerm, votedFor and log before it responds to RPCs" (Raft section 5.1, figure 2): one to whom a
+  /// member's word says that it does not, and that came without a word of its operator, takes part in no election until
+  /// that member takes it for what it was. Its vote may be a second one, and its log may lack what it was counted for: two such
+  /// nodes of three would elect each other, and begin a second history. What it stores from now on it may acknowledge.
+  mutating func diskRefused(by node: NodeID, _ isRefused: Bool, _ effects: inout [Effect]) {
+    guard members.all.contains(node), node != id else { return }
+    refusing.removeAll { $0 == node }
+    guard isRefused else { return }
+    refusing.append(node)
+    if role != .follower(leader: leader) { becomeFollower(term: term, leader: nil, &effects) }
+  }
+
   /// What the disk before this one has promised is not known to be harmless.
   var isBoundByItsFormerDisk: Bool {
     guard isAwaitingAdmission else { return false }

@@ -48,8 +48,8 @@ extension Replica {
   /// "This request has the same effect as the target server's election timer firing": but it asks for votes at once,
   /// for the leader's own consent stands in for the pre-vote.
   mutating func handleTimeoutNow(_ term: Term, from peer: NodeID, _ effects: inout [Effect]) {
-    guard term == self.term, leader == peer, role != .leader, members.isVoter(id), !isAwaitingAdmission, !disk.isSlow,
-      !isStopping
+    guard term == self.term, leader == peer, role != .leader, members.isVoter(id), !isAwaitingAdmission,
+      refusing.isEmpty, !disk.isSlow, !isStopping
     else { return }
     startElection(isTransfer: true, &effects)
   }

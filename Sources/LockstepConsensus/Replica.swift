@@ -135,6 +135,8 @@ package struct Replica: Sendable {
 
   /// Members with other disks than before, as they have shown themselves to this node. Each node once.
   var replacedDisks: [MemberDisk] = []
+  /// Members to whom this node's disk has promised what is not on it any more.
+  var refusing: [NodeID] = []
 
   /// It is about to be stopped: the lead goes to another, and is not taken again. Never unset.
   var isStopping = false
@@ -175,6 +177,7 @@ package struct Replica: Sendable {
     case .linkLost(let node): linkChanged(node, isUp: false)
     case .linkRestored(let node): linkChanged(node, isUp: true)
     case .diskReplaced(let disk): diskReplaced(disk)
+    case .diskRefused(let node, let isRefused): diskRefused(by: node, isRefused, &effects)
     case .transferRequested(let node): beginTransfer(to: node)
     case .stopRequested: stopLeading()
     case .roomChanged(let room): roomChanged(room)
@@ -221,7 +224,7 @@ package struct Replica: Sendable {
     case .follower, .preCandidate, .candidate:
       retryForwardedReads(&effects)
       guard elapsed >= timeout, peaceTicks == 0 else { return }
-      if members.isVoter(id), !isAwaitingAdmission, !disk.isSlow, !isStopping {
+      if members.isVoter(id), !isAwaitingAdmission, refusing.isEmpty, !disk.isSlow, !isStopping {
         startPreVote(&effects)
       } else {
         loseLeader(&effects)

@@ -184,6 +184,12 @@ package final class Node {
     touchAll { $0.happened(.diskReplaced(disk)) }
   }
 
+  /// A member refuses this node for what its disk has lost; or takes it in again.
+  package func diskRefused(by peer: NodeID, _ isRefused: Bool) {
+    guard !context.hasFailed else { return }
+    touchAll { $0.happened(.diskRefused(peer, isRefused)) }
+  }
+
   /// An operator asks for the lead to be handed over.
   package func transferLeadership(of id: GroupID, to node: NodeID) {
     guard !context.hasFailed, let position = position(of: id) else { return }

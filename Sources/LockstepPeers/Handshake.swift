@@ -18,7 +18,8 @@ package struct Handshake: Sendable {
     case hello(PeerHello)
     case welcome(PeerIdentity, version: UInt32)
     case confirm(start: UInt64)
-    case refusal(String)
+    /// `isForDisk`: the one that says it remembers more of the other's disk than the other has.
+    case refusal(String, isForDisk: Bool)
   }
 
   package enum Action: Sendable, Equatable {
@@ -34,7 +35,7 @@ package struct Handshake: Sendable {
   package enum Ending: Sendable, Equatable {
     case refused(PeerRefusal)
     /// The other node refuses this one, in its own words.
-    case refusedByOther(String)
+    case refusedByOther(String, isForDisk: Bool)
   }
 
   private enum State: Sendable {
@@ -81,9 +82,9 @@ package struct Handshake: Sendable {
   /// What the other end says, held against what is remembered.
   package mutating func received(_ word: Word, _ memory: PeerMemory) -> [Action] {
     if case .over = state { return [] }
-    if case .refusal(let reason) = word {
+    if case .refusal(let reason, let isForDisk) = word {
       state = .over
-      return [.close(.refusedByOther(reason))]
+      return [.close(.refusedByOther(reason, isForDisk: isForDisk))]
     }
     switch (state, word) {
     case (.awaitingHello, .hello(let hello)):
@@ -129,7 +130,7 @@ package struct Handshake: Sendable {
 
   private mutating func refuse(_ refusal: PeerRefusal) -> [Action] {
     state = .over
-    return [.say(.refusal(refusal.description)), .close(.refused(refusal))]
+    return [.say(.refusal(refusal.description, isForDisk: refusal.isForLostPromises)), .close(.refused(refusal))]
   }
 
   private func refusal(of other: PeerIdentity, _ memory: PeerMemory) -> PeerRefusal? {
@@ -170,7 +171,9 @@ extension Handshake.Word {
       let (version, identity) = try codec.unpackWelcome(bytes)
       self = .welcome(identity, version: version)
     case .peerConfirm: self = .confirm(start: try codec.unpackConfirm(bytes))
-    case .refusal: self = .refusal(try codec.unpackRefusal(bytes))
+    case .refusal:
+      let (reason, isForDisk) = try codec.unpackWholeRefusal(bytes)
+      self = .refusal(reason, isForDisk: isForDisk)
     default: return nil
     }
   }
@@ -187,8 +190,8 @@ extension Handshake.Word {
     case .confirm(let start):
       codec.pack(confirm: start)
       return .peerConfirm
-    case .refusal(let reason):
-      codec.pack(refusal: reason)
+    case .refusal(let reason, let isForDisk):
+      codec.pack(refusal: reason, isForDisk: isForDisk)
       return .refusal
     }
   }

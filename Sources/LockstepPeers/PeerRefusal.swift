@@ -86,4 +86,9 @@ extension PeerRefusal {
       nil
     }
   }
+
+  /// What its disk has promised to the one that refuses it is not there, by all that one knows; and not only for now.
+  package var isForLostPromises: Bool {
+    if case .stillConnected = self { false } else { disk != nil }
+  }
 }

@@ -143,7 +143,11 @@ final class LogReplay {
   private func begin(_ reader: SegmentReader, _ number: UInt64) throws(StorageError) -> RecordHeader {
     guard case .record(let header, let body) = try reader.record(at: 0), header.kind == .segment else {
       throw reader.damaged(
-        at: 0, "no header of segment \(number) of this disk (\(reader.window.size) bytes): damaged, or another file")
+        at: 0,
+        """
+        no header of segment \(number) of this disk (\(reader.window.size) bytes): damaged, another file, or one before it \
+        is missing
+        """)
     }
     guard header.extent == reader.window.size else {
       throw reader.damaged(

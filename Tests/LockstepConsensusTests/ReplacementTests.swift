@@ -12,6 +12,48 @@ import Testing
     effects.compactMap { if case .append(_, _, .configuration(let members)) = $0 { members } else { nil } }
   }
 
+  // MARK: One that says nothing
+
+  @Test(
+    "figure 2, \"persistent state, updated on stable storage before responding to RPCs\": one to whom a member says that it is not there takes part in no election until that member takes it in again"
+  )
+  func refused() {
+    var replica = Replica(
+      .init(
+        id: NodeID(2), members: Members(voters: [1, 2, 3].map { NodeID($0) }), limits: TestCluster.smallLimits, seed: 2)
+    )
+    var effects: [Effect] = []
+    replica.step(.diskRefused(NodeID(1), true), into: &effects)
+    func campaigns() -> Bool {
+      var effects: [Effect] = []
+      for _ in 0..<5 * replica.limits.electionTicks { replica.step(.tick, into: &effects) }
+      return effects.contains { if case .send(.vote, _) = $0 { true } else { false } }
+    }
+    func votes(_ term: UInt64) -> Bool {
+      var answers: [Effect] = []
+      replica.step(.ask(term, last: (9, 2)), from: NodeID(3), into: &answers)
+      replica.step(.turnEnded, into: &answers)
+      for write in answers.writes { replica.step(.stored(write.id), into: &answers) }
+      return answers.messages.contains(.vote(granted: true, term, isPreVote: false))
+    }
+    #expect(!campaigns() && !votes(3))
+    // Another one's word does not count for that of the first.
+    replica.step(.diskRefused(NodeID(3), false), into: &effects)
+    #expect(!campaigns() && !votes(4))
+    replica.step(.diskRefused(NodeID(1), false), into: &effects)
+    #expect(votes(5))
+    #expect(campaigns())
+  }
+
+  @Test("a leader that hears it leads no more")
+  func refusedLeader() {
+    var leader = Solo.leader()
+    leader.step(.diskRefused(NodeID(3), true))
+    #expect(leader.role == .follower)
+    leader.tick(5 * TestCluster.smallLimits.electionTicks)
+    #expect(leader.role == .follower && leader.term == 1)
+  }
+
   // MARK: The one that comes back
 
   private func comesBack(_ configurations: [(index: LogIndex, members: Members)] = [], log: [UInt64] = []) -> Replica {

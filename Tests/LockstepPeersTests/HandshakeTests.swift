@@ -23,7 +23,7 @@ struct HandshakeTests {
     pair.dialerMemory.remember(node(1, disk: 11))
     pair.run()
     #expect(pair.dialerEnding == .refused(.otherDisk(NodeID(1))))
-    guard case .refusedByOther(let reason)? = pair.acceptedEnding else {
+    guard case .refusedByOther(let reason, isForDisk: true)? = pair.acceptedEnding else {
       Issue.record("node 1 was told nothing")
       return
     }
@@ -72,7 +72,7 @@ struct HandshakeTests {
     let (_, refusal, text) = cases[number]
     pair.run()
     #expect(pair.acceptedEnding == .refused(refusal))
-    #expect(pair.dialerEnding == .refusedByOther(refusal.description))
+    #expect(pair.dialerEnding == .refusedByOther(refusal.description, isForDisk: false))
     #expect(refusal.description.contains(text))
     #expect(pair.dialerMemory.peers.isEmpty && pair.acceptedMemory.peers.isEmpty)
   }
@@ -129,11 +129,20 @@ struct HandshakeTests {
   func refusalAnyTime() {
     var pair = Pair(node(1), node(2))
     pair.run()
-    #expect(pair.accepted.received(.refusal("no"), PeerMemory()) == [.close(.refusedByOther("no"))])
-    #expect(pair.accepted.received(.refusal("no"), PeerMemory()) == [])
-    #expect(pair.dialer.received(.refusal("no"), PeerMemory()) == [.close(.refusedByOther("no"))])
+    #expect(
+      pair.accepted.received(.refusal("no", isForDisk: false), PeerMemory()) == [
+        .close(.refusedByOther("no", isForDisk: false))
+      ])
+    #expect(pair.accepted.received(.refusal("no", isForDisk: false), PeerMemory()) == [])
+    #expect(
+      pair.dialer.received(.refusal("no", isForDisk: false), PeerMemory()) == [
+        .close(.refusedByOther("no", isForDisk: false))
+      ])
     var fresh = Handshake(accepting: node(2))
-    #expect(fresh.received(.refusal("no"), PeerMemory()) == [.close(.refusedByOther("no"))])
+    #expect(
+      fresh.received(.refusal("no", isForDisk: false), PeerMemory()) == [
+        .close(.refusedByOther("no", isForDisk: false))
+      ])
   }
 
   @Test("words out of turn are refused, in every state")
@@ -163,7 +172,7 @@ struct HandshakeTests {
       .hello(
         PeerHello(versions: 2...3, identity: node(1, isDiskReplaced: true), target: NodeID(2))),
       .welcome(node(2, isDiskReplaced: true), version: 2),
-      .welcome(node(2, term: .max, last: .max), version: 2), .confirm(start: .max), .refusal("no"),
+      .welcome(node(2, term: .max, last: .max), version: 2), .confirm(start: .max), .refusal("no", isForDisk: false),
     ]
     for word in words {
       let kind = word.pack(codec)

@@ -157,10 +157,14 @@ struct  Lockstep__Wire__V1__Refusal
 {
   ProtobufCMessage base;
   char *reason;
+  /*
+   * the sender remembers more of the other's disk than the other has
+   */
+  protobuf_c_boolean is_for_disk;
 };
 #define LOCKSTEP__WIRE__V1__REFUSAL__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__refusal__descriptor) \
-    , (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, 0 }
 
 
 /*

@@ -231,6 +231,7 @@ final class PeerPort {
       }
       return
     }
+    if refusing.contains(where: { $0.node == peer }) { server?.node.diskRefused(by: peer, false) }
     refusing.removeAll { $0.node == peer }
     refused.removeAll { $0.node == peer }
     silence.removeAll { $0.node == peer }
@@ -271,10 +272,15 @@ final class PeerPort {
         refused.append((peer, "\(refusal)"))
       }
       if case .stillConnected(let peer) = refusal { doubt(peer) }
-    case .refusedByOther(let reason):
+    case .refusedByOther(let reason, let isForDisk):
       log.log(.error, "refused by \(name)", reason, "\(name) refuses this node: \(reason)")
       connection.close(reason: .local("refused by \(name): \(reason)"))
-      if let peer = context.handshake.peer { noteRefused(by: peer, reason) }
+      guard let peer = context.handshake.peer else { return }
+      noteRefused(by: peer, reason)
+      if isForDisk {
+        server?.node.diskRefused(by: peer, true)
+        server?.scheduleTurn()
+      }
     }
   }
 
@@ -286,7 +292,7 @@ final class PeerPort {
     let names = refusing.map(\.node).sorted().map(\.description).joined(separator: ", ")
     log.log(
       .error, "refused by so many", names,
-      "this node is refused by \(names) of \(others) other nodes and takes part in nothing until that is mended: \(reason)"
+      "this node is refused by \(refusing.count == 1 ? "node" : "nodes") \(names), of \(others) others, and takes part in nothing until that is mended: \(reason)"
     )
   }
 }
@@ -346,7 +352,7 @@ extension PeerPort: ConnectionDelegate {
       let topic = context.handshake.peer.map { "frames of node \($0)" } ?? "frames of strangers"
       let kind = String("\(error)".filter { !$0.isNumber }.prefix(60))
       log.log(.warning, topic, kind, "a frame from \(name) is refused: \(error)")
-      say(.refusal("not understood: \(error)"), connection)
+      say(.refusal("not understood: \(error)", isForDisk: false), connection)
       connection.close(reason: .local("refused: not understood: \(error)"))
     }
   }

@@ -262,7 +262,7 @@ final class Group {
 
   func expire(_ now: UInt64) {
     proposals.expire(now, commit: commit, log: replica.log, leader: leader)
-    reads.expire(now, applied: lane.applied, leader: leader)
+    reads.expire(now, applied: lane.applied, leader: leader, installs.progress)
     if wide.areWaiting { wide.expire(now, replica, applied: lane.applied) }
   }
 

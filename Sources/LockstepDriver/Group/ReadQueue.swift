@@ -281,8 +281,12 @@ final class ReadQueue {
   // MARK: Deadlines
 
   /// Reads whose time is over are told so; the deadlines of the others are noted.
-  func expire(_ now: UInt64, applied: LogIndex, leader: NodeID?) {
-    let notConfirmed = { (_: WaitingRead) in "no majority of the voters confirmed the leader in time" }
+  /// `install`: a snapshot is on its way to this node.
+  func expire(_ now: UInt64, applied: LogIndex, leader: NodeID?, _ install: InstallProgress? = nil) {
+    let fetching = install.map { "a snapshot is on its way to node \(context.id), \($0.percent) % of it is here" }
+    let notConfirmed = { (_: WaitingRead) in
+      fetching ?? "no majority of the voters confirmed the leader in time"
+    }
     expire(&arrived, now, leader, notConfirmed)
     expire(&leased, now, leader, notConfirmed)
     for position in confirming.indices { expire(&confirming[position].reads, now, leader, notConfirmed) }

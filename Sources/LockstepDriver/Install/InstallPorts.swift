@@ -37,6 +37,9 @@ package struct InstallProgress: Sendable, Equatable {
   package let waitsFor: String?
   /// There is no room for it.
   package var isWithoutRoom = false
+
+  /// How much of it is here.
+  var percent: Int { totalBytes > 0 ? Int(Double(bytes) / Double(totalBytes) * 100) : 0 }
 }
 
 /// A snapshot has arrived whole, is durable, and its state is at hand.

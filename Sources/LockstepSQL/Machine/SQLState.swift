@@ -61,7 +61,7 @@ final class SQLState: StoredState {
     case .damaged(let message):
       StoredMachineFailure(
         .damaged,
-        "the database '\(path)' is damaged: \(message). Remove its directory: the machine is then made anew of the node's snapshot and log"
+        "the database '\(path)' is damaged: \(message). Remove the folder in which that file is, and nothing else of the node's: the machine is then made anew of the node's snapshot and log"
       )
     case .broken(let message): StoredMachineFailure(.storage, "the database '\(path)': \(message)")
     }

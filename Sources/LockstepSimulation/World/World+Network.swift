@@ -115,7 +115,17 @@ extension World {
         carryOut(next ?? [], at: place, connection)
       case .establish(let other): establish(connection, with: other, at: place)
       case .close(let ending):
-        if case .refused(let refusal) = ending { refused(refusal, at: place) }
+        switch ending {
+        case .refused(let refusal):
+          refused(refusal, at: place)
+          // The other end closes it, when it has heard why; or it ends as a handshake does that comes to nothing.
+          if !connection.isEstablished { continue }
+        case .refusedByOther(_, let isForDisk):
+          guard isForDisk else { break }
+          let other = place == connection.from ? connection.to : connection.from
+          nodes[place].node?.diskRefused(by: NodeID(UInt64(other + 1)), true)
+          planTurn(place)
+        }
         close(connection)
       }
     }
@@ -123,6 +133,7 @@ extension World {
 
   private func establish(_ connection: SimulatedConnection, with other: PeerIdentity, at place: Int) {
     let disk = MemberDisk(node: other.node, disk: other.disk)
+    nodes[place].node?.diskRefused(by: other.node, false)
     if place == connection.to {
       connection.dialerDisk = disk
       for other in connections

@@ -144,6 +144,29 @@ struct ScenarioTests {
     story.nothingIsBroken()
   }
 
+  @Test("scenario 21: two of three disks are emptied without a word: they begin no second history")
+  func twoWiped() throws {
+    let story = try Story(nodes: 3)
+    let leader = try story.leader()
+    let emptied = story.followers
+    story.put(1, at: leader)
+    try story.allAreEqual()
+    for wiped in emptied {
+      story.world.crash(wiped)
+      story.world.nodes[wiped - 1].isUnreliable = true
+      story.world.books.unreliable[wiped - 1] = true
+      story.world.disk(of: wiped).wipe()
+    }
+    for wiped in emptied { story.world.restart(wiped) }
+    story.pass(10)
+    #expect(!story.isAnswered(story.put(2, at: emptied[0], timeout: 3000)))
+    #expect(story.get(at: emptied[1]) == nil)
+    #expect(story.world.leader == nil)
+    // What was acknowledged is where it was.
+    #expect(story.get(at: leader, .any) == 1)
+    story.nothingIsBroken()
+  }
+
   @Test("scenario 22: a batch is torn at any place, on each node in turn; what was answered is there, on all of them")
   func tornBatches() throws {
     let story = try Story(nodes: 3, clients: 3)
