@@ -95,7 +95,7 @@ let package = Package(
       nio + [
         logging, deque, lifecycle, "LockstepConsensus", "LockstepRequests", "LockstepExecution",
         "LockstepWire", "LockstepPeers", "LockstepStorage", "LockstepTransport", "LockstepDriver", "CMemory",
-      ], resources: [.embedInCode("Generated/session.descriptor")]),
+      ], resources: [.embedInCode("Generated/session.descriptor"), .embedInCode("Generated/changes.descriptor")]),
     // Alone among the libraries in needing ArgumentParser: who has a node beside others in a process does not build it.
     module("LockstepCommand", ["Lockstep", "LockstepServices", "LockstepExecution", arguments, logging, signals]),
     module(

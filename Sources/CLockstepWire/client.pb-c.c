@@ -412,6 +412,231 @@ void   lockstep__wire__v1__batch_reply__free_unpacked
   assert(message->base.descriptor == &lockstep__wire__v1__batch_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   lockstep__wire__v1__stream_request__init
+                     (Lockstep__Wire__V1__StreamRequest         *message)
+{
+  static const Lockstep__Wire__V1__StreamRequest init_value = LOCKSTEP__WIRE__V1__STREAM_REQUEST__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__stream_request__get_packed_size
+                     (const Lockstep__Wire__V1__StreamRequest *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__stream_request__pack
+                     (const Lockstep__Wire__V1__StreamRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__stream_request__pack_to_buffer
+                     (const Lockstep__Wire__V1__StreamRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__StreamRequest *
+       lockstep__wire__v1__stream_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__StreamRequest *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__stream_request__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__stream_request__free_unpacked
+                     (Lockstep__Wire__V1__StreamRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   lockstep__wire__v1__stream_item__init
+                     (Lockstep__Wire__V1__StreamItem         *message)
+{
+  static const Lockstep__Wire__V1__StreamItem init_value = LOCKSTEP__WIRE__V1__STREAM_ITEM__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__stream_item__get_packed_size
+                     (const Lockstep__Wire__V1__StreamItem *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_item__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__stream_item__pack
+                     (const Lockstep__Wire__V1__StreamItem *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_item__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__stream_item__pack_to_buffer
+                     (const Lockstep__Wire__V1__StreamItem *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_item__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__StreamItem *
+       lockstep__wire__v1__stream_item__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__StreamItem *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__stream_item__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__stream_item__free_unpacked
+                     (Lockstep__Wire__V1__StreamItem *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_item__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   lockstep__wire__v1__stream_items__init
+                     (Lockstep__Wire__V1__StreamItems         *message)
+{
+  static const Lockstep__Wire__V1__StreamItems init_value = LOCKSTEP__WIRE__V1__STREAM_ITEMS__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__stream_items__get_packed_size
+                     (const Lockstep__Wire__V1__StreamItems *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_items__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__stream_items__pack
+                     (const Lockstep__Wire__V1__StreamItems *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_items__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__stream_items__pack_to_buffer
+                     (const Lockstep__Wire__V1__StreamItems *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_items__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__StreamItems *
+       lockstep__wire__v1__stream_items__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__StreamItems *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__stream_items__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__stream_items__free_unpacked
+                     (Lockstep__Wire__V1__StreamItems *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_items__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   lockstep__wire__v1__stream_credit__init
+                     (Lockstep__Wire__V1__StreamCredit         *message)
+{
+  static const Lockstep__Wire__V1__StreamCredit init_value = LOCKSTEP__WIRE__V1__STREAM_CREDIT__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__stream_credit__get_packed_size
+                     (const Lockstep__Wire__V1__StreamCredit *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_credit__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__stream_credit__pack
+                     (const Lockstep__Wire__V1__StreamCredit *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_credit__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__stream_credit__pack_to_buffer
+                     (const Lockstep__Wire__V1__StreamCredit *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_credit__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__StreamCredit *
+       lockstep__wire__v1__stream_credit__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__StreamCredit *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__stream_credit__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__stream_credit__free_unpacked
+                     (Lockstep__Wire__V1__StreamCredit *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_credit__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   lockstep__wire__v1__stream_cancel__init
+                     (Lockstep__Wire__V1__StreamCancel         *message)
+{
+  static const Lockstep__Wire__V1__StreamCancel init_value = LOCKSTEP__WIRE__V1__STREAM_CANCEL__INIT;
+  *message = init_value;
+}
+size_t lockstep__wire__v1__stream_cancel__get_packed_size
+                     (const Lockstep__Wire__V1__StreamCancel *message)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_cancel__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t lockstep__wire__v1__stream_cancel__pack
+                     (const Lockstep__Wire__V1__StreamCancel *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_cancel__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t lockstep__wire__v1__stream_cancel__pack_to_buffer
+                     (const Lockstep__Wire__V1__StreamCancel *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_cancel__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Lockstep__Wire__V1__StreamCancel *
+       lockstep__wire__v1__stream_cancel__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Lockstep__Wire__V1__StreamCancel *)
+     protobuf_c_message_unpack (&lockstep__wire__v1__stream_cancel__descriptor,
+                                allocator, len, data);
+}
+void   lockstep__wire__v1__stream_cancel__free_unpacked
+                     (Lockstep__Wire__V1__StreamCancel *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &lockstep__wire__v1__stream_cancel__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   lockstep__wire__v1__describe_request__init
                      (Lockstep__Wire__V1__DescribeRequest         *message)
 {
@@ -2233,6 +2458,352 @@ const ProtobufCMessageDescriptor lockstep__wire__v1__batch_reply__descriptor =
   lockstep__wire__v1__batch_reply__field_indices_by_name,
   1,  lockstep__wire__v1__batch_reply__number_ranges,
   (ProtobufCMessageInit) lockstep__wire__v1__batch_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__stream_request__field_descriptors[6] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StreamRequest, id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "group",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StreamRequest, group),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "method",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StreamRequest, method),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "payload",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StreamRequest, payload),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "from_index",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StreamRequest, from_index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "credit_bytes",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StreamRequest, credit_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__stream_request__field_indices_by_name[] = {
+  5,   /* field[5] = credit_bytes */
+  4,   /* field[4] = from_index */
+  1,   /* field[1] = group */
+  0,   /* field[0] = id */
+  2,   /* field[2] = method */
+  3,   /* field[3] = payload */
+};
+static const ProtobufCIntRange lockstep__wire__v1__stream_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__stream_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.StreamRequest",
+  "StreamRequest",
+  "Lockstep__Wire__V1__StreamRequest",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__StreamRequest),
+  6,
+  lockstep__wire__v1__stream_request__field_descriptors,
+  lockstep__wire__v1__stream_request__field_indices_by_name,
+  1,  lockstep__wire__v1__stream_request__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__stream_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__stream_item__field_descriptors[4] =
+{
+  {
+    "index",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StreamItem, index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "term",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StreamItem, term),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "is_state",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StreamItem, is_state),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "payloads",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Lockstep__Wire__V1__StreamItem, n_payloads),
+    offsetof(Lockstep__Wire__V1__StreamItem, payloads),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__stream_item__field_indices_by_name[] = {
+  0,   /* field[0] = index */
+  2,   /* field[2] = is_state */
+  3,   /* field[3] = payloads */
+  1,   /* field[1] = term */
+};
+static const ProtobufCIntRange lockstep__wire__v1__stream_item__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__stream_item__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.StreamItem",
+  "StreamItem",
+  "Lockstep__Wire__V1__StreamItem",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__StreamItem),
+  4,
+  lockstep__wire__v1__stream_item__field_descriptors,
+  lockstep__wire__v1__stream_item__field_indices_by_name,
+  1,  lockstep__wire__v1__stream_item__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__stream_item__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__stream_items__field_descriptors[4] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StreamItems, id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "items",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Lockstep__Wire__V1__StreamItems, n_items),
+    offsetof(Lockstep__Wire__V1__StreamItems, items),
+    &lockstep__wire__v1__stream_item__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "next_index",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StreamItems, next_index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "node",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StreamItems, node),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__stream_items__field_indices_by_name[] = {
+  0,   /* field[0] = id */
+  1,   /* field[1] = items */
+  2,   /* field[2] = next_index */
+  3,   /* field[3] = node */
+};
+static const ProtobufCIntRange lockstep__wire__v1__stream_items__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__stream_items__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.StreamItems",
+  "StreamItems",
+  "Lockstep__Wire__V1__StreamItems",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__StreamItems),
+  4,
+  lockstep__wire__v1__stream_items__field_descriptors,
+  lockstep__wire__v1__stream_items__field_indices_by_name,
+  1,  lockstep__wire__v1__stream_items__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__stream_items__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__stream_credit__field_descriptors[2] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StreamCredit, id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bytes",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StreamCredit, bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__stream_credit__field_indices_by_name[] = {
+  1,   /* field[1] = bytes */
+  0,   /* field[0] = id */
+};
+static const ProtobufCIntRange lockstep__wire__v1__stream_credit__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__stream_credit__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.StreamCredit",
+  "StreamCredit",
+  "Lockstep__Wire__V1__StreamCredit",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__StreamCredit),
+  2,
+  lockstep__wire__v1__stream_credit__field_descriptors,
+  lockstep__wire__v1__stream_credit__field_indices_by_name,
+  1,  lockstep__wire__v1__stream_credit__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__stream_credit__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor lockstep__wire__v1__stream_cancel__field_descriptors[1] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Lockstep__Wire__V1__StreamCancel, id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned lockstep__wire__v1__stream_cancel__field_indices_by_name[] = {
+  0,   /* field[0] = id */
+};
+static const ProtobufCIntRange lockstep__wire__v1__stream_cancel__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor lockstep__wire__v1__stream_cancel__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "lockstep.wire.v1.StreamCancel",
+  "StreamCancel",
+  "Lockstep__Wire__V1__StreamCancel",
+  "lockstep.wire.v1",
+  sizeof(Lockstep__Wire__V1__StreamCancel),
+  1,
+  lockstep__wire__v1__stream_cancel__field_descriptors,
+  lockstep__wire__v1__stream_cancel__field_indices_by_name,
+  1,  lockstep__wire__v1__stream_cancel__number_ranges,
+  (ProtobufCMessageInit) lockstep__wire__v1__stream_cancel__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor lockstep__wire__v1__describe_request__field_descriptors[1] =

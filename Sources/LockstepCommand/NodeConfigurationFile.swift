@@ -6,7 +6,7 @@ enum NodeConfigurationFile {
   static let names =
     [
       "id", "dir", "listen", "peer-listen", "members", "leader", "cluster", "maximum-request-bytes", "segment-bytes",
-      "snapshot-log-bytes", "snapshot-age", "retain", "snapshot-rate", "disk-budget",
+      "snapshot-log-bytes", "snapshot-age", "retain", "snapshot-rate", "change-window", "disk-budget",
       "minimum-ack", "lease-drift", "log-level",
     ] + switches
   /// Their value is true or false.

@@ -76,6 +76,14 @@ public struct NodeOptions: ParsableArguments {
   @Option(help: ArgumentHelp("What is fetched of another node's snapshot in a second, at most.", valueName: "bytes"))
   public var snapshotRate: String = "512MiB"
 
+  /// Changes that are kept in memory for those who follow them (`lockstep watch`), in bytes or as `64MiB`; 0: none. Nil, the
+  /// default: 32 MiB, and while nobody follows them only until they are full.
+  @Option(
+    help: ArgumentHelp(
+      "Keep so much of the last changes in memory for those who follow them; 0: none. (default: 32MiB, and while nobody follows them only until they are full)",
+      valueName: "bytes"))
+  public var changeWindow: String?
+
   /// The level at which commands are acknowledged that ask for less: `leader`, which is none, by default; `quorum`, a
   /// number of voters, `all`, `applied`. The node that leads decides, so give all nodes the same.
   @Option(
@@ -154,6 +162,9 @@ public struct NodeOptions: ParsableArguments {
       try Self.bytes(text, "--disk-budget")
     }
     configuration.retainedBytes = try Self.bytes(retain, "--retain")
+    configuration.changeWindow = try changeWindow.map { text throws(ValidationFailure) in
+      try Self.bytes(text, "--change-window")
+    }
     configuration.snapshotBytesPerSecond = try Self.bytes(snapshotRate, "--snapshot-rate")
     guard let level = Acknowledgement(minimumAck) else {
       throw ValidationFailure(

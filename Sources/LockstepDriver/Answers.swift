@@ -37,6 +37,19 @@ final class Answers {
     mark(target.writer)
   }
 
+  /// What a stream gives.
+  func write(_ items: [StreamItem], of stream: UInt64, to writer: any StreamWriter, next: LogIndex?) {
+    writer.write(items, of: stream, next: next, from: node)
+    mark(writer)
+  }
+
+  /// A stream is over; it could go on at `index`.
+  func end(_ target: ReplyTarget, _ status: CallStatus, at index: LogIndex, leader: NodeID?) {
+    let outcome = Outcome(.failure(status), applied: .no, index: index)
+    target.writer.refuse(target.call, outcome, Evidence(node: node, leader: leader))
+    mark(target.writer)
+  }
+
   /// What the leader has answered goes to the client as it came.
   func pass(_ answer: UnsafeRawBufferPointer, to target: ReplyTarget) {
     target.writer.pass(answer, to: target.call)

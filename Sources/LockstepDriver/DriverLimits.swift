@@ -63,6 +63,14 @@ package struct DriverLimits: Sendable {
   /// runs more slowly than the others' by the drift that is allowed for: see Lease.
   package var leaseTime: UInt64 = 0
 
+  /// Changes that are kept for those who follow them; 0: none are. In bytes.
+  package var changeBytes = 32 * 1024 * 1024
+  /// They are kept whether or not somebody follows them.
+  package var keepsChanges = false
+  /// Streams that may be open, and changes that one of them is told at once.
+  package var streams = 20_000
+  package var changesAtOnce = 4096
+
   /// So many queries may be under way at a machine that answers later.
   package var queriesAtOnce = 16
 

@@ -214,6 +214,8 @@ package final class Node {
     touchAll {
       $0.expire(.max)
       $0.snapshots.refuse(isBeingStopped)
+      $0.streams.endAll(
+        CallStatus(.unavailable, "node \(configuration.id) is being stopped; another one goes on"), leader: $0.leader)
     }
     context.forwarder.expire(.max, as: context.lateness)
     context.answers.flush()
@@ -270,6 +272,16 @@ package final class Node {
     diskFinished(result)
     return true
   }
+
+  /// This group takes part in the next turn.
+  func isReady(_ id: GroupID) {
+    if let position = position(of: id) { ready.insert(position) }
+  }
+
+  /// Throws where nothing is taken any more.
+  func stop(admits now: UInt64) throws(CallStatus) { try context.stop.check(now) }
+
+  func refuse(_ target: ReplyTarget, _ status: CallStatus) { context.answers.refuse(target, status, leader: leader) }
 
   // MARK: Looked at from outside
 

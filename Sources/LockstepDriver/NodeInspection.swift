@@ -27,7 +27,7 @@ extension Node {
     status.cluster = configuration.cluster
     status.groups = all.map { $0.status() }
     status.stages = stages.status
-    status.counters = stages.counters
+    status.counters = stages.counters + [CounterFigure(name: "streams", value: UInt64(streamCount))]
     status.disk = space.map { space in
       var report = DiskSpaceReport(
         used: UInt64(space.disk.used), limit: UInt64(space.disk.limit), available: UInt64(space.disk.available))

@@ -46,6 +46,26 @@ package protocol Applier: AnyObject {
 
   /// The state as of `applied`; takes no longer for a larger one. Nil: not now, answers are still to come.
   func freeze() -> FrozenState?
+
+  /// From the next entry that is submitted on, commands are noted that are carried out; or none is any more.
+  func record(_ isRecording: Bool)
+
+  /// Those that were noted since the last time, up to `applied` at most.
+  func takeChanges() -> [Change]
+
+  /// What the machine gives to a call that is answered with a stream.
+  func stream(_ call: MethodCall) throws(CallStatus) -> MachineStream
+
+  /// A copy of the machine as of `applied`, for a stream that begins with the state. Nil: it is not in memory.
+  func copy() -> FrozenMachine?
+}
+
+extension Applier {
+  package func copy() -> FrozenMachine? { nil }
+
+  package func stream(_ call: MethodCall) throws(CallStatus) -> MachineStream {
+    throw CallStatus(.unimplemented, "'\(call.methodName)' answers with no stream here")
+  }
 }
 
 package enum ApplyProgress: Sendable, Hashable {

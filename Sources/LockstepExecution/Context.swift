@@ -14,8 +14,14 @@ public struct ApplyContext: Sendable {
   /// The client's session, or nil.
   public let session: UInt64?
   private var random: Generator
+  /// Of the recorder, and no reference to it: there is a context for each command, and counting references would be a
+  /// twentieth of what that costs. Nil: no changes are recorded here.
+  @usableFromInline let recorder: ChangeRecorder.Number
 
-  package init(group: GroupID, index: LogIndex, term: Term, time: UInt64, session: UInt64?) {
+  package init(
+    group: GroupID, index: LogIndex, term: Term, time: UInt64, session: UInt64?, recorder: ChangeRecorder.Number = .none
+  ) {
+    self.recorder = recorder
     self.group = group
     self.index = index
     self.term = term
@@ -26,6 +32,21 @@ public struct ApplyContext: Sendable {
 
   /// Random bits, drawn from a generator that is seeded by group and index: every replica draws the same.
   public mutating func nextRandom() -> UInt64 { random.next() }
+
+  /// Has those who follow the changes of this command's service hear of an event, beside the command and its reply. `make`
+  /// gives its type, "package.Message", and the encoded message; it is not called where nobody records changes, so it may
+  /// change nothing.
+  @inlinable
+  public func emit(_ make: () -> (type: String, bytes: [UInt8])) {
+    guard recorder.isOne else { return }
+    let event = make()
+    add(event.type, event.bytes)
+  }
+
+  @usableFromInline
+  func add(_ type: String, _ bytes: [UInt8]) {
+    ChangeRecorder.of(recorder)?.emit(Change.Event(type: type, bytes: bytes), of: index)
+  }
 }
 
 /// What a query may know.

@@ -48,6 +48,8 @@ package struct Executor {
   private var batchIDs: [EntryID] = []
   /// Those in `batch` that are of sessions.
   private var inSessions: [SessionSequence] = []
+  /// Nil: what the machine emits is not asked for.
+  private var recorder: ChangeRecorder?
   /// Of a batch with commands in sessions.
   private static let repliesAtOnce = 16
 
@@ -121,7 +123,7 @@ package struct Executor {
   private mutating func add(_ entry: Entry) {
     let context = ApplyContext(
       group: group, index: entry.id.index, term: entry.id.term, time: time,
-      session: entry.session == 0 ? nil : entry.session)
+      session: entry.session == 0 ? nil : entry.session, recorder: recorder?.number ?? .none)
     batch.append(CommandBatch.Waiting(context: context, method: entry.method, request: entry.request))
     batchIDs.append(entry.id)
   }
@@ -151,7 +153,7 @@ package struct Executor {
     // Taken out while they are carried out, so that the buffer is used again.
     var ids: [EntryID] = []
     swap(&ids, &batchIDs)
-    let replies = carryOut(repliesAreWanted: repliesAreWanted || !inSessions.isEmpty)
+    let replies = carryOut(repliesAreWanted: repliesAreWanted || !inSessions.isEmpty || recorder != nil)
     for command in inSessions {
       sessions.record(replies[command.place], session: command.session, sequence: command.sequence)
     }
@@ -167,9 +169,18 @@ package struct Executor {
     precondition(
       replies.all.count == batch.count,
       "the state machine answered \(replies.all.count) of \(batch.count) commands: apply must answer each exactly once")
+    recorder?.carriedOut(batch, replies.all)
     batch.removeAll(keepingCapacity: true)
     return replies.all
   }
+
+  // MARK: Changes
+
+  /// From now on the commands are noted that are carried out, with their replies; or none is any more.
+  package mutating func record(_ isRecording: Bool) { recorder = isRecording ? recorder ?? ChangeRecorder() : nil }
+
+  /// Those that were carried out since the last time.
+  package func takeChanges() -> [Change] { recorder?.take() ?? [] }
 
   // Mutating only in their names: what may change is asked where it lies, and otherwise Swift asks a copy.
 
@@ -181,7 +192,7 @@ package struct Executor {
   }
 
   /// As `freeze` of a machine: because it is a value, this takes no longer for a larger one.
-  func copy() -> FrozenMachine {
+  package func copy() -> FrozenMachine {
     FrozenMachine(
       machine: machine, group: group,
       mark: StoredMark(last: EntryID(term: appliedTerm, index: applied), time: time))
@@ -189,6 +200,8 @@ package struct Executor {
 
   /// Whether a query may take long, by what the machine says.
   mutating func isLong(_ call: MethodCall) -> Bool { machine.isLong(call) }
+
+  package mutating func stream(_ call: MethodCall) throws(CallStatus) -> MachineStream { try machine.stream(call) }
 
   package mutating func query(_ call: MethodCall) throws(CallStatus) -> [UInt8] {
     try machine.query(call, QueryContext(group: group, index: applied, time: time))

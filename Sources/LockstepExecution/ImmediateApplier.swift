@@ -48,6 +48,11 @@ package final class ImmediateApplier: Applier {
     for (id, answer) in longQueries?.collect() ?? [] { onAnswer(id, answer) }
   }
 
+  package func record(_ isRecording: Bool) { executor.record(isRecording) }
+  package func takeChanges() -> [Change] { executor.takeChanges() }
+  package func copy() -> FrozenMachine? { executor.copy() }
+  package func stream(_ call: MethodCall) throws(CallStatus) -> MachineStream { try executor.stream(call) }
+
   package func freeze() -> FrozenState? { executor.freeze() }
 }
 
@@ -65,6 +70,18 @@ package struct FrozenMachine: Sendable {
   let machine: any StateMachine
   let group: GroupID
   let mark: StoredMark
+
+  /// The last entry that it has.
+  package var last: EntryID { mark.last }
+
+  /// The next part of what a stream begins with; see `MachineStream`.
+  package func state(of stream: MachineStream, behind last: [UInt8]?) throws(CallStatus) -> [[UInt8]] {
+    try stream.state(machine, QueryContext(group: group, index: mark.last.index, time: mark.time), last)
+  }
+
+  package func end(of stream: MachineStream) -> [UInt8]? {
+    stream.stateEnd(QueryContext(group: group, index: mark.last.index, time: mark.time))
+  }
 
   package func query(_ call: MethodCall) -> StoredAnswer {
     let context = QueryContext(group: group, index: mark.last.index, time: mark.time)

@@ -43,9 +43,18 @@ public protocol StateMachine: Sendable {
 
   /// What the machine offers, for reflection: a descriptor set per service.
   var schemas: [Schema] { get }
+
+  /// What it gives to a call of a method of kind `stream`. Throws when it could not carry it out. By default there is no
+  /// such method.
+  func stream(_ call: MethodCall) throws(CallStatus) -> MachineStream
 }
 
 extension StateMachine {
+  /// Throws `unimplemented`: a machine has no streams unless it says so.
+  public func stream(_ call: MethodCall) throws(CallStatus) -> MachineStream {
+    throw CallStatus(.unimplemented, "the machine has no method that answers with a stream")
+  }
+
   /// False: no query is long unless the machine says so.
   public func isLong(_ query: MethodCall) -> Bool { false }
 }
@@ -56,6 +65,8 @@ public enum MethodKind: Sendable, Hashable {
   case command
   /// Never does (`option idempotency_level = NO_SIDE_EFFECTS`).
   case query
+  /// A query that answers with a stream: of changes, and of the state if it is asked for.
+  case stream
 }
 
 /// A service's description: its full name, and a serialized `google.protobuf.FileDescriptorSet` with its imports, as

@@ -16,6 +16,8 @@ package final class StoredExecutor {
   private var inSessions: [SessionSequence] = []
   /// Of a batch with commands in sessions: what is recorded has replies, however long.
   private static let repliesAtOnce = 64
+  /// Nil: nobody follows the changes.
+  private var recorder: ChangeRecorder?
 
   package struct Answer: Sendable {
     package let id: EntryID
@@ -33,10 +35,15 @@ package final class StoredExecutor {
   /// As that of an `Executor`.
   package var digest: UInt64 { state.digest &+ sessions.digest }
 
-  /// Carries out consecutive entries and stores them: when this returns, an answer may be given for each.
+  /// Those that were carried out since the last time, and noted.
+  package func takeChanges() -> [Change] { recorder?.take() ?? [] }
+
+  /// Carries out consecutive entries and stores them: when this returns, an answer may be given for each. `isRecording`:
+  /// commands are noted, with their replies.
   package func apply(
-    _ entries: ArraySlice<Executor.Entry>, repliesAreWanted: Bool
+    _ entries: ArraySlice<Executor.Entry>, repliesAreWanted: Bool, isRecording: Bool = false
   ) throws(StoredMachineFailure) -> [Answer] {
+    recorder = isRecording ? recorder ?? ChangeRecorder() : nil
     answers = []
     answers.reserveCapacity(entries.count)
     for entry in entries {
@@ -65,7 +72,7 @@ package final class StoredExecutor {
   private func add(_ entry: Executor.Entry) {
     let context = ApplyContext(
       group: group, index: entry.id.index, term: entry.id.term, time: mark.time,
-      session: entry.session == 0 ? nil : entry.session)
+      session: entry.session == 0 ? nil : entry.session, recorder: recorder?.number ?? .none)
     batch.append(CommandBatch.Waiting(context: context, method: entry.method, request: entry.request))
     waiting.append(answers.count)
     answers.append(Answer(id: entry.id))
@@ -78,7 +85,7 @@ package final class StoredExecutor {
 
   private func carryOut(_ repliesAreWanted: Bool) throws(StoredMachineFailure) {
     guard !batch.isEmpty else { return }
-    var replies = Replies(areWanted: repliesAreWanted || !inSessions.isEmpty, count: batch.count)
+    var replies = Replies(areWanted: repliesAreWanted || !inSessions.isEmpty || recorder != nil, count: batch.count)
     try state.apply(CommandBatch(batch[...]), into: &replies)
     precondition(
       replies.all.count == batch.count,
@@ -87,6 +94,7 @@ package final class StoredExecutor {
       sessions.record(replies.all[command.place], session: command.session, sequence: command.sequence)
     }
     for (place, reply) in zip(waiting, replies.all) { answers[place].reply = reply }
+    recorder?.carriedOut(batch, replies.all)
     inSessions.removeAll(keepingCapacity: true)
     batch.removeAll(keepingCapacity: true)
     waiting.removeAll(keepingCapacity: true)

@@ -134,7 +134,7 @@ public struct Methods<State: ReplicatedService>: Sendable {
 
   /// The list of a service's methods. `ServiceMachine` checks it against the schema when it is made.
   ///
-  /// - Parameter methods: a `Command` or a `Query` for each method of the schema, one after the other.
+  /// - Parameter methods: a `Command`, a `Query` or a `Watch` for each method of the schema, one after the other.
   public init(@Builder _ methods: () -> [Method<State>]) { all = methods() }
 
   /// Makes the list of methods from the commands and queries that stand one after the other.
@@ -148,16 +148,21 @@ public struct Methods<State: ReplicatedService>: Sendable {
     public static func buildExpression<Request, Reply>(
       _ query: Query<State, Request, Reply>
     ) -> Method<State> { query.method }
+    /// The method that a watch describes.
+    public static func buildExpression<Request, Event>(
+      _ watch: Watch<State, Request, Event>
+    ) -> Method<State> { watch.method }
     /// The methods in the order in which they are written.
     public static func buildBlock(_ methods: Method<State>...) -> [Method<State>] { methods }
   }
 }
 
-/// A method on bytes; made by `Command` and `Query`.
+/// A method on bytes; made by `Command`, `Query` and `Watch`.
 public struct Method<State: ReplicatedService>: Sendable {
   enum Body: Sendable {
     case command(CommandBody<State>)
     case query(@Sendable (borrowing State, RawSpan, QueryContext) throws(CallStatus) -> [UInt8])
+    case watch(@Sendable (RawSpan) throws(CallStatus) -> WatchBody<State>)
   }
 
   @usableFromInline let name: String
@@ -171,6 +176,7 @@ public struct Method<State: ReplicatedService>: Sendable {
     switch body {
     case .command: .command
     case .query: .query
+    case .watch: .stream
     }
   }
 }

@@ -28,6 +28,10 @@ package enum FrameKind: UInt8, Sendable, CaseIterable {
   case batchReply = 41
   case snapshot = 42
   case snapshotReply = 43
+  case stream = 44
+  case streamItems = 45
+  case streamCredit = 46
+  case streamCancel = 47
 }
 
 /// The version of the protocol with clients that this program speaks, and the oldest that it still does.

@@ -46,6 +46,13 @@ struct WireWriter {
     _ = Varint.write(length, to: base + start)
   }
 
+  /// Bytes as they are, inside of what `delimited` writes.
+  mutating func raw(_ content: UnsafeRawBufferPointer) {
+    guard let source = content.baseAddress, !content.isEmpty else { return }
+    (base + count).copyMemory(from: source, byteCount: content.count)
+    count &+= content.count
+  }
+
   @inline(__always)
   mutating func fixed64(_ field: UInt64, _ value: UInt64) {
     varint(field << 3 | 1)

@@ -51,9 +51,12 @@ final class CostCluster {
       nonisolated(unsafe) let log = opened.log
       let queue = CostQueue(DiskWorker(log: log))
       let link = CostLinks()
+      // As it is once so many have gone by as are kept while nobody follows them.
+      var driver = DriverLimits()
+      driver.changeBytes = 0
       let configuration = Node.Configuration(
         id: id, members: Members(voters: members.map(\.node)), preferredLeader: NodeID(1), cluster: directory.cluster,
-        limits: Limits(), driver: DriverLimits(), seed: id.rawValue)
+        limits: Limits(), driver: driver, seed: id.rawValue)
       nodes.append(
         try Node(
           configuration, recovered: groups,

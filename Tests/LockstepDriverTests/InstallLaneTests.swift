@@ -206,4 +206,6 @@ private final class RestoredApplier: Applier {
   func query(_ call: MethodCall, id: UInt64, deadline: UInt64) throws(CallStatus) -> [UInt8]? { [] }
   func collectAnswers(_ onAnswer: (UInt64, StoredAnswer) -> Void) {}
   func freeze() -> FrozenState? { nil }
+  func record(_ isRecording: Bool) {}
+  func takeChanges() -> [Change] { [] }
 }

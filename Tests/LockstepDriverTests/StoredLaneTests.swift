@@ -122,4 +122,6 @@ final class BusyApplier: Applier {
     asked = []
   }
   func freeze() -> FrozenState? { nil }
+  func record(_ isRecording: Bool) {}
+  func takeChanges() -> [Change] { [] }
 }

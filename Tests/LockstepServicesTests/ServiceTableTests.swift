@@ -27,7 +27,8 @@ extension Wrong {
 }
 
 private func schemaOfTest(
-  service: String = "Service", streaming: Bool = false, reply: String = ".google.protobuf.BoolValue"
+  service: String = "Service", streaming: Bool = false, requestsStreaming: Bool = false, hasEffects: Bool = false,
+  reply: String = ".google.protobuf.BoolValue"
 ) -> Schema {
   var file = Google_Protobuf_FileDescriptorProto()
   file.name = "test.proto"
@@ -40,8 +41,10 @@ private func schemaOfTest(
           $0.name = name
           $0.inputType = ".google.protobuf.StringValue"
           $0.outputType = reply
-          if name == "Look" { $0.options.idempotencyLevel = .noSideEffects }
-          if name == "Look" { $0.serverStreaming = streaming }
+          guard name == "Look" else { return }
+          if !hasEffects { $0.options.idempotencyLevel = .noSideEffects }
+          $0.serverStreaming = streaming
+          $0.clientStreaming = requestsStreaming
         }
       }
     }
@@ -112,10 +115,44 @@ private struct WrongReply: Wrong {
 }
 
 private struct Streaming: Wrong {
-  static var schema: Schema { schemaOfTest(streaming: true) }
+  static var schema: Schema { schemaOfTest(requestsStreaming: true) }
   static let methods = Methods<Streaming> {
     Command("Set", set)
     Query("Look", look)
+  }
+}
+
+private typealias Watching<State: ReplicatedService> =
+  Watch<State, Google_Protobuf_StringValue, Google_Protobuf_BoolValue>
+
+private struct QueryForWatch: Wrong {
+  static var schema: Schema { schemaOfTest(streaming: true) }
+  static let methods = Methods<QueryForWatch> {
+    Command("Set", set)
+    Query("Look", look)
+  }
+}
+
+private struct WatchForQuery: Wrong {
+  static let methods = Methods<WatchForQuery> {
+    Command("Set", set)
+    Watching<WatchForQuery>("Look") { $1 }
+  }
+}
+
+private struct WatchWithEffects: Wrong {
+  static var schema: Schema { schemaOfTest(streaming: true, hasEffects: true) }
+  static let methods = Methods<WatchWithEffects> {
+    Command("Set", set)
+    Watching<WatchWithEffects>("Look") { $1 }
+  }
+}
+
+private struct RightWatch: Wrong {
+  static var schema: Schema { schemaOfTest(streaming: true) }
+  static let methods = Methods<RightWatch> {
+    Command("Set", set)
+    Watching<RightWatch>("Look") { $1 }
   }
 }
 
@@ -174,7 +211,19 @@ struct ServiceTableTests {
     ),
     (
       [Streaming.self], .streamingMethod(service: "test.Service", method: "Look"),
-      "test.Service/Look streams, and streams are not served"
+      "test.Service/Look takes a stream of requests, and those are not served"
+    ),
+    (
+      [QueryForWatch.self], .streamForOne(service: "test.Service", method: "Look"),
+      "test.Service/Look returns a stream in the schema, but is no Watch in the table"
+    ),
+    (
+      [WatchForQuery.self], .oneForStream(service: "test.Service", method: "Look"),
+      "test.Service/Look is a Watch in the table, but returns no stream in the schema"
+    ),
+    (
+      [WatchWithEffects.self], .watchWithEffects(service: "test.Service", method: "Look"),
+      "test.Service/Look returns a stream in the schema, but lacks idempotency_level = NO_SIDE_EFFECTS"
     ),
     (
       [NotInSchema.self], .notInSchema(service: "test.Service"),
@@ -194,5 +243,8 @@ struct ServiceTableTests {
   }
 
   @Test("a table that is the schema's is taken")
-  func right() throws { #expect(try ServiceMachine(services: [Right.self]).schemas == [Right.schema]) }
+  func right() throws {
+    #expect(try ServiceMachine(services: [Right.self]).schemas == [Right.schema])
+    #expect(try ServiceMachine(services: [RightWatch.self]).schemas == [RightWatch.schema])
+  }
 }

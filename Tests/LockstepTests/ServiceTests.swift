@@ -202,7 +202,8 @@ extension Servers {
         try await client.put("k", "v")
         #expect(
           try await client.schemas().map(\.name).sorted() == [
-            "lockstep.counter.v1.Counter", "lockstep.kv.v1.KeyValue", "lockstep.session.v1.Sessions",
+            "lockstep.changes.v1.ChangeStream", "lockstep.counter.v1.Counter", "lockstep.kv.v1.KeyValue",
+            "lockstep.session.v1.Sessions",
           ])
         let status = try await client.status()
         let group = try #require(status.groups.first)

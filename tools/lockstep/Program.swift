@@ -19,7 +19,8 @@ struct Program: AsyncParsableCommand {
       """,
     version: VersionText.text,
     subcommands: [
-      UpCommand.self, NodeSubcommand.self, CallCommand.self, DescribeCommand.self, SQLCommand.self, StatusCommand.self,
+      UpCommand.self, NodeSubcommand.self, CallCommand.self, WatchCommand.self, DescribeCommand.self, SQLCommand.self,
+      StatusCommand.self,
       LogCommand.self, SnapshotCommand.self, BenchCommand.self, SimulateCommand.self, CheckCommand.self,
       NewCommand.self, CompletionsCommand.self, ManualCommand.self,
     ])

@@ -24,6 +24,11 @@ typedef struct Lockstep__Wire__V1__CallReply Lockstep__Wire__V1__CallReply;
 typedef struct Lockstep__Wire__V1__BatchRequest Lockstep__Wire__V1__BatchRequest;
 typedef struct Lockstep__Wire__V1__BatchResult Lockstep__Wire__V1__BatchResult;
 typedef struct Lockstep__Wire__V1__BatchReply Lockstep__Wire__V1__BatchReply;
+typedef struct Lockstep__Wire__V1__StreamRequest Lockstep__Wire__V1__StreamRequest;
+typedef struct Lockstep__Wire__V1__StreamItem Lockstep__Wire__V1__StreamItem;
+typedef struct Lockstep__Wire__V1__StreamItems Lockstep__Wire__V1__StreamItems;
+typedef struct Lockstep__Wire__V1__StreamCredit Lockstep__Wire__V1__StreamCredit;
+typedef struct Lockstep__Wire__V1__StreamCancel Lockstep__Wire__V1__StreamCancel;
 typedef struct Lockstep__Wire__V1__DescribeRequest Lockstep__Wire__V1__DescribeRequest;
 typedef struct Lockstep__Wire__V1__ServiceDescription Lockstep__Wire__V1__ServiceDescription;
 typedef struct Lockstep__Wire__V1__DescribeReply Lockstep__Wire__V1__DescribeReply;
@@ -380,6 +385,105 @@ struct  Lockstep__Wire__V1__BatchReply
 #define LOCKSTEP__WIRE__V1__BATCH_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__batch_reply__descriptor) \
     , 0, 0, {0,NULL}, 0, 0, LOCKSTEP__WIRE__V1__ACK_LEVEL__ACK_LEVEL_UNSPECIFIED, 0, 0, LOCKSTEP__WIRE__V1__APPLIED__APPLIED_UNKNOWN, NULL, 0,NULL }
+
+
+/*
+ * A call of a method that answers with a stream. The first StreamItems comes at once, perhaps without items: the stream is open,
+ * and says from where on it gives what happens. It ends with a CallReply with its id and a code, whose index is where it could
+ * go on, or, with OUT_OF_RANGE (11), the first index that is still to be had there.
+ */
+struct  Lockstep__Wire__V1__StreamRequest
+{
+  ProtobufCMessage base;
+  /*
+   * as a call's
+   */
+  uint64_t id;
+  /*
+   * 0: the first
+   */
+  uint64_t group;
+  /*
+   * "package.Service/Method", UTF-8
+   */
+  ProtobufCBinaryData method;
+  ProtobufCBinaryData payload;
+  /*
+   * go on with this index, whatever the payload says; 0: as the payload says
+   */
+  uint64_t from_index;
+  /*
+   * so much may be sent, before more is granted
+   */
+  uint64_t credit_bytes;
+};
+#define LOCKSTEP__WIRE__V1__STREAM_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__stream_request__descriptor) \
+    , 0, 0, {0,NULL}, {0,NULL}, 0, 0 }
+
+
+/*
+ * What became of one entry, or a part of the state with which a stream begins.
+ */
+struct  Lockstep__Wire__V1__StreamItem
+{
+  ProtobufCMessage base;
+  uint64_t index;
+  uint64_t term;
+  protobuf_c_boolean is_state;
+  /*
+   * messages of the method; an entry's are never divided
+   */
+  size_t n_payloads;
+  ProtobufCBinaryData *payloads;
+};
+#define LOCKSTEP__WIRE__V1__STREAM_ITEM__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__stream_item__descriptor) \
+    , 0, 0, 0, 0,NULL }
+
+
+struct  Lockstep__Wire__V1__StreamItems
+{
+  ProtobufCMessage base;
+  uint64_t id;
+  size_t n_items;
+  Lockstep__Wire__V1__StreamItem **items;
+  /*
+   * a stream that is lost after this goes on here; 0: it is amid the state, and begins anew
+   */
+  uint64_t next_index;
+  uint64_t node;
+};
+#define LOCKSTEP__WIRE__V1__STREAM_ITEMS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__stream_items__descriptor) \
+    , 0, 0,NULL, 0, 0 }
+
+
+/*
+ * The client has taken so much: each item counts its payloads, and 64 bytes.
+ */
+struct  Lockstep__Wire__V1__StreamCredit
+{
+  ProtobufCMessage base;
+  uint64_t id;
+  uint64_t bytes;
+};
+#define LOCKSTEP__WIRE__V1__STREAM_CREDIT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__stream_credit__descriptor) \
+    , 0, 0 }
+
+
+/*
+ * Nothing more is to be sent. It is not answered.
+ */
+struct  Lockstep__Wire__V1__StreamCancel
+{
+  ProtobufCMessage base;
+  uint64_t id;
+};
+#define LOCKSTEP__WIRE__V1__STREAM_CANCEL__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&lockstep__wire__v1__stream_cancel__descriptor) \
+    , 0 }
 
 
 /*
@@ -878,6 +982,101 @@ Lockstep__Wire__V1__BatchReply *
 void   lockstep__wire__v1__batch_reply__free_unpacked
                      (Lockstep__Wire__V1__BatchReply *message,
                       ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__StreamRequest methods */
+void   lockstep__wire__v1__stream_request__init
+                     (Lockstep__Wire__V1__StreamRequest         *message);
+size_t lockstep__wire__v1__stream_request__get_packed_size
+                     (const Lockstep__Wire__V1__StreamRequest   *message);
+size_t lockstep__wire__v1__stream_request__pack
+                     (const Lockstep__Wire__V1__StreamRequest   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__stream_request__pack_to_buffer
+                     (const Lockstep__Wire__V1__StreamRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__StreamRequest *
+       lockstep__wire__v1__stream_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__stream_request__free_unpacked
+                     (Lockstep__Wire__V1__StreamRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__StreamItem methods */
+void   lockstep__wire__v1__stream_item__init
+                     (Lockstep__Wire__V1__StreamItem         *message);
+size_t lockstep__wire__v1__stream_item__get_packed_size
+                     (const Lockstep__Wire__V1__StreamItem   *message);
+size_t lockstep__wire__v1__stream_item__pack
+                     (const Lockstep__Wire__V1__StreamItem   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__stream_item__pack_to_buffer
+                     (const Lockstep__Wire__V1__StreamItem   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__StreamItem *
+       lockstep__wire__v1__stream_item__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__stream_item__free_unpacked
+                     (Lockstep__Wire__V1__StreamItem *message,
+                      ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__StreamItems methods */
+void   lockstep__wire__v1__stream_items__init
+                     (Lockstep__Wire__V1__StreamItems         *message);
+size_t lockstep__wire__v1__stream_items__get_packed_size
+                     (const Lockstep__Wire__V1__StreamItems   *message);
+size_t lockstep__wire__v1__stream_items__pack
+                     (const Lockstep__Wire__V1__StreamItems   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__stream_items__pack_to_buffer
+                     (const Lockstep__Wire__V1__StreamItems   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__StreamItems *
+       lockstep__wire__v1__stream_items__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__stream_items__free_unpacked
+                     (Lockstep__Wire__V1__StreamItems *message,
+                      ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__StreamCredit methods */
+void   lockstep__wire__v1__stream_credit__init
+                     (Lockstep__Wire__V1__StreamCredit         *message);
+size_t lockstep__wire__v1__stream_credit__get_packed_size
+                     (const Lockstep__Wire__V1__StreamCredit   *message);
+size_t lockstep__wire__v1__stream_credit__pack
+                     (const Lockstep__Wire__V1__StreamCredit   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__stream_credit__pack_to_buffer
+                     (const Lockstep__Wire__V1__StreamCredit   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__StreamCredit *
+       lockstep__wire__v1__stream_credit__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__stream_credit__free_unpacked
+                     (Lockstep__Wire__V1__StreamCredit *message,
+                      ProtobufCAllocator *allocator);
+/* Lockstep__Wire__V1__StreamCancel methods */
+void   lockstep__wire__v1__stream_cancel__init
+                     (Lockstep__Wire__V1__StreamCancel         *message);
+size_t lockstep__wire__v1__stream_cancel__get_packed_size
+                     (const Lockstep__Wire__V1__StreamCancel   *message);
+size_t lockstep__wire__v1__stream_cancel__pack
+                     (const Lockstep__Wire__V1__StreamCancel   *message,
+                      uint8_t             *out);
+size_t lockstep__wire__v1__stream_cancel__pack_to_buffer
+                     (const Lockstep__Wire__V1__StreamCancel   *message,
+                      ProtobufCBuffer     *buffer);
+Lockstep__Wire__V1__StreamCancel *
+       lockstep__wire__v1__stream_cancel__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   lockstep__wire__v1__stream_cancel__free_unpacked
+                     (Lockstep__Wire__V1__StreamCancel *message,
+                      ProtobufCAllocator *allocator);
 /* Lockstep__Wire__V1__DescribeRequest methods */
 void   lockstep__wire__v1__describe_request__init
                      (Lockstep__Wire__V1__DescribeRequest         *message);
@@ -1192,6 +1391,21 @@ typedef void (*Lockstep__Wire__V1__BatchResult_Closure)
 typedef void (*Lockstep__Wire__V1__BatchReply_Closure)
                  (const Lockstep__Wire__V1__BatchReply *message,
                   void *closure_data);
+typedef void (*Lockstep__Wire__V1__StreamRequest_Closure)
+                 (const Lockstep__Wire__V1__StreamRequest *message,
+                  void *closure_data);
+typedef void (*Lockstep__Wire__V1__StreamItem_Closure)
+                 (const Lockstep__Wire__V1__StreamItem *message,
+                  void *closure_data);
+typedef void (*Lockstep__Wire__V1__StreamItems_Closure)
+                 (const Lockstep__Wire__V1__StreamItems *message,
+                  void *closure_data);
+typedef void (*Lockstep__Wire__V1__StreamCredit_Closure)
+                 (const Lockstep__Wire__V1__StreamCredit *message,
+                  void *closure_data);
+typedef void (*Lockstep__Wire__V1__StreamCancel_Closure)
+                 (const Lockstep__Wire__V1__StreamCancel *message,
+                  void *closure_data);
 typedef void (*Lockstep__Wire__V1__DescribeRequest_Closure)
                  (const Lockstep__Wire__V1__DescribeRequest *message,
                   void *closure_data);
@@ -1255,6 +1469,11 @@ extern const ProtobufCMessageDescriptor lockstep__wire__v1__call_reply__descript
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__batch_request__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__batch_result__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__batch_reply__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__stream_request__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__stream_item__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__stream_items__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__stream_credit__descriptor;
+extern const ProtobufCMessageDescriptor lockstep__wire__v1__stream_cancel__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__describe_request__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__service_description__descriptor;
 extern const ProtobufCMessageDescriptor lockstep__wire__v1__describe_reply__descriptor;

@@ -77,14 +77,17 @@ extension ClientCore: ConnectionDelegate {
       state = .ready(link, connection)
       connection.established()
       sendWaiting(connection)
+      goOnWithStreams()
     case .refusal:
       let reason = try codec.unpackRefusal(payload)
       connection.closeNow(reason: .local("the node refused: \(reason)"))
     case .callReply:
       var reply = try codec.unpackReply(payload)
+      if ended(reply, from: connection) { return }
       reply.history = history
       note(reply.token)
       finish(reply.id, .reply(reply), from: connection)
+    case .streamItems: received(try codec.unpackStreamItems(payload), from: connection)
     case .batchReply:
       var reply = try codec.unpackBatchReply(payload)
       reply.history = history
@@ -119,8 +122,9 @@ extension ClientCore: ConnectionDelegate {
       if !waiting.isEmpty, retry == nil { connect() }
     case .ready, .idle, .closed, .connecting: break
     }
-    lost(
-      connection, CallStatus(.unavailable, "the connection to \(connection.remoteAddress) was lost: \(reason)"))
+    let status = CallStatus(.unavailable, "the connection to \(connection.remoteAddress) was lost: \(reason)")
+    streamsLost(with: connection, status)
+    lost(connection, status)
   }
 
   func link(_ link: Link, dialFailed reason: String) {

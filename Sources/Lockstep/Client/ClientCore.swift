@@ -64,6 +64,8 @@ final class ClientCore {
   var maximumRequestBytes = Int.max
   /// Of the node that is connected.
   var history = CallReply.History()
+  var streams: [ClientStream] = []
+  var streamWatch: RepeatingTimer?
   /// The furthest that any answer has shown.
   private var seen: ReadToken?
 
@@ -124,8 +126,7 @@ final class ClientCore {
   }
 
   private func send(_ call: Waiting, _ connection: Connection) {
-    let id = nextID
-    nextID += 1
+    let id = takeID()
     let kind: FrameKind
     switch call.operation {
     case .call(let method, let request, let options, _):
@@ -169,6 +170,11 @@ final class ClientCore {
       fail(call, CallFailure(CallStatus(.resourceExhausted, "too much is waiting to be sent"), applied: .no))
     case .closed: waiting.append(call)
     }
+  }
+
+  func takeID() -> UInt64 {
+    defer { nextID += 1 }
+    return nextID
   }
 
   /// Of a call that has waited, what is left: the node is to answer by its deadline, and not later.
@@ -233,6 +239,7 @@ final class ClientCore {
     leaving.removeAll()
     sweep?.stop()
     sweep = nil
+    closeStreams()
     let status = CallStatus(.cancelled, "the client was closed")
     for call in waiting + refused { fail(call, CallFailure(status, applied: .no)) }
     waiting.removeAll()
@@ -306,7 +313,7 @@ final class ClientCore {
     leaving.append((link, connection))
   }
 
-  private func endIfAnswered(_ connection: Connection) {
+  func endIfAnswered(_ connection: Connection) {
     guard let position = leaving.firstIndex(where: { $0.connection === connection }),
       !underWay.values.contains(where: { $0.connection === connection })
     else { return }

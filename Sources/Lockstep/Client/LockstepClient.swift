@@ -1,5 +1,6 @@
 public import LockstepExecution
 package import LockstepRequests
+public import LockstepConsensus
 import LockstepWire
 public import NIOCore
 public import NIOPosix
@@ -53,6 +54,27 @@ public final class LockstepClient: Sendable {
       case .batch, .schemas, .status, .snapshot: throw Self.mixedUp
       }
     }
+  }
+
+  /// Opens a stream: a call of a method that answers with what happens. It is open when this
+  /// returns, or as soon as there is a connection; see `EventStream` for how it goes on and ends.
+  ///
+  /// - Parameters:
+  ///   - method: "package.Service/Method".
+  ///   - request: the encoded message.
+  ///   - from: go on with the entry of this index, whatever the request says: the one behind the last event's.
+  ///   - patience: for so long a node is looked for that goes on, before the stream fails.
+  public func stream(
+    _ method: String, _ request: [UInt8], from: LogIndex? = nil, patience: Duration = .seconds(30)
+  ) -> EventStream {
+    let stream = ClientStream(
+      method: method, request: request, from: from, patience: .milliseconds(Int64(clamping: patience.milliseconds)))
+    let eventLoop = eventLoop
+    eventLoop.execute { self.loopCore.open(stream) }
+    return EventStream(
+      StreamReader(
+        stream, grant: { bytes in eventLoop.execute { self.loopCore.grant(bytes, to: stream) } },
+        cancel: { eventLoop.execute { self.loopCore.cancel(stream) } }))
   }
 
   /// The services that the cluster offers.

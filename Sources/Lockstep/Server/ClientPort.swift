@@ -69,6 +69,15 @@ final class ClientPort {
       // One, however many requests a batch has: what is bounded here are the answers that wait. The node bounds requests.
       session.callReceived()
       _ = try calls.deliver(kind ?? .call, payload, replies: context.replies, to: server.node)
+    case .stream:
+      // Under way until it ends.
+      session.callReceived()
+      try calls.unpackStream(payload) { id, request in server.node.open(request, id: id, context.replies) }
+    case .streamCredit:
+      let (id, bytes) = try codec.unpackStreamCredit(payload)
+      server.node.credit(bytes, to: id, context.replies)
+    case .streamCancel:
+      if server.node.cancel(try codec.unpackStreamCancel(payload), context.replies) { session.callEnded() }
     case .describe: ask(.describe(try codec.unpackDescribe(payload)), session, server)
     case .status: ask(.status(try codec.unpackStatusRequest(payload)), session, server)
     case .snapshot:
@@ -92,7 +101,7 @@ final class ClientPort {
   private func answer(_ question: ClientQuestion, _ session: ClientSession, _ server: ServerLoop) {
     switch question {
     case .describe(let id):
-      codec.pack(describeReply: id, services: server.node.schemas + [Self.sessions])
+      codec.pack(describeReply: id, services: server.node.schemas + [Self.sessions, Self.changes])
       session.sendNow(.describeReply, codec.packed)
     case .status(let id):
       codec.pack(server.status(id: id))
@@ -101,8 +110,9 @@ final class ClientPort {
     }
   }
 
-  /// Every node offers it, whatever it hosts.
+  /// Every node offers these, whatever it hosts.
   private static let sessions = (name: SessionCall.service, descriptorSet: PackageResources.session_descriptor)
+  private static let changes = (name: ChangeMessages.service, descriptorSet: PackageResources.changes_descriptor)
 
   private func takeSnapshot(_ id: UInt64, _ session: ClientSession, _ server: ServerLoop) {
     // Answered when it is there, so that it counts as a call that is under way.
@@ -180,6 +190,7 @@ extension ClientPort: ConnectionDelegate {
   func connectionInputEnded(_ connection: Connection) { (connection.context as? ClientContext)?.session.inputEnded() }
 
   func connectionClosed(_ connection: Connection, reason: CloseReason) {
+    if let context = connection.context as? ClientContext { server?.node.closed(context.replies) }
     connection.context = nil
     guard reason != .peerClosed else { return }
     log.log(.info, "clients", reason.kind, "client \(connection.remoteAddress) closed: \(reason)")

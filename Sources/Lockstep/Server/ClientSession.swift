@@ -47,6 +47,9 @@ final class ClientSession {
     connection.pauseReading()
   }
 
+  /// The client wants no answer any more.
+  func callEnded() { callAnswered() }
+
   private func callAnswered() {
     underWay -= 1
     if hasInputEnded { closeIfAnswered() }
@@ -130,7 +133,8 @@ extension ClientSession: ReplyChannel {
 
   func send(_ kind: FrameKind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer) {
     deliver(kind, header, body)
-    callAnswered()
+    // A stream goes on.
+    if kind != .streamItems { callAnswered() }
   }
 
   func flush() { connection.flush() }

@@ -48,6 +48,9 @@ public struct ServerConfiguration: Sendable {
   public var retainedBytes: Int
   /// What this node fetches of another's snapshot in a second, at most. In bytes.
   public var snapshotBytesPerSecond: Int
+  /// Changes that are kept in memory for those who follow them, in bytes; 0: none are, and nobody can. Nil: 32 MiB, from the
+  /// start until they are full, and from then on while somebody follows them and for ten minutes after that.
+  public var changeWindow: Int?
   /// A snapshot that is older is followed by another, if anything was applied since.
   public var snapshotAge: Duration
   /// Commands that ask for less are acknowledged at this level, by the node that leads: the same on all nodes.
@@ -93,6 +96,7 @@ public struct ServerConfiguration: Sendable {
     limits.minimumAcknowledgement = minimumAcknowledgement
     limits.refusesToForward = refusesToForward
     limits.roomForProposed = roomForProposed
+    if let changeWindow { (limits.changeBytes, limits.keepsChanges) = (changeWindow, true) }
     limits.diskBytes = diskBytes
     if let leaseDrift { limits.leaseTime = UInt64(Double(peaceMilliseconds) * 1_000_000 * (1 - leaseDrift / 100)) }
     let (seconds, attoseconds) = snapshotAge.components

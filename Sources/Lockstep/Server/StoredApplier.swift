@@ -28,6 +28,7 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
     var items: [Item] = []
     var bytes: [UInt8] = []
     let repliesAreWanted: Bool
+    let isRecording: Bool
 
     /// Returns how many bytes it has more.
     mutating func append(_ entries: ArraySlice<Executor.Entry>) -> Int {
@@ -54,7 +55,8 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
     let mark: StoredMark
     let digest: UInt64
     let answers: [StoredExecutor.Answer]
-    /// Of the replies.
+    let changes: [Change]
+    /// Of the replies, and of the changes.
     let bytes: Int
   }
 
@@ -95,6 +97,9 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
   private var mark: StoredMark
   private var failure: ApplierFailure?
   private var isFull = false
+  private var isRecording = false
+  /// Collected, and not taken.
+  private var changes: [Change] = []
 
   init(_ executor: StoredExecutor, of machine: any StoredMachine, isReady: @escaping @Sendable () -> Void) {
     self.executor = executor
@@ -155,8 +160,10 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
     shared.withLock { shared in
       // What comes while the machine is at work waits together, and shares the cost of a transaction.
       let place = shared.jobs.count - 1
-      if place < 0 || shared.jobs[place].repliesAreWanted != repliesAreWanted {
-        shared.jobs.append(Job(repliesAreWanted: repliesAreWanted))
+      if place < 0 || shared.jobs[place].repliesAreWanted != repliesAreWanted
+        || shared.jobs[place].isRecording != isRecording
+      {
+        shared.jobs.append(Job(repliesAreWanted: repliesAreWanted, isRecording: isRecording))
       }
       let added = shared.jobs[shared.jobs.count - 1].append(entries)
       shared.waitingBytes += added
@@ -181,9 +188,17 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
       mark = transaction.mark
       digest = transaction.digest
       for answer in transaction.answers { onReply(answer.id, answer.reply) }
+      changes += transaction.changes
     }
     if let failed, failure == nil { failure = ApplierFailure(applied: applied, message: failed.message) }
     return progress
+  }
+
+  func record(_ isRecording: Bool) { self.isRecording = isRecording }
+
+  func takeChanges() -> [Change] {
+    defer { changes = [] }
+    return changes
   }
 
   func check(_ call: MethodCall) throws(CallStatus) -> MethodKind? {
@@ -257,7 +272,9 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
             request: UnsafeRawBufferPointer(rebasing: bytes[item.request])), sessionCall: item.sessionCall)
       }
       do throws(StoredMachineFailure) {
-        outcome = .success(try executor.apply(entries[...], repliesAreWanted: job.repliesAreWanted))
+        outcome = .success(
+          try executor.apply(
+            entries[...], repliesAreWanted: job.repliesAreWanted, isRecording: job.isRecording))
       } catch { outcome = .failure(error) }
     }
     return try outcome.get()
@@ -267,10 +284,13 @@ final class StoredApplier: StoredStateApplier, @unchecked Sendable {
     let bytes = answers.reduce(0) { sum, answer in
       if case .success(let reply)? = answer.reply { sum + reply.count } else { sum }
     }
-    let done = Done(mark: executor.mark, digest: executor.digest, answers: answers, bytes: bytes)
+    let changes = executor.takeChanges()
+    let done = Done(
+      mark: executor.mark, digest: executor.digest, answers: answers, changes: changes,
+      bytes: changes.reduce(bytes) { $0 + $1.byteCount })
     let mustTell = shared.withLock { shared in
       shared.done.append(done)
-      shared.bytes += bytes
+      shared.bytes += done.bytes
       shared.waitingBytes -= entryBytes
       defer { shared.isTold = true }
       return !shared.isTold

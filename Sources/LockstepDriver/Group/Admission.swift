@@ -47,6 +47,10 @@ struct Admission {
     case .query:
       try check(consistency: request)
       return .query
+    case .stream:
+      throw CallStatus(
+        .invalidArgument,
+        "'\(Self.readable(request.method))' answers with a stream: 'lockstep watch', or open it as one")
     }
   }
 
@@ -80,7 +84,7 @@ struct Admission {
         throw CallStatus(error.code, "request \(position) of \(payloads.count), counted from 0: \(error.message)")
       }
       guard let kind else { return nil }
-      if kind == .query {
+      if kind != .command {
         throw CallStatus(.invalidArgument, "'\(Self.readable(method))' is a query, and a batch is of commands")
       }
     }
@@ -158,7 +162,7 @@ struct Admission {
   }
 
   /// A method's name in a message: short, and only letters that do no harm.
-  private static func readable(_ method: UnsafeRawBufferPointer) -> String {
+  static func readable(_ method: UnsafeRawBufferPointer) -> String {
     String(decoding: method.prefix(200).map { $0 >= 32 && $0 < 127 ? $0 : UInt8(ascii: "?") }, as: UTF8.self)
   }
 }

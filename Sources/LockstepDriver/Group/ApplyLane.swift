@@ -29,6 +29,8 @@ final class ApplyLane {
   private var submittedChain: UInt64?
   /// Bytes of replies that this turn may still make.
   private var replyBudget = 0
+  /// Somebody may follow what is carried out, and hears the replies.
+  private var isRecording = false
 
   /// `chain`: of the last entry that the applier was restored with.
   init(group: GroupID, context: NodeContext, applier: any Applier, chain: UInt64?, commit: LogIndex) {
@@ -66,6 +68,33 @@ final class ApplyLane {
 
   func collectAnswers(_ onAnswer: (UInt64, StoredAnswer) -> Void) { applier.collectAnswers(onAnswer) }
 
+  // MARK: Streams
+
+  /// The last entry that was handed to the applier.
+  var submitted: LogIndex { applier.submitted }
+
+  /// What comes from now on is noted as it is carried out; or nothing is any more.
+  func record(_ isRecording: Bool) {
+    self.isRecording = isRecording
+    applier.record(isRecording)
+  }
+
+  func takeChanges() -> [Change] { applier.takeChanges() }
+
+  /// What the machine gives to a call that is answered with a stream, or this node itself.
+  func stream(_ call: MethodCall) throws(CallStatus) -> MachineStream {
+    if let stream = try GroupChanges.stream(call) { return stream }
+    switch try check(call) {
+    case .stream: return try applier.stream(call)
+    case nil: throw CallStatus(.unimplemented, "no service here has a method '\(Admission.readable(call.methodBytes))'")
+    case .command, .query:
+      throw CallStatus(
+        .invalidArgument, "'\(Admission.readable(call.methodBytes))' answers once, and with no stream: 'lockstep call'")
+    }
+  }
+
+  func copy() -> FrozenMachine? { applier.copy() }
+
   // MARK: Snapshots
 
   /// The chain hash of the last entry that is applied; nil while answers are to come, or nothing was.
@@ -76,6 +105,7 @@ final class ApplyLane {
   /// Another state takes the place of this one; what it was asked, and has not answered, it never will.
   func reset(to other: any Applier, chain: UInt64) {
     applier = other
+    applier.record(isRecording)
     submittedChain = chain
     (isUnderWay, isFull, isHeld) = (false, false, false)
     target = max(target, other.applied)

@@ -16,6 +16,7 @@ final class Group {
   let reads: ReadQueue
   private var lease: Lease
   let lane: ApplyLane
+  let streams: StreamLane
   let snapshots: SnapshotLane
   let installs: InstallLane
   private var room: RoomWatch
@@ -46,6 +47,8 @@ final class Group {
     room = RoomWatch(context: context)
     installs = InstallLane(group: id, context: context, members: configuration.members)
     lane.replay(through: replica.log.last)
+    streams = StreamLane(group: id, context: context, applied: applier.applied)
+    lane.record(streams.isRecording)
     wide = WideLevels(context: context)
     proposals = Proposals(group: id, context: context, wide: wide)
     reads = ReadQueue(context: context, firstID: Node.firstID(seed: configuration.seed))
@@ -116,7 +119,8 @@ final class Group {
     let isStateDue = snapshots.tick(
       lane, log: replica.log.base.index, storedByAll: replica.storedByAll,
       isRoomShort: !replica.room.isAmple || installs.isWithoutRoom)
-    return reads.retryStalled() || isStateDue || hasHappened || replica.isTurnDue
+    let areStreamsDue = streams.tick(leader: leader)
+    return reads.retryStalled() || areStreamsDue || isStateDue || hasHappened || replica.isTurnDue
   }
 
   func linkChanged(_ peer: NodeID, isUp: Bool) {
@@ -169,6 +173,7 @@ final class Group {
     let header = result.snapshot.header
     tail.reset(to: header.last, time: header.time)
     lane.reset(to: result.applier, chain: header.last.chain)
+    streams.reset(to: lane.applied)
     reads.askAgain()
     proposals.overtaken(by: header.last.id.index, leader: leader)
     proposals.forgetReplaced(replica.log)
@@ -232,6 +237,8 @@ final class Group {
       read(.apply, from: first, through: last, maximumBytes: context.limits.applyBytes)
     }
     guard !context.hasFailed else { return false }
+    streams.carriedOut(lane)
+    if streams.deliver(leader: leader) { isMore = true }
     // Asked first where it lies: mostly nobody wants to know.
     if wide.areWaiting || replica.appliedReported < replica.reportApplied,
       let event = wide.applied(lane.applied, replica)

@@ -57,6 +57,7 @@ extension Group {
     proposals.check(applied: lane.applied)
     reads.check(applied: lane.applied, isTurnDue: isTurnDue)
     wide.check(isLeading: isLeading, applied: lane.applied)
+    streams.check(submitted: lane.submitted)
   }
 
   /// Nil when this node does not lead. Costs little: unlike the report, it does not ask the machine for its digest.

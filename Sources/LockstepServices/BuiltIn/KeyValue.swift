@@ -33,6 +33,7 @@ public struct KeyValue: ReplicatedService {
     delete
     compareAndSet
     range
+    watch
   }
 
   /// One reply to Range has at most so many items, and no more than so many bytes of keys and values, unless the first
@@ -70,7 +71,9 @@ public struct KeyValue: ReplicatedService {
     _ request: Lockstep_Kv_V1_DeleteRequest, _ context: ApplyContext
   ) -> Lockstep_Kv_V1_DeleteReply {
     var reply = Lockstep_Kv_V1_DeleteReply()
-    reply.deleted = map.removeValue(forKey: request.key) != nil
+    let old = map.removeValue(forKey: request.key)
+    reply.deleted = old != nil
+    if let old { context.emit(told(request.key, nil, old.text, context)) }
     reply.revision = context.index.rawValue
     return reply
   }
@@ -118,7 +121,12 @@ public struct KeyValue: ReplicatedService {
   }
 
   private mutating func set(_ key: String, _ value: String, _ context: ApplyContext) {
-    map.updateValue(Versioned(text: value, revision: context.index.rawValue), forKey: key)
+    let old = map.updateValue(Versioned(text: value, revision: context.index.rawValue), forKey: key)
+    context.emit(told(key, value, old?.text, context))
+  }
+
+  func scan(_ bounds: RangeBounds, _ body: (_ key: String, Versioned) -> Bool) {
+    map.scan(from: bounds.first) { key, value in bounds.holds(key) && body(key.text, value) }
   }
 
   /// Swift's `==` takes different spellings of the same letters for one, by tables that change with its version.
@@ -161,7 +169,7 @@ struct Versioned: StoredValue {
 }
 
 /// The keys that a Range asks for, from `first` up to but not including `end`.
-private struct RangeBounds {
+struct RangeBounds {
   let first: TextKey
   private let end: TextKey?
 

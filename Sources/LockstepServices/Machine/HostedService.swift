@@ -8,6 +8,8 @@ protocol HostedService: Sendable {
   /// Carries out consecutive commands of one method, and answers each.
   mutating func apply(_ method: Int, _ commands: CommandBatch, into replies: inout Replies)
   func query(_ method: Int, _ request: RawSpan, _ context: QueryContext) throws(CallStatus) -> [UInt8]
+  /// What a call that is answered with a stream asks for.
+  func stream(_ method: Int, _ request: RawSpan) throws(CallStatus) -> HostedStream
   var version: UInt32 { get }
   func freeze() -> any Snapshot
   func restored(from snapshot: inout SnapshotReader) throws(CallStatus) -> Self
@@ -19,6 +21,14 @@ struct HostedMethod: Sendable {
   let kind: MethodKind
   let isLong: Bool
   let types: MessageTypes
+}
+
+/// As `MachineStream`, of one service.
+struct HostedStream: Sendable {
+  let start: MachineStream.Start
+  let events: @Sendable (Change) -> [[UInt8]]
+  let state: @Sendable (any HostedService, QueryContext, [UInt8]?) throws(CallStatus) -> [[UInt8]]
+  let stateEnd: @Sendable (QueryContext) -> [UInt8]?
 }
 
 struct Host<State: ReplicatedService>: HostedService {
@@ -46,16 +56,28 @@ struct Host<State: ReplicatedService>: HostedService {
 
   mutating func apply(_ method: Int, _ commands: CommandBatch, into replies: inout Replies) {
     if let body = box(method).command { return body(&state, commands, &replies) }
-    let refusal = CallStatus(.invalidArgument, "\(box(method).name) is a query, and is not carried out from the log")
+    let refusal = CallStatus(.invalidArgument, "\(box(method).name) is no command, and is not carried out from the log")
     for _ in 0..<commands.count { replies.fail(refusal) }
   }
 
   func query(_ method: Int, _ request: RawSpan, _ context: QueryContext) throws(CallStatus) -> [UInt8] {
     guard let body = box(method).query else {
-      throw CallStatus(
-        .invalidArgument, "\(box(method).name) is a command, and is carried out from the log alone")
+      throw CallStatus(.invalidArgument, "\(box(method).name) is no query, and is not answered once from the state")
     }
     return try body(state, request, context)
+  }
+
+  func stream(_ method: Int, _ request: RawSpan) throws(CallStatus) -> HostedStream {
+    guard let watch = box(method).watch else {
+      throw CallStatus(.invalidArgument, "\(box(method).name) answers once, and with no stream")
+    }
+    let body = try watch(request)
+    return HostedStream(
+      start: body.start, events: body.events,
+      state: { (host, context, last) throws(CallStatus) in
+        guard let host = host as? Host<State> else { return [] }
+        return try body.state(host.state, context, last)
+      }, stateEnd: body.stateEnd)
   }
 
   var version: UInt32 { State.version }
@@ -72,12 +94,14 @@ private final class MethodBox<State: ReplicatedService>: Sendable {
   let name: String
   let command: CommandBody<State>?
   let query: (@Sendable (borrowing State, RawSpan, QueryContext) throws(CallStatus) -> [UInt8])?
+  let watch: (@Sendable (RawSpan) throws(CallStatus) -> WatchBody<State>)?
 
   init(_ method: Method<State>) {
     name = method.name
     switch method.body {
-    case .command(let body): (command, query) = (body, nil)
-    case .query(let body): (command, query) = (nil, body)
+    case .command(let body): (command, query, watch) = (body, nil, nil)
+    case .query(let body): (command, query, watch) = (nil, body, nil)
+    case .watch(let body): (command, query, watch) = (nil, nil, body)
     }
   }
 }

@@ -22,7 +22,7 @@ struct SchemaCheck {
       throw .unreadableSchema(service: service)
     }
     let described = try describedMethods(set)
-    if let method = described.first(where: { $0.clientStreaming || $0.serverStreaming }) {
+    if let method = described.first(where: \.clientStreaming) {
       throw .streamingMethod(service: service, method: method.name)
     }
     let missing = described.map(\.name).filter { name in !methods.contains { $0.name == name } }
@@ -47,7 +47,13 @@ struct SchemaCheck {
   }
 
   private func compare(_ entry: HostedMethod, _ method: Described) throws(ServiceTableError) {
+    if method.serverStreaming != (entry.kind == .stream) {
+      throw entry.kind == .stream
+        ? .oneForStream(service: service, method: method.name) : .streamForOne(service: service, method: method.name)
+    }
     switch (entry.kind, method.options.idempotencyLevel == .noSideEffects) {
+    case (.stream, false): throw .watchWithEffects(service: service, method: method.name)
+    case (.stream, true): break
     case (.command, true): throw .commandForQuery(service: service, method: method.name)
     case (.query, false): throw .queryForCommand(service: service, method: method.name)
     case (.command, false), (.query, true): break

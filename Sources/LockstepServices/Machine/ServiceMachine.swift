@@ -109,6 +109,20 @@ public struct ServiceMachine: StateMachine {
     return try hosts[route.host].query(route.method, call.request, context)
   }
 
+  /// What a watch gives to this call. Throws `unimplemented` when the method is not here, `invalidArgument` when it is no watch
+  /// or the bytes are not its request, and what the service throws.
+  public func stream(_ call: MethodCall) throws(CallStatus) -> MachineStream {
+    let route = try route(call)
+    let stream = try hosts[route.host].stream(route.method, call.request)
+    let (prefix, place) = (Array("\(names[route.host])/".utf8), route.host)
+    return MachineStream(
+      start: stream.start, events: { $0.method.starts(with: prefix) ? stream.events($0) : [] },
+      state: { (machine, context, last) throws(CallStatus) in
+        guard let machine = machine as? ServiceMachine else { return [] }
+        return try stream.state(machine.hosts[place], context, last)
+      }, stateEnd: stream.stateEnd)
+  }
+
   /// Whether the method is a `Query` that was declared with `isLong: true`; false when it is not here.
   public func isLong(_ query: MethodCall) -> Bool { table.find(query.methodBytes).map { routes[$0].isLong } ?? false }
 

@@ -22,8 +22,14 @@ public enum ServiceTableError: Error, Hashable, Sendable, CustomStringConvertibl
   case commandForQuery(service: String, method: String)
   /// The table has a `Query` for a method that the schema does not mark with NO_SIDE_EFFECTS.
   case queryForCommand(service: String, method: String)
-  /// Streams are not served.
+  /// Streams of requests are not served.
   case streamingMethod(service: String, method: String)
+  /// The schema has a stream of events where the table has a `Command` or a `Query`.
+  case streamForOne(service: String, method: String)
+  /// The table has a `Watch` for a method that gives one answer in the schema.
+  case oneForStream(service: String, method: String)
+  /// The schema has a stream of events, and does not mark the method with NO_SIDE_EFFECTS.
+  case watchWithEffects(service: String, method: String)
   /// The function takes another message than the schema says: `schema` and `function` are their full names.
   case wrongRequest(service: String, method: String, schema: String, function: String)
   /// The function gives another message than the schema says: `schema` and `function` are their full names.
@@ -51,7 +57,13 @@ public enum ServiceTableError: Error, Hashable, Sendable, CustomStringConvertibl
     case .queryForCommand(let service, let method):
       "\(service)/\(method) is a Query in the table, but lacks idempotency_level = NO_SIDE_EFFECTS in the schema"
     case .streamingMethod(let service, let method):
-      "\(service)/\(method) streams, and streams are not served"
+      "\(service)/\(method) takes a stream of requests, and those are not served"
+    case .streamForOne(let service, let method):
+      "\(service)/\(method) returns a stream in the schema, but is no Watch in the table"
+    case .oneForStream(let service, let method):
+      "\(service)/\(method) is a Watch in the table, but returns no stream in the schema"
+    case .watchWithEffects(let service, let method):
+      "\(service)/\(method) returns a stream in the schema, but lacks idempotency_level = NO_SIDE_EFFECTS"
     case .wrongRequest(let service, let method, let schema, let function):
       "\(service)/\(method) takes a \(schema) in the schema, but its function takes a \(function)"
     case .wrongReply(let service, let method, let schema, let function):

@@ -118,6 +118,11 @@ package final class SimulatedApplier: Applier {
   }
 
   package func check(_ call: MethodCall) throws(CallStatus) -> MethodKind? { try executor.check(call) }
+  package func record(_ isRecording: Bool) { executor.record(isRecording) }
+  package func takeChanges() -> [Change] { executor.takeChanges() }
+  package func copy() -> FrozenMachine? { executor.copy() }
+  package func stream(_ call: MethodCall) throws(CallStatus) -> MachineStream { try executor.stream(call) }
+
   package func freeze() -> FrozenState? { waiting.isEmpty ? executor.freeze() : nil }
   package func query(_ call: MethodCall, id: UInt64, deadline: UInt64) throws(CallStatus) -> [UInt8]? {
     try executor.query(call)

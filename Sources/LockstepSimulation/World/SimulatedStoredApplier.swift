@@ -23,6 +23,7 @@ package final class SimulatedStoredApplier: StoredStateApplier {
   private var answerable = 0
   private var failure: ApplierFailure?
   private var isStopped = false
+  private var isRecording = false
   private let atOnce: Int
   /// Called when something waits: `collect` and `collectAnswers` are to be called some time later.
   private let isWanted: () -> Void
@@ -72,7 +73,7 @@ package final class SimulatedStoredApplier: StoredStateApplier {
     }
     do throws(StoredMachineFailure) {
       try waiting.takeFirst(atOnce) { entries throws(StoredMachineFailure) in
-        let answers = try executor.apply(entries, repliesAreWanted: true)
+        let answers = try executor.apply(entries, repliesAreWanted: true, isRecording: isRecording)
         mark = executor.mark
         for answer in answers { onReply(answer.id, answer.reply) }
       }
@@ -110,6 +111,9 @@ package final class SimulatedStoredApplier: StoredStateApplier {
     }
     if answerable > 0 { isWanted() }
   }
+
+  package func record(_ isRecording: Bool) { self.isRecording = isRecording }
+  package func takeChanges() -> [Change] { executor.takeChanges() }
 
   package func freeze() -> FrozenState? {
     guard progress == .done, !isStopped else { return nil }

@@ -1,4 +1,4 @@
-import LockstepConsensus
+package import LockstepConsensus
 package import LockstepRequests
 
 /// Where frames with replies go: a client's connection, or the link to the node that has passed calls on.
@@ -6,7 +6,7 @@ package protocol ReplyChannel: AnyObject {
   /// See `ReplyWriter`.
   var hasRoom: Bool { get }
   var maximumReplyBytes: Int { get }
-  /// Hands over one frame of a reply, in two parts, borrowed.
+  /// Hands over one frame of a reply, or of what a stream gives, in two parts, borrowed.
   func send(_ kind: FrameKind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer)
   func flush()
 }
@@ -112,6 +112,15 @@ package final class FramedReplies: ReplyWriter {
       Codec.withHead(replyTo: call, message, isBatch: kind == .batchReply) {
         channel.send(.forwardReply, header: $0, body: message)
       }
+    }
+  }
+}
+
+extension FramedReplies: StreamWriter {
+  package func write(_ items: [StreamItem], of stream: UInt64, next: LogIndex?, from node: NodeID) {
+    codec.pack(StreamItems(id: stream, items: items, next: next, node: node.rawValue))
+    codec.packed.withUnsafeBytes {
+      channel.send(.streamItems, header: UnsafeRawBufferPointer(start: nil, count: 0), body: $0)
     }
   }
 }

@@ -64,6 +64,9 @@ struct UpCommand: AsyncParsableCommand {
   var snapshotRate: String?
 
   @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "bytes"))
+  var changeWindow: String?
+
+  @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "bytes"))
   var maximumRequestBytes: String?
 
   @Option(help: ArgumentHelp("Handed on to the nodes.", valueName: "bytes"))
@@ -177,6 +180,7 @@ struct UpCommand: AsyncParsableCommand {
         snapshotAge.map { "--snapshot-age=\($0)" },
         retain.map { "--retain=\($0)" }, diskBudget.map { "--disk-budget=\($0)" },
         snapshotRate.map { "--snapshot-rate=\($0)" },
+        changeWindow.map { "--change-window=\($0)" },
         maximumRequestBytes.map { "--maximum-request-bytes=\($0)" }, segmentBytes.map { "--segment-bytes=\($0)" },
         minimumAck.map { "--minimum-ack=\($0)" }, noForward ? "--no-forward" : nil,
         leaseDrift.map { "--lease-drift=\($0)" }, logLevel.map { "--log-level=\($0)" },
