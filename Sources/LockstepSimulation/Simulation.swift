@@ -20,6 +20,8 @@ public struct SimulationReport: Sendable {
   public var readsAnswered = 0
   /// Of these, on a lease, without a word to another node.
   public var leaseReads = 0
+  /// What those were told who follow the changes, together.
+  public var changesTold = 0
   /// How often a node was seen to begin to lead in a term.
   public var elections = 0
   /// Events that happened, such as ticks, bytes that arrive, and work of a disk.
@@ -80,6 +82,7 @@ package struct Simulation {
     report.acknowledged = world.acknowledged
     report.readsAnswered = world.readsAnswered
     report.leaseReads = world.leaseReads
+    report.changesTold = world.changesTold
     report.elections = world.elections
     report.events = world.events
     report.checks = world.checks

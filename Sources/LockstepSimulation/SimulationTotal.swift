@@ -18,6 +18,8 @@ public struct SimulationTotal: Sendable {
   public var reads = 0
   /// Of these, on a lease, without a word to another node.
   public var leaseReads = 0
+  /// What those were told who follow the changes, in all seeds.
+  public var changesTold = 0
   /// How often a node was seen to begin to lead in a term, in all seeds.
   public var elections = 0
   /// Events that happened, in all seeds.
@@ -45,6 +47,7 @@ public struct SimulationTotal: Sendable {
     acknowledged += report.acknowledged
     reads += report.readsAnswered
     leaseReads += report.leaseReads
+    changesTold += report.changesTold
     elections += report.elections
     events += report.events
     checks += report.checks

@@ -91,6 +91,10 @@ public enum FaultKind: String, CaseIterable, Sendable {
   case diskReplaced
   /// Nothing that goes wrong: such a node votes again.
   case replacementAdmitted
+  /// One who follows the changes goes to another node, and loses what is on its way; nothing that goes wrong.
+  case followerMoved
+  /// What comes next for one who follows the changes is not kept any more where it asks.
+  case followerTooLate
   /// A state machine says that it cannot go on, and its node ends.
   case machineFailed
   /// A machine that keeps itself starts with what it was a while ago.

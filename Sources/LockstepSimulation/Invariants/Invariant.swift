@@ -51,6 +51,8 @@ public enum Invariant: String, Sendable, CaseIterable {
   case sessionRead
   /// A read at level `bounded` sees all that was acknowledged before its bound, and no state is older than it is said to be.
   case boundedRead
+  /// Who follows the changes is told each once, in the order of the log, none left out, and no more than it has granted.
+  case changesOnce
   /// All operations of clients fit into one order.
   case linearizability
   /// A node never finds that another one has broken the protocol.

@@ -16,6 +16,9 @@ struct Replay {
   }
 
   private(set) var outcomes: Indexed<Outcome>
+  /// Of the commands that were carried out, in order: as those hear of them who follow the changes.
+  private var changes: [(index: LogIndex, bytes: [UInt8])] = []
+  private let isFollowed: Bool
   /// By the number that a command carries, where it is in the log.
   private(set) var places: [UInt64: LogIndex] = [:]
   private(set) var configurations: [LogIndex: Members] = [:]
@@ -31,8 +34,12 @@ struct Replay {
   private var never: Set<SessionCallID> = []
   private let workload: any Workload
 
-  init(group: GroupID, machine: any StateMachine, workload: any Workload, limits: SessionLimits = .usual) {
+  init(
+    group: GroupID, machine: any StateMachine, workload: any Workload, limits: SessionLimits = .usual,
+    isFollowed: Bool = false
+  ) {
     executor = Executor(group: group, machine: CountingMachine(machine), limits: limits)
+    self.isFollowed = isFollowed
     outcomes = Indexed(base: executor.applied)
     self.workload = workload
   }
@@ -69,6 +76,9 @@ struct Replay {
               sequence: header.sequence, call: MethodCall(method: method, request: payload), sessionCall: call)
           ], answer: { answer = $1 })
         let isCarriedOut = carriedOutCount != before
+        if isFollowed, isCarriedOut, header.kind == .command {
+          changes.append((id.index, Self.told(header, method: method, payload: payload, time: executor.time, answer)))
+        }
         if header.kind == .command, let number = workload.number(of: payload) {
           problem = note(number, id.index, isCarriedOut: isCarriedOut)
         }
@@ -86,6 +96,32 @@ struct Replay {
     }
     outcomes.append(Outcome(term: id.term, digest: executor.digest, time: executor.time, reply: answer))
     return problem
+  }
+
+  /// The first change at this index or behind it.
+  func change(from index: LogIndex) -> (index: LogIndex, bytes: [UInt8])? {
+    var (low, high) = (0, changes.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if changes[middle].index < index { low = middle + 1 } else { high = middle }
+    }
+    return low < changes.count ? changes[low] : nil
+  }
+
+  private static func told(
+    _ header: EntryHeader, method: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, time: UInt64,
+    _ answer: Replies.Reply?
+  ) -> [UInt8] {
+    var fields = ChangeMessages.Fields(
+      index: header.id.index.rawValue, term: header.id.term.rawValue, time: time, method: Array(method),
+      request: Array(payload))
+    switch answer {
+    case .success(let bytes)?: fields.reply = bytes
+    case .failure(let status)?:
+      (fields.code, fields.message) = (UInt64(status.code.rawValue), Array(status.message.utf8))
+    case nil: break
+    }
+    return ChangeMessages.bytes(fields)
   }
 
   /// By the state that the entry leaves, and not by what the table of sessions says of itself.

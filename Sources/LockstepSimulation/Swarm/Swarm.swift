@@ -202,6 +202,10 @@ struct Swarm {
     options.limits.leases = pick([.none, .allowed])
     if random.oneIn(3) { options.serveLeases(drift: 20) }
     if random.oneIn(4), !disabled.contains(.clockJumpBack) { events.append(.clockJumpBack) }
+    options.followers = pick([0, 0, 1, 3])
+    if disabled.contains(.followerMoved) { options.followers = 0 }
+    options.driver.changeBytes = pick([1_000, 5_000, 50_000, 1 << 20])
+    options.driver.keepsChanges = random.oneIn(2)
     self.crashes = crashes
     self.events = events
     self.padding = padding

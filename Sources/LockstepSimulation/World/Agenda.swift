@@ -84,6 +84,7 @@ enum Event {
   case read(SimulatedSink, number: Int)
   case giveUp(client: Int, call: UInt64)
   case act(client: Int)
+  case follow(Int)
   case fault
   case heal([Int])
   case widen([Int])

@@ -16,6 +16,7 @@ extension World {
       client.isActive = true
       plan(.act(client: client.place), in: UInt64(clientRandom.below(Int(options.thinkTime) + 1)))
     }
+    for follower in followers { plan(.follow(follower.place), in: UInt64(followRandom.below(100_000_000))) }
   }
 
   package func stopClients() {

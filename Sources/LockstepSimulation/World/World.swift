@@ -27,6 +27,9 @@ package final class World {
 
   var nodes: [SimulatedNode] = []
   var clients: [SimulatedClient] = []
+  /// Those who follow the changes, and how many these were told of.
+  var followers: [SimulatedFollower] = []
+  package internal(set) var changesTold = 0
   /// The processes of the clients.
   var readers: [SimulatedReader] = []
   let books: Books
@@ -41,6 +44,7 @@ package final class World {
   var networkRandom: SimulationRandom
   var processRandom: SimulationRandom
   var clientRandom: SimulationRandom
+  var followRandom: SimulationRandom
   let codec: Codec
   let memory = FrameMemory(halfFrameBytes: 1 << 30)
   let group = GroupID.first
@@ -85,6 +89,7 @@ package final class World {
     networkRandom = random.stream("network")
     processRandom = random.stream("process")
     clientRandom = random.stream("client")
+    followRandom = random.stream("follow")
     blocked = Array(repeating: false, count: options.nodes * options.nodes)
     bandwidth = Array(repeating: 0, count: options.nodes * options.nodes)
     oldFrames = Array(repeating: [], count: options.nodes * options.nodes)
@@ -92,7 +97,9 @@ package final class World {
     network.latency = options.latency
     books = Books(
       count: options.nodes, group: group,
-      replay: Replay(group: group, machine: workload.machine, workload: workload, limits: options.sessionLimits),
+      replay: Replay(
+        group: group, machine: workload.machine, workload: workload, limits: options.sessionLimits,
+        isFollowed: options.followers > 0),
       base: Books.Base(chain: Checksum.chainOrigin(cluster: cluster, group: group.rawValue)),
       notesStored: options.levelsIn > 0)
     var diskRandom = random.stream("disks")
@@ -106,6 +113,7 @@ package final class World {
       if place.isMultiple(of: options.callsAtOnce) { readers.append(SimulatedReader(index: readers.count)) }
       clients.append(SimulatedClient(place: place, reader: readers[place / options.callsAtOnce]))
     }
+    followers = (0..<options.followers).map { SimulatedFollower(world: self, place: $0) }
     books.hasTrimmed = { [unowned self] place in nodes[place].hasTrimmed }
     books.durableSnapshots = { [unowned self] place in
       nodes[place].snapshots + (books.nodes[place].arrived.map { [$0.index] } ?? [])
@@ -194,6 +202,7 @@ package final class World {
     case .read(let sink, let number): read(sink, number)
     case .giveUp(let client, let call): giveUp(client, call)
     case .act(let client): act(client)
+    case .follow(let follower): follow(follower)
     case .fault: onFault?()
     case .heal(let pairs):
       for pair in pairs { unblock(pair / nodes.count, pair % nodes.count) }

@@ -32,6 +32,8 @@ package struct WorldOptions: Sendable {
   /// One of so many clients has a session, and sends again what it has heard nothing of; 0: none has.
   package var sessionsIn = 0
   package var sessionLimits = SessionLimits.usual
+  /// So many follow the changes.
+  package var followers = 0
   /// So many callers share one process, and with it its connections.
   package var callsAtOnce = 1
   /// Most calls of a process go to one node.

@@ -136,7 +136,7 @@ struct SimulateCommand: ParsableCommand {
           "faults": .object(faults.map { JSONValue.Member(key: $0.kind.rawValue, value: .init($0.count)) }),
           "operations": .init(total.operations), "batches": .init(total.batches),
           "acknowledged": .init(total.acknowledged),
-          "reads": .init(total.reads), "leaseReads": .init(total.leaseReads),
+          "reads": .init(total.reads), "leaseReads": .init(total.leaseReads), "changesTold": .init(total.changesTold),
           "elections": .init(total.elections), "events": .init(total.events), "checks": .init(total.checks),
           "trace": .init(String(total.trace, radix: 16)),
         ]))
@@ -147,7 +147,7 @@ struct SimulateCommand: ParsableCommand {
       "  \(Int(total.simulatedSeconds)) simulated seconds in \(Int(total.wallSeconds.rounded(.up))) s: \(Int(total.simulatedSeconds / max(total.wallSeconds, 0.001))) times as fast as time"
     )
     Output.line(
-      "  \(total.operations) operations, some of them in \(total.batches) batches, \(total.acknowledged) acknowledged, \(total.reads) reads answered, \(total.leaseReads) of them on a lease, \(total.elections) elections"
+      "  \(total.operations) operations, some of them in \(total.batches) batches, \(total.acknowledged) acknowledged, \(total.reads) reads answered, \(total.leaseReads) of them on a lease, \(total.changesTold) changes told, \(total.elections) elections"
     )
     Output.line("  \(total.events) events, \(total.checks) checks of invariants")
     for (kind, count) in faults { Output.line("  \(kind.rawValue): \(count)") }
