@@ -12,7 +12,7 @@ struct StreamTests {
   private final class Reader: StreamWriter {
     var isFlushDue = false
     var hasRoom = true
-    let maximumReplyBytes = 1 << 20
+    var maximumReplyBytes = 1 << 20
     private(set) var items: [StreamItem] = []
     private(set) var next: LogIndex?
     private(set) var frames = 0
@@ -139,6 +139,24 @@ struct StreamTests {
     open(again, at: world[1], from: end.index.rawValue)
     try world.settle()
     #expect(again.indexes == Array(end.index.rawValue...41))
+  }
+
+  @Test("what does not fit in a frame ends the stream, behind all before it, and it can go on behind that")
+  func tooLong() throws {
+    let world = try World(1)
+    try world.elect(1)
+    let (sink, reader, again) = (FakeSink(), Reader(), Reader())
+    reader.maximumReplyBytes = 1000
+    open(reader, at: world[1])
+    try world[1].call(sink, 1)
+    try world[1].call(sink, 2, [UInt8](repeating: 1, count: 2000))
+    try world[1].call(sink, 3)
+    try world.settle()
+    #expect(reader.indexes == [2])
+    #expect(reader.end?.status.code == .resourceExhausted && reader.end?.index == LogIndex(4))
+    open(again, at: world[1], from: 4)
+    try world.settle()
+    #expect(again.indexes == [4])
   }
 
   @Test("a node without a leader ends its streams after three seconds: others may hear of more")

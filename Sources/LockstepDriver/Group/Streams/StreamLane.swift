@@ -184,10 +184,15 @@ final class StreamLane {
     var bytes = 0
     if stream.credit > 0 {
       var looked = 0
+      var tooLong: StreamItem?
       let next = window.forEach(from: stream.next) { change in
         let payloads = stream.source.events(change)
         if !payloads.isEmpty {
           let item = StreamItem(index: change.index, term: change.term, payloads: payloads)
+          guard item.credit <= stream.writer.maximumReplyBytes else {
+            tooLong = item
+            return false
+          }
           bytes += item.credit
           items.append(item)
         }
@@ -195,8 +200,15 @@ final class StreamLane {
         return bytes < min(stream.credit, budget) && looked < context.limits.changesAtOnce
       }
       guard let next else { throw gone(stream) }
-      if next <= window.last { isDue = true }
-      stream.next = max(stream.next, next)
+      if next <= window.last || tooLong != nil { isDue = true }
+      stream.next = max(stream.next, tooLong?.index ?? next)
+      if let tooLong, items.isEmpty {
+        stream.next = tooLong.index.next
+        throw CallStatus(
+          .resourceExhausted,
+          "entry \(tooLong.index) has \(tooLong.credit) bytes for this stream, more than fit in a frame: go on behind it"
+        )
+      }
     } else if stream.next < window.first {
       throw gone(stream)
     }
