@@ -44,10 +44,10 @@ final class Answers {
   }
 
   /// A stream is over; it could go on at `index`.
-  func end(_ target: ReplyTarget, _ status: CallStatus, at index: LogIndex, leader: NodeID?) {
+  func end(_ stream: UInt64, _ writer: any StreamWriter, _ status: CallStatus, at index: LogIndex, leader: NodeID?) {
     let outcome = Outcome(.failure(status), applied: .no, index: index)
-    target.writer.refuse(target.call, outcome, Evidence(node: node, leader: leader))
-    mark(target.writer)
+    writer.end(stream, outcome, Evidence(node: node, leader: leader))
+    mark(writer)
   }
 
   /// What the leader has answered goes to the client as it came.

@@ -70,6 +70,9 @@ package struct DriverLimits: Sendable {
   /// Streams that may be open, and changes that one of them is told at once.
   package var streams = 20_000
   package var changesAtOnce = 4096
+  /// That are looked at in a turn, by all streams together; and bytes of the request of one, which is kept.
+  package var changesInATurn = 16_384
+  package var streamRequestBytes = 16 * 1024
 
   /// So many queries may be under way at a machine that answers later.
   package var queriesAtOnce = 16

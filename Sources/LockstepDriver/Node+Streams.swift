@@ -7,7 +7,6 @@ package import LockstepRequests
 extension Node {
   package func open(_ request: StreamRequest, id: UInt64, _ writer: any StreamWriter) {
     guard !hasFailed else { return }
-    let target = ReplyTarget(writer, call: id)
     do throws(CallStatus) {
       try stop(admits: now)
       guard let group = group(request.group) else {
@@ -15,7 +14,7 @@ extension Node {
       }
       try group.streams.open(request, id: id, writer, group.lane)
       isReady(group.id)
-    } catch { refuse(target, error) }
+    } catch { refuse(id, writer, error) }
   }
 
   /// The client has taken so many bytes of this stream.

@@ -281,7 +281,9 @@ package final class Node {
   /// Throws where nothing is taken any more.
   func stop(admits now: UInt64) throws(CallStatus) { try context.stop.check(now) }
 
-  func refuse(_ target: ReplyTarget, _ status: CallStatus) { context.answers.refuse(target, status, leader: leader) }
+  func refuse(_ stream: UInt64, _ writer: any StreamWriter, _ status: CallStatus) {
+    context.answers.end(stream, writer, status, at: .zero, leader: leader)
+  }
 
   // MARK: Looked at from outside
 

@@ -41,10 +41,15 @@ package struct StreamItem: Sendable, Hashable {
 
   /// What it counts against the credit.
   package var credit: Int { payloads.reduce(64) { $0 + $1.count } }
+  /// What it takes of a frame, at most.
+  package var frameBytes: Int { payloads.reduce(64) { $0 + $1.count + 12 } }
 }
 
-/// Where what streams give goes. A stream ends with `refuse`.
+/// Where what streams give goes.
 package protocol StreamWriter: ReplyWriter {
+  /// It is over, or was refused.
+  func end(_ stream: UInt64, _ outcome: Outcome, _ evidence: Evidence)
+
   /// `next`: where the stream would go on if it was lost now; nil: it would begin anew.
   func write(_ items: [StreamItem], of stream: UInt64, next: LogIndex?, from node: NodeID)
 }

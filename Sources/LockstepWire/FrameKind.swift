@@ -32,6 +32,7 @@ package enum FrameKind: UInt8, Sendable, CaseIterable {
   case streamItems = 45
   case streamCredit = 46
   case streamCancel = 47
+  case streamEnd = 48
 }
 
 /// The version of the protocol with clients that this program speaks, and the oldest that it still does.

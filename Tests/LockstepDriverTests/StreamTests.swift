@@ -23,7 +23,8 @@ struct StreamTests {
       self.next = next
       frames += 1
     }
-    func refuse(_ call: UInt64, _ outcome: Outcome, _ evidence: Evidence) {
+    func refuse(_ call: UInt64, _ outcome: Outcome, _ evidence: Evidence) {}
+    func end(_ stream: UInt64, _ outcome: Outcome, _ evidence: Evidence) {
       guard case .failure(let status) = outcome.answer else { return }
       end = (status, outcome.index)
     }

@@ -389,7 +389,7 @@ struct  Lockstep__Wire__V1__BatchReply
 
 /*
  * A call of a method that answers with a stream. The first StreamItems comes at once, perhaps without items: the stream is open,
- * and says from where on it gives what happens. It ends with a CallReply with its id and a code, whose index is where it could
+ * and says from where on it gives what happens. It ends with a frame of kind 48, a CallReply with its id and a code, whose index is where it could
  * go on, or, with OUT_OF_RANGE (11), the first index that is still to be had there.
  */
 struct  Lockstep__Wire__V1__StreamRequest

@@ -83,10 +83,10 @@ extension ClientCore: ConnectionDelegate {
       connection.closeNow(reason: .local("the node refused: \(reason)"))
     case .callReply:
       var reply = try codec.unpackReply(payload)
-      if ended(reply, from: connection) { return }
       reply.history = history
       note(reply.token)
       finish(reply.id, .reply(reply), from: connection)
+    case .streamEnd: ended(try codec.unpackReply(payload), from: connection)
     case .streamItems: received(try codec.unpackStreamItems(payload), from: connection)
     case .batchReply:
       var reply = try codec.unpackBatchReply(payload)

@@ -66,6 +66,7 @@ extension ClientCore {
     }
     guard push(.stream, over: connection) else { return }
     stream.place = .open(connection, id: id)
+    stream.opened = .now()
     stream.lastHeard = .now()
     stream.isAsked = false
   }
@@ -85,22 +86,21 @@ extension ClientCore {
     stream(items.id, connection)?.received(items, of: history)
   }
 
-  /// Returns false when it is the answer to something else.
-  func ended(_ reply: CallReply, from connection: Connection) -> Bool {
-    guard let stream = stream(reply.id, connection) else { return false }
+  func ended(_ reply: CallReply, from connection: Connection) {
+    guard let stream = stream(reply.id, connection) else { return }
     let code = CallStatus.Code(rawValue: UInt8(clamping: reply.code)) ?? .unknown
-    let isElsewhere = code == .outOfRange && stream.outOfRange + 1 < endpoints.count
+    // Not kept here any more, or too many here: the others are asked once each.
+    let mayBeElsewhere = code == .outOfRange || code == .resourceExhausted && reply.index == 0
+    let isElsewhere = mayBeElsewhere && stream.outOfRange + 1 < endpoints.count
     guard code == .unavailable || isElsewhere else {
       var failure = CallFailure(CallStatus(code, reply.message), applied: .no, node: NodeID(reply.node))
       failure.index = LogIndex(reply.index)
-      finish(stream, failure)
-      return true
+      return finish(stream, failure)
     }
     if isElsewhere { stream.outOfRange += 1 }
     wait(stream, reply.message)
     // The others may have it; calls go where they went.
     moveStreams(from: connection)
-    return true
   }
 
   /// The next endpoint is tried, unless calls are under way here.
@@ -130,7 +130,9 @@ extension ClientCore {
       let message = "the stream was lost amid the state that it begins with, and is to begin anew: \(reason)"
       return finish(stream, CallFailure(CallStatus(.aborted, message), applied: .no))
     }
-    stream.place = .waiting(since: .now())
+    // A node that knows no leader gives it up after three seconds: that it was open there is no progress.
+    if case .open = stream.place, .now() - stream.opened > Self.silence + Self.silence { stream.gotOn = .now() }
+    stream.place = .waiting
     stream.reason = reason
   }
 
@@ -153,7 +155,7 @@ extension ClientCore {
     let now = NIODeadline.now()
     for stream in streams {
       switch stream.place {
-      case .waiting(let since) where now - since > stream.patience:
+      case .waiting where now - stream.gotOn > stream.patience:
         let message = "no node goes on with the stream: \(stream.reason)"
         finish(stream, CallFailure(CallStatus(.unavailable, message), applied: .no))
       case .open(let connection, _) where now - stream.lastHeard > Self.silence + Self.silence:

@@ -20,6 +20,9 @@ public struct StreamEvent: Sendable, Hashable {
   public let isState: Bool
   /// Has a read at level `session` see what this tells of, or a later state.
   public let token: ReadToken
+  /// A stream that is to go on behind this event is opened with this index; nil: it tells of a part of an entry or of the
+  /// state, of which more follows, and whoever stops here begins that anew.
+  public let next: LogIndex?
 }
 
 /// What happens, each event once and in the order of the log: to be read once, by one task. It goes on at another node when the
@@ -111,17 +114,20 @@ final class ClientStream: @unchecked Sendable {
 
   // The loop's own.
   enum Place {
-    case waiting(since: NIODeadline)
+    case waiting
     case open(Connection, id: UInt64)
     case over
   }
-  var place = Place.waiting(since: .now())
+  var place = Place.waiting
   /// Where it goes on; nil: it has not begun, or is amid the state.
   var next: LogIndex?
   var isAmidState = false
   /// Nodes in turn that have not what comes next.
   var outOfRange = 0
   var lastHeard = NIODeadline.now()
+  /// When it was last told something, or lost a node that had kept it open.
+  var gotOn = NIODeadline.now()
+  var opened = NIODeadline.now()
   var isAsked = false
   /// Why it waits.
   var reason = "none was reached so far"
@@ -172,6 +178,7 @@ final class ClientStream: @unchecked Sendable {
 
   func received(_ items: StreamItems, of history: CallReply.History) {
     lastHeard = .now()
+    if !items.items.isEmpty { gotOn = lastHeard }
     isAsked = false
     outOfRange = 0
     if let next = items.next { (self.next, isAmidState) = (next, false) } else { isAmidState = true }
@@ -180,10 +187,12 @@ final class ClientStream: @unchecked Sendable {
     change { shared in
       for item in items.items {
         for (place, payload) in item.payloads.enumerated() {
+          let isLast = place == item.payloads.count - 1 && (!item.isState || items.next != nil)
           let event = StreamEvent(
             payload: payload, index: item.index, term: item.term, node: node, isState: item.isState,
             token: ReadToken(
-              group: history.group, incarnation: history.incarnation, term: item.term, index: item.index))
+              group: history.group, incarnation: history.incarnation, term: item.term, index: item.index),
+            next: isLast ? item.index.next : nil)
           // As the node has counted them: 64 bytes for each item.
           shared.events.append((event, payload.count + (place == 0 ? 64 : 0)))
         }

@@ -62,7 +62,7 @@ public final class LockstepClient: Sendable {
   /// - Parameters:
   ///   - method: "package.Service/Method".
   ///   - request: the encoded message.
-  ///   - from: go on with the entry of this index, whatever the request says: the one behind the last event's.
+  ///   - from: go on with the entry of this index, whatever the request says: `StreamEvent.next`.
   ///   - patience: for so long a node is looked for that goes on, before the stream fails.
   public func stream(
     _ method: String, _ request: [UInt8], from: LogIndex? = nil, patience: Duration = .seconds(30)

@@ -70,14 +70,16 @@ final class ClientPort {
       session.callReceived()
       _ = try calls.deliver(kind ?? .call, payload, replies: context.replies, to: server.node)
     case .stream:
-      // Under way until it ends.
-      session.callReceived()
-      try calls.unpackStream(payload) { id, request in server.node.open(request, id: id, context.replies) }
+      let hasRoom = session.streamOpened()
+      try calls.unpackStream(payload) { id, request in
+        guard hasRoom else { return context.replies.refuse(stream: id, Self.tooManyStreams) }
+        server.node.open(request, id: id, context.replies)
+      }
     case .streamCredit:
       let (id, bytes) = try codec.unpackStreamCredit(payload)
       server.node.credit(bytes, to: id, context.replies)
     case .streamCancel:
-      if server.node.cancel(try codec.unpackStreamCancel(payload), context.replies) { session.callEnded() }
+      if server.node.cancel(try codec.unpackStreamCancel(payload), context.replies) { session.streamEnded() }
     case .describe: ask(.describe(try codec.unpackDescribe(payload)), session, server)
     case .status: ask(.status(try codec.unpackStatusRequest(payload)), session, server)
     case .snapshot:
@@ -109,6 +111,9 @@ final class ClientPort {
     case .snapshot(let id): takeSnapshot(id, session, server)
     }
   }
+
+  private static let tooManyStreams = CallStatus(
+    .resourceExhausted, "the connection has as many streams as one may have: open another one")
 
   /// Every node offers these, whatever it hosts.
   private static let sessions = (name: SessionCall.service, descriptorSet: PackageResources.session_descriptor)
@@ -187,7 +192,12 @@ extension ClientPort: ConnectionDelegate {
 
   func connectionWritabilityChanged(_ connection: Connection) {}
 
-  func connectionInputEnded(_ connection: Connection) { (connection.context as? ClientContext)?.session.inputEnded() }
+  func connectionInputEnded(_ connection: Connection) {
+    guard let context = connection.context as? ClientContext else { return }
+    // Who says nothing more can neither grant anything nor cancel.
+    server?.node.closed(context.replies)
+    context.session.inputEnded()
+  }
 
   func connectionClosed(_ connection: Connection, reason: CloseReason) {
     if let context = connection.context as? ClientContext { server?.node.closed(context.replies) }

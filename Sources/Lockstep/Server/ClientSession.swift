@@ -25,6 +25,10 @@ final class ClientSession {
   /// With so many calls under way, no more are read until half are answered.
   private static let callsUnderWay = 8192
 
+  /// They are no calls: what would end them comes over the connection itself, which is read on whatever their number.
+  private static let streamsAtOnce = 4096
+  private var streams = 0
+
   private let connection: Connection
   let maximumReplyBytes: Int
   /// Calls that were read and are not answered.
@@ -47,8 +51,13 @@ final class ClientSession {
     connection.pauseReading()
   }
 
-  /// The client wants no answer any more.
-  func callEnded() { callAnswered() }
+  /// Returns whether it may have one more.
+  func streamOpened() -> Bool {
+    streams += 1
+    return streams <= Self.streamsAtOnce
+  }
+
+  func streamEnded() { streams -= 1 }
 
   private func callAnswered() {
     underWay -= 1
@@ -133,8 +142,11 @@ extension ClientSession: ReplyChannel {
 
   func send(_ kind: FrameKind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer) {
     deliver(kind, header, body)
-    // A stream goes on.
-    if kind != .streamItems { callAnswered() }
+    switch kind {
+    case .streamItems: break
+    case .streamEnd: streamEnded()
+    default: callAnswered()
+    }
   }
 
   func flush() { connection.flush() }

@@ -278,6 +278,9 @@ final class PeerPort {
       guard let peer = context.handshake.peer else { return }
       noteRefused(by: peer, reason)
       if isForDisk {
+        log.log(
+          .error, "no elections because of \(name)", reason,
+          "this node takes part in no election until \(name) takes it in again: what it has promised may be lost here")
         server?.node.diskRefused(by: peer, true)
         server?.scheduleTurn()
       }

@@ -114,8 +114,9 @@ final class SimulatedFollower: StreamWriter {
     )
   }
 
-  func refuse(_ call: UInt64, _ outcome: Outcome, _ evidence: Evidence) {
-    guard call == number, case .failure(let status) = outcome.answer else { return }
+  func refuse(_ call: UInt64, _ outcome: Outcome, _ evidence: Evidence) {}
+  func end(_ stream: UInt64, _ outcome: Outcome, _ evidence: Evidence) {
+    guard stream == number, case .failure(let status) = outcome.answer else { return }
     ending = (status, outcome.index)
   }
 

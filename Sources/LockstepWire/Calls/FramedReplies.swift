@@ -117,6 +117,17 @@ package final class FramedReplies: ReplyWriter {
 }
 
 extension FramedReplies: StreamWriter {
+  package func end(_ stream: UInt64, _ outcome: Outcome, _ evidence: Evidence) {
+    codec.pack(outcome, evidence)
+    sendPacked(.streamEnd, to: stream)
+  }
+
+  /// No node has seen it.
+  package func refuse(stream: UInt64, _ status: CallStatus) {
+    end(stream, .refusal(status), Evidence(node: NodeID(0), leader: nil))
+    flush()
+  }
+
   package func write(_ items: [StreamItem], of stream: UInt64, next: LogIndex?, from node: NodeID) {
     codec.pack(StreamItems(id: stream, items: items, next: next, node: node.rawValue))
     codec.packed.withUnsafeBytes {

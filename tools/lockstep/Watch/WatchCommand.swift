@@ -21,8 +21,9 @@ struct WatchCommand: AsyncParsableCommand {
       A command that failed has its "code" and "message" in the place of the reply. Each line is there once, in the order \
       of the log. When the node is lost that they come from, they go on at another one, with the next.
 
-      It ends with Ctrl-C, or after --count lines; then it says on stderr with which token it goes on. A node keeps so \
-      much of what has happened as 'lockstep node --change-window' says: what is older is OUT_OF_RANGE.
+      It ends with Ctrl-C, or after --count lines and says then on stderr with which token it goes on, unless it is amid \
+      the state or an entry. A node keeps so much of what has happened as 'lockstep node --change-window' says: what is \
+      older is OUT_OF_RANGE.
 
       Example: lockstep watch lockstep.kv.v1.KeyValue/Watch '{"prefix":"user/","includeInitial":true}'
       """)
@@ -91,7 +92,8 @@ struct WatchCommand: AsyncParsableCommand {
       }
     } catch { throw CommandFailure.failed("\(error.status)") }
     await client.close()
-    if let token = last?.token { Output.error("goes on with --token \(token)") }
+    // Amid the state, or an entry with several events, there is nothing that goes on behind the last line.
+    if let last, last.next != nil { Output.error("goes on with --token \(last.token)") }
   }
 
   private var start: LogIndex? {

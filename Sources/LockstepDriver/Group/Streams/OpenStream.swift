@@ -63,15 +63,14 @@ final class OpenStream {
     return StreamItem(index: id.index, term: id.term, isState: true, payloads: payloads)
   }
 
-  /// Nothing can be told now. Returns 0, or throws when that has been so for too long.
-  func isStalled(_ now: UInt64) throws(CallStatus) -> Int {
-    guard state != nil else { return 0 }
+  /// Nothing can be told now. Throws when that has been so for too long.
+  func checkStalled(_ now: UInt64) throws(CallStatus) {
+    guard state != nil else { return }
     let since = stalledSince ?? now
     stalledSince = since
     guard now < since &+ Self.statePatience else {
       throw CallStatus(.aborted, "the state with which the stream begins was not taken for 30 s: begin again")
     }
-    return 0
   }
 
   /// It has heard nothing yet, or nothing for a while though it has got on.

@@ -21,6 +21,8 @@ final class StreamLane {
   /// So seldom it is looked whether those that had no room have some: there may be many.
   private static let ticksBetweenLooks: UInt64 = 10
   private var ticks: UInt64 = 0
+  /// That may still be looked at in this turn, by all streams together.
+  private var changesLeft = 0
 
   init(group: GroupID, context: NodeContext, applied: LogIndex) {
     self.group = group
@@ -45,6 +47,12 @@ final class StreamLane {
     guard streams.count < context.limits.streams else {
       throw CallStatus(
         .resourceExhausted, "node \(context.id) has \(streams.count) streams open, as many as it takes; ask another one"
+      )
+    }
+    guard request.payload.count <= context.limits.streamRequestBytes else {
+      throw CallStatus(
+        .invalidArgument,
+        "the request has \(request.payload.count) bytes, and that of a stream, which is kept, at most \(context.limits.streamRequestBytes)"
       )
     }
     guard byKey[OpenStream.Key(writer, id)] == nil else {
@@ -155,9 +163,10 @@ final class StreamLane {
     guard isDue else { return false }
     isDue = false
     var budget = context.limits.answerBytes
+    changesLeft = context.limits.changesInATurn
     var ended: [ObjectIdentifier] = []
     for place in streams.indices {
-      guard budget > 0 else {
+      guard budget > 0, changesLeft > 0 else {
         // Who was not looked at comes first the next time.
         turn = (turn + place) % streams.count
         isDue = true
@@ -178,27 +187,33 @@ final class StreamLane {
 
   /// Returns how many bytes were told.
   private func deliver(_ stream: OpenStream, atMost budget: Int) throws(CallStatus) -> Int {
-    guard stream.writer.hasRoom else { return try stream.isStalled(context.now) }
+    guard stream.writer.hasRoom else {
+      try stream.checkStalled(context.now)
+      return 0
+    }
     if stream.isAmidState { return try deliverState(stream, atMost: budget) }
     var items: [StreamItem] = []
     var bytes = 0
     if stream.credit > 0 {
-      var looked = 0
+      var (looked, frameBytes) = (0, 0)
       var tooLong: StreamItem?
       let next = window.forEach(from: stream.next) { change in
         let payloads = stream.source.events(change)
         if !payloads.isEmpty {
           let item = StreamItem(index: change.index, term: change.term, payloads: payloads)
-          guard item.credit <= stream.writer.maximumReplyBytes else {
+          // With those before it, it may go into the next frame.
+          guard frameBytes + item.frameBytes <= stream.writer.maximumReplyBytes else {
             tooLong = item
             return false
           }
           bytes += item.credit
+          frameBytes += item.frameBytes
           items.append(item)
         }
         looked += 1
-        return bytes < min(stream.credit, budget) && looked < context.limits.changesAtOnce
+        return bytes < min(stream.credit, budget) && looked < min(context.limits.changesAtOnce, changesLeft)
       }
+      changesLeft -= looked
       guard let next else { throw gone(stream) }
       if next <= window.last || tooLong != nil { isDue = true }
       stream.next = max(stream.next, tooLong?.index ?? next)
@@ -220,15 +235,21 @@ final class StreamLane {
     var bytes = 0
     while stream.isAmidState {
       guard stream.credit > 0 else {
-        _ = try stream.isStalled(context.now)
+        try stream.checkStalled(context.now)
+        // Who asks whether somebody is here is told so.
+        tell(stream, [], 0)
         break
       }
       guard bytes < budget, let part = try stream.nextPart() else {
         isDue = true
         break
       }
+      guard part.frameBytes <= stream.writer.maximumReplyBytes else {
+        throw CallStatus(
+          .resourceExhausted, "a part of the state has \(part.frameBytes) bytes, more than fit in a frame")
+      }
       bytes += part.credit
-      tell(stream, part.payloads.isEmpty ? [] : [part], part.credit)
+      if part.payloads.isEmpty { tell(stream, [], 0) } else { tell(stream, [part], part.credit) }
     }
     if !stream.isAmidState { isDue = true }
     return bytes
@@ -249,7 +270,7 @@ final class StreamLane {
   }
 
   private func end(_ stream: OpenStream, _ status: CallStatus, at index: LogIndex, _ leader: NodeID?) {
-    context.answers.end(ReplyTarget(stream.writer, call: stream.id), status, at: index, leader: leader)
+    context.answers.end(stream.id, stream.writer, status, at: index, leader: leader)
   }
 
   // MARK: Invariants
