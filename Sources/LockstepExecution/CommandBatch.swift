@@ -1,5 +1,3 @@
-public import LockstepConsensus
-
 /// Consecutive committed commands, to be carried out in order. It cannot be kept: the requests are borrowed from the log's
 /// own bytes, and valid during `apply`.
 public struct CommandBatch: ~Escapable {
@@ -18,36 +16,25 @@ public struct CommandBatch: ~Escapable {
     }
   }
 
-  /// A command where it waits: what may be kept in an array. No context, which has a reference in it: there is one of these for
-  /// each command, and to count references for each would be a twentieth of what it costs.
+  /// A command where it waits: what may be kept in an array.
   @usableFromInline
   package struct Waiting {
-    @usableFromInline let group: GroupID
-    @usableFromInline let index: LogIndex
-    @usableFromInline let term: Term
-    @usableFromInline let time: UInt64
-    @usableFromInline let session: UInt64?
+    @usableFromInline package let context: ApplyContext
     @usableFromInline package let method: UnsafeRawBufferPointer
     @usableFromInline package let request: UnsafeRawBufferPointer
 
     package init(context: ApplyContext, method: UnsafeRawBufferPointer, request: UnsafeRawBufferPointer) {
-      (group, index, term) = (context.group, context.index, context.term)
-      (time, session) = (context.time, context.session)
+      self.context = context
       self.method = method
       self.request = request
     }
   }
 
   @usableFromInline package let commands: ArraySlice<Waiting>
-  /// Nil: no changes are recorded.
-  @usableFromInline let recorder: ChangeRecorder?
 
   /// Whoever makes one sees to it that the bytes are there as long as it is.
   @_lifetime(immortal)
-  package init(_ commands: ArraySlice<Waiting>, recorder: ChangeRecorder? = nil) {
-    self.commands = commands
-    self.recorder = recorder
-  }
+  package init(_ commands: ArraySlice<Waiting>) { self.commands = commands }
 
   /// How many commands the batch has.
   @inlinable public var count: Int { commands.count }
@@ -59,10 +46,7 @@ public struct CommandBatch: ~Escapable {
     get {
       let command = commands[commands.startIndex + place]
       let call = _overrideLifetime(MethodCall(method: command.method, request: command.request), copying: self)
-      let context = ApplyContext(
-        group: command.group, index: command.index, term: command.term, time: command.time, session: command.session,
-        recorder: recorder)
-      return Command(context: context, call: call)
+      return Command(context: command.context, call: call)
     }
   }
 
@@ -74,7 +58,7 @@ public struct CommandBatch: ~Escapable {
     get {
       let start = commands.startIndex
       let some = commands[start + places.lowerBound..<start + places.upperBound]
-      return _overrideLifetime(CommandBatch(some, recorder: recorder), copying: self)
+      return _overrideLifetime(CommandBatch(some), copying: self)
     }
   }
 }

@@ -14,12 +14,12 @@ public struct ApplyContext: Sendable {
   /// The client's session, or nil.
   public let session: UInt64?
   private var random: Generator
-  /// Nil: no changes are recorded here.
-  @usableFromInline let recorder: ChangeRecorder?
+  /// Of the recorder, and no reference to it: there is a context for each command, and counting references would be a
+  /// twentieth of what that costs. Nil: no changes are recorded here.
+  @usableFromInline let recorder: ChangeRecorder.Number
 
-  @usableFromInline
   package init(
-    group: GroupID, index: LogIndex, term: Term, time: UInt64, session: UInt64?, recorder: ChangeRecorder? = nil
+    group: GroupID, index: LogIndex, term: Term, time: UInt64, session: UInt64?, recorder: ChangeRecorder.Number = .none
   ) {
     self.recorder = recorder
     self.group = group
@@ -38,14 +38,14 @@ public struct ApplyContext: Sendable {
   /// change nothing.
   @inlinable
   public func emit(_ make: () -> (type: String, bytes: [UInt8])) {
-    guard recorder != nil else { return }
+    guard recorder.isOne else { return }
     let event = make()
     add(event.type, event.bytes)
   }
 
   @usableFromInline
   func add(_ type: String, _ bytes: [UInt8]) {
-    recorder?.emit(Change.Event(type: type, bytes: bytes), of: index)
+    ChangeRecorder.of(recorder)?.emit(Change.Event(type: type, bytes: bytes), of: index)
   }
 }
 

@@ -123,7 +123,7 @@ package struct Executor {
   private mutating func add(_ entry: Entry) {
     let context = ApplyContext(
       group: group, index: entry.id.index, term: entry.id.term, time: time,
-      session: entry.session == 0 ? nil : entry.session)
+      session: entry.session == 0 ? nil : entry.session, recorder: recorder?.number ?? .none)
     batch.append(CommandBatch.Waiting(context: context, method: entry.method, request: entry.request))
     batchIDs.append(entry.id)
   }
@@ -165,7 +165,7 @@ package struct Executor {
 
   private mutating func carryOut(repliesAreWanted: Bool) -> [Replies.Reply] {
     var replies = Replies(areWanted: repliesAreWanted, count: batch.count)
-    machine.apply(CommandBatch(batch[...], recorder: recorder), into: &replies)
+    machine.apply(CommandBatch(batch[...]), into: &replies)
     precondition(
       replies.all.count == batch.count,
       "the state machine answered \(replies.all.count) of \(batch.count) commands: apply must answer each exactly once")

@@ -72,7 +72,7 @@ package final class StoredExecutor {
   private func add(_ entry: Executor.Entry) {
     let context = ApplyContext(
       group: group, index: entry.id.index, term: entry.id.term, time: mark.time,
-      session: entry.session == 0 ? nil : entry.session)
+      session: entry.session == 0 ? nil : entry.session, recorder: recorder?.number ?? .none)
     batch.append(CommandBatch.Waiting(context: context, method: entry.method, request: entry.request))
     waiting.append(answers.count)
     answers.append(Answer(id: entry.id))
@@ -86,7 +86,7 @@ package final class StoredExecutor {
   private func carryOut(_ repliesAreWanted: Bool) throws(StoredMachineFailure) {
     guard !batch.isEmpty else { return }
     var replies = Replies(areWanted: repliesAreWanted || !inSessions.isEmpty || recorder != nil, count: batch.count)
-    try state.apply(CommandBatch(batch[...], recorder: recorder), into: &replies)
+    try state.apply(CommandBatch(batch[...]), into: &replies)
     precondition(
       replies.all.count == batch.count,
       "the machine answered \(replies.all.count) of \(batch.count) commands: apply must answer each exactly once")
